@@ -1,0 +1,200 @@
+"""Compare the trainer with losses and weights that a published reference implementation produced.
+
+    python benchmarks/parity.py DIR [--case NAME ...]
+
+DIR holds `expected.json`, `batches.safetensors`, `initial_model.safetensors`, `previous_model.safetensors` and
+`saved_<case>.safetensors`. The cases run through `ContinualTrainer` and the methods that recipes use. One JSON line a
+case; exit code 0 only where every case is within 1e-4 and none that was asked for is unsupported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+from transformers import CLIPConfig, CLIPModel, TrainerCallback
+
+from hf_clcl.arguments import ContinualTrainingArguments
+from hf_clcl.data.batches import Draws, TaskData
+from hf_clcl.methods import METHODS, Method
+from hf_clcl.trainer import ContinualTrainer
+
+TOLERANCE = 1e-4
+
+
+def method_for(flags: dict[str, Any], expected: dict[str, Any]) -> Method | None:
+    """The method and options that the reference's flags describe, or `None` where there is none."""
+    flags = dict(flags)
+    interval = expected["averaging_every"]
+    options: dict[str, Any] = {}
+    if flags.pop("we", False):
+        options["averaging_interval"] = interval
+    if l2_weight := flags.pop("l2", 0.0):
+        options["l2_weight"] = l2_weight
+    distils = [flags.pop("image_loss", False), flags.pop("text_loss", False)]
+    if any(distils):
+        options |= {"image_weight": float(distils[0]), "text_weight": float(distils[1])}
+        options["temperature"] = flags.pop("T", expected["temperature"])
+        options = {"l2_weight": 0.0, "averaging_interval": 0, **options}
+        name = "zscl"
+    else:
+        name = {(): "finetune", ("averaging_interval",): "weight_ensemble", ("l2_weight",): "l2"}.get(tuple(options))
+    return None if flags or name not in METHODS else METHODS[name](**options)
+
+
+class TensorImages:
+    """Images that are already pixel values `[N, 3, H, W]`, without any crop."""
+
+    def __init__(self, pixel_values: Tensor):
+        self.pixel_values = pixel_values
+
+    def __len__(self) -> int:
+        return len(self.pixel_values)
+
+    def evaluation_batch(self, indices: Any) -> Tensor:
+        return self.pixel_values[torch.as_tensor(np.asarray(indices))]
+
+    def training_batch(self, indices: Any, seeds: Any) -> Tensor:
+        return self.evaluation_batch(indices)
+
+
+class InOrder(Draws):
+    """Rows as they come: step 0 takes the first batch."""
+
+    def __call__(self, step: int) -> np.ndarray:
+        return np.arange(step * self.batch_size, (step + 1) * self.batch_size)
+
+
+class ParityTrainer(ContinualTrainer):
+    """The trainer with the reference's batches in the reference's order."""
+
+    def draws(self, rows: int, batch_size: int, stream: int) -> Draws:
+        return InOrder(rows, batch_size, (0,))
+
+
+class LossesOfEachStep(TrainerCallback):
+    def __init__(self) -> None:
+        self.steps: list[dict[str, float]] = []
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
+        if logs and "task_loss" in logs:
+            self.steps.append({name: value for name, value in logs.items() if name.endswith("_loss")})
+
+
+def build_model(folder: Path, expected: dict[str, Any], name: str) -> CLIPModel:
+    """The tiny CLIP of `expected.json` with the weights of `<name>.safetensors`."""
+    m = expected["model"]
+    config = CLIPConfig(
+        projection_dim=m["projection_dim"],
+        text_config={
+            "hidden_size": m["text_width"], "intermediate_size": 4 * m["text_width"], "num_hidden_layers": m["text_layers"],
+            "num_attention_heads": m["text_heads"], "max_position_embeddings": m["context_length"],
+            "vocab_size": m["vocab_size"], "bos_token_id": m["bos"], "eos_token_id": m["eos"], "pad_token_id": 0,
+            "hidden_act": m["activation"],
+        },
+        vision_config={
+            "hidden_size": m["vision_width"], "intermediate_size": 4 * m["vision_width"],
+            "num_hidden_layers": m["vision_layers"], "num_attention_heads": m["vision_heads"],
+            "image_size": m["image_size"], "patch_size": m["patch_size"], "hidden_act": m["activation"],
+        },
+    )  # fmt: skip
+    model = CLIPModel(config)
+    model.load_state_dict(load_file(folder / f"{name}.safetensors"))
+    return model
+
+
+def run_case(folder: Path, expected: dict[str, Any], case: str) -> dict[str, Any]:
+    """Train one case and measure the largest differences to the reference."""
+    facts = expected["cases"][case]
+    method = method_for(facts["flags"], expected)
+    if method is None:
+        return {"case": case, "unsupported": facts["flags"]}
+    batches = load_file(folder / "batches.safetensors")
+    steps, batch_size = batches["labels"].shape
+    optimizer = expected["optimizer"]
+    recorded = LossesOfEachStep()
+    with tempfile.TemporaryDirectory() as scratch:
+        args = ContinualTrainingArguments(
+            output_dir=scratch, max_steps=facts["steps"], per_device_train_batch_size=batch_size,
+            per_device_reference_batch_size=batches["reference_images"].shape[1], learning_rate=optimizer["lr"],
+            lr_scheduler_type=optimizer["schedule"], adam_beta1=optimizer["betas"][0], adam_beta2=optimizer["betas"][1],
+            adam_epsilon=optimizer["eps"], weight_decay=optimizer["weight_decay"],
+            label_smoothing_factor=expected["label_smoothing"], logging_steps=1, save_strategy="no", use_cpu=True,
+            disable_tqdm=True,
+        )  # fmt: skip
+        if steps < facts["steps"]:
+            raise ValueError(f"{case}: {facts['steps']} steps are expected, but there are only {steps} batches")
+        trainer = ParityTrainer(
+            build_model(folder, expected, "previous_model"),
+            args,
+            method=method,
+            task=TaskData(
+                case,
+                TensorImages(batches["images"].flatten(0, 1)),
+                batches["class_input_ids"].long(),
+                batches["labels"].flatten().long().numpy(),
+            ),
+            reference_images=TensorImages(batches["reference_images"].flatten(0, 1)),
+            reference_input_ids=batches["reference_input_ids"].long(),
+            initial_model=lambda: build_model(folder, expected, "initial_model").requires_grad_(False),
+            callbacks=[recorded],
+        )
+        trainer.train()
+    return {"case": case, **differences(folder, facts, case, recorded.steps, trainer.model)}
+
+
+def differences(
+    folder: Path, facts: dict[str, Any], case: str, steps: list[dict[str, float]], model: CLIPModel
+) -> dict[str, float]:
+    """Largest difference of any loss, and of any weight or norm of weights."""
+    of_losses = [abs(sum(s.values()) - e) for s, e in zip(steps, facts["total_loss"], strict=True)]
+    for name in ("image_distillation_loss", "l2_loss"):
+        if facts.get(name) and name in steps[0]:
+            of_losses += [abs(s[name] - e) for s, e in zip(steps, facts[name], strict=True)]
+    weights = {name: tensor.detach() for name, tensor in model.state_dict().items()}
+    start = load_file(folder / "previous_model.safetensors")
+    norm = math.sqrt(sum(float(t.double().square().sum()) for n, t in weights.items() if n in start))
+    moved = math.sqrt(sum(float((t.double() - start[n].double()).square().sum()) for n, t in weights.items() if n in start))
+    of_weights = [abs(norm - facts["saved_parameter_norm"]), abs(moved - facts["saved_distance_from_start"])]
+    saved = folder / f"saved_{case}.safetensors"
+    if saved.exists():
+        of_weights += [float((weights[name] - tensor).abs().max()) for name, tensor in load_file(saved).items()]
+    return {"max_loss_difference": max(of_losses), "max_weight_difference": max(of_weights)}
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", metavar="DIR", type=Path)
+    parser.add_argument("--case", action="append", metavar="NAME", help="only this case; may be repeated")
+    options = parser.parse_args(argv)
+    try:
+        expected = json.loads((options.folder / "expected.json").read_text())
+    except (OSError, ValueError) as error:
+        print(f"error: {options.folder} holds no parity data: {error}", file=sys.stderr)
+        return 2
+    unknown = [case for case in options.case or () if case not in expected["cases"]]
+    if unknown:
+        print(f"error: no case {', '.join(unknown)}; there are {', '.join(expected['cases'])}", file=sys.stderr)
+        return 2
+    passed = True
+    for case in options.case or expected["cases"]:
+        result = run_case(options.folder, expected, case)
+        print(json.dumps(result), flush=True)
+        if "unsupported" in result:
+            passed &= not options.case
+        else:
+            passed &= result["max_loss_difference"] <= TOLERANCE and result["max_weight_difference"] <= TOLERANCE
+    return 0 if passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

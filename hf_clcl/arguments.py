@@ -1,0 +1,121 @@
+"""Training values: `transformers.TrainingArguments` with the defaults of continual CLIP training."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from transformers import TrainingArguments
+
+# What one task of the stream may set for itself.
+TASK_VALUES = (
+    "learning_rate", "max_steps", "num_train_epochs", "warmup_steps", "lr_scheduler_type", "lr_scheduler_kwargs",
+    "per_device_train_batch_size", "per_device_reference_batch_size", "gradient_accumulation_steps",
+    "label_smoothing_factor", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon", "max_grad_norm", "optim",
+    "min_crop_scale",
+)  # fmt: skip
+
+# Values of `TrainingArguments` that have no meaning here, and why.
+NOT_USED = {
+    "eval_strategy": "every task is evaluated after each task; there is nothing to choose",
+    "eval_on_start": "the untrained model is always evaluated first",
+    "load_best_model_at_end": "the end of a task is what is kept; a choice by test accuracy would be cheating",
+    "auto_find_batch_size": "it would change the method's numbers without telling",
+    "resume_from_checkpoint": "the same command goes on where output_dir stands",
+    "ignore_data_skip": "resuming is always exact, and skips without reading images",
+    "push_to_hub": "pushing is not part of this version",
+    "fsdp": "sharded training is not part of this version",
+    "deepspeed": "sharded training is not part of this version",
+    "train_sampling_strategy": "each epoch is a fresh permutation of the task's images",
+    "remove_unused_columns": "columns are chosen by the task",
+    "label_names": "columns are chosen by the task",
+    "neftune_noise_alpha": "it is made for language models",
+    "use_liger_kernel": "it is made for language models",
+}
+
+
+@dataclass
+class ContinualTrainingArguments(TrainingArguments):
+    """`transformers.TrainingArguments` for one stream of tasks.
+
+    Every value means what it means there, and `max_steps`, `num_train_epochs` and `warmup_steps` count within one
+    task. Defaults that differ follow the common recipe of ZSCL (Zheng et al., ICCV 2023): batch 64, cosine schedule,
+    label smoothing 0.2, no weight decay, no gradient clipping.
+
+    Args:
+        per_device_reference_batch_size (`int`, *optional*):
+            Reference images per device and step; the size of the training batch where not given.
+        min_crop_scale (`float`, defaults to 0.9):
+            Smallest share of the image's area that the random training crop keeps; 1.0 keeps nearly all of it.
+        trainable (`str`, defaults to `"both"`):
+            Which towers learn: `both`, `vision` (text frozen) or `text` (vision frozen).
+        train_logit_scale (`bool`, defaults to `False`):
+            Whether CLIP's temperature learns too. Continual methods keep it frozen; training from scratch needs it.
+        image_cache_mb (`int`, defaults to 1024):
+            Memory for decoded images, in MB per process; 0 decodes each image every time.
+    """
+
+    output_dir: str | None = field(default="outputs/run")
+    per_device_train_batch_size: int = field(default=64)
+    per_device_eval_batch_size: int = field(default=128)
+    learning_rate: float = field(default=1e-5)
+    lr_scheduler_type: Any = field(default="cosine")
+    label_smoothing_factor: float = field(default=0.2)
+    max_grad_norm: float = field(default=0.0)
+    logging_steps: float = field(default=10)
+    save_steps: float = field(default=200)
+    save_total_limit: int | None = field(default=1)
+    remove_unused_columns: bool = field(default=False)
+    label_names: list[str] | None = field(default_factory=lambda: ["labels"])
+    ddp_find_unused_parameters: bool | None = field(default=False)
+    logging_nan_inf_filter: bool = field(default=False)
+    report_to: None | str | list[str] = field(default="none")
+
+    per_device_reference_batch_size: int | None = field(default=None)
+    min_crop_scale: float = field(default=0.9)
+    trainable: Literal["both", "vision", "text"] = field(default="both")
+    train_logit_scale: bool = field(default=False)
+    image_cache_mb: int = field(default=1024)
+
+    @property
+    def reference_batch_size(self) -> int:
+        return self.per_device_reference_batch_size or self.per_device_train_batch_size
+
+    def steps_for(self, rows: int) -> int:
+        """Optimiser steps of a task with so many training rows."""
+        if self.max_steps > 0:
+            return self.max_steps
+        batch = self.per_device_train_batch_size * self.world_size
+        batches = max(1, rows // batch if self.dataloader_drop_last else -(-rows // batch))
+        return max(1, math.ceil(self.num_train_epochs * batches / self.gradient_accumulation_steps))
+
+    @classmethod
+    def problems(cls, values: dict[str, Any], task: bool = False) -> list[str]:
+        """What is wrong with training values that already have the right types, a line each."""
+        found = [f"{key}: cannot be set; {NOT_USED[key]}" for key in values if key in NOT_USED]
+        if task:
+            found += [
+                f"{key}: holds for the whole stream; a task may set {', '.join(TASK_VALUES)}"
+                for key in values
+                if key not in TASK_VALUES
+            ]
+        for key, lowest in _LOWEST.items():
+            if isinstance(values.get(key), (int, float)) and values[key] < lowest:
+                found.append(f"{key}: must be at least {lowest}, found {values[key]}")
+        for key, (low, high) in _BETWEEN.items():
+            if key in values and not low <= values[key] <= high:
+                found.append(f"{key}: must lie between {low} and {high}, found {values[key]}")
+        if values.get("max_steps") == 0:
+            found.append("max_steps: must be at least 1, or -1 to count by num_train_epochs")
+        if values.get("bf16") and values.get("fp16"):
+            found.append("bf16 and fp16: choose one of the two")
+        return found
+
+
+_LOWEST = {
+    "per_device_train_batch_size": 1, "per_device_eval_batch_size": 1, "per_device_reference_batch_size": 1,
+    "gradient_accumulation_steps": 1, "learning_rate": 0, "max_steps": -1, "weight_decay": 0, "warmup_steps": 0,
+    "max_grad_norm": 0, "image_cache_mb": 0, "dataloader_num_workers": 0, "seed": 0, "save_total_limit": 1,
+}  # fmt: skip
+_BETWEEN = {"label_smoothing_factor": (0, 0.999), "min_crop_scale": (0.01, 1.0), "adam_beta1": (0, 1), "adam_beta2": (0, 1)}

@@ -1,0 +1,105 @@
+"""Model cards, written from the record of a run alone."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePath
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from ..evaluation.matrix import METRICS
+from ..files import whole_file
+from ..plots import plot_curves, plot_matrix
+from ..record import RunRecord
+from . import sections
+from .changes import changes
+
+TEMPLATE = Path(__file__).with_name("card.md")
+PIPELINE = "zero-shot-image-classification"
+
+
+def write_card(record: RunRecord, task: str | None = None) -> str:
+    """The model card of a stream, or of its state after one task.
+
+    Args:
+        record (`RunRecord`): The run, finished or not.
+        task (`str`, *optional*): Describe the state after this task instead of the newest one.
+
+    Returns:
+        `str`: The card: front matter and Markdown. It shows `matrix.png` and `curves.png` of its own folder.
+    """
+    record = record if task is None else record.until(task)
+    card = ModelCard.from_template(
+        card_metadata(record),
+        template_path=str(TEMPLATE),
+        title=sections.text(_model_name(record)),
+        summary=sections.summary(record),
+        status=sections.status(record, of_task=task is not None),
+        usage=sections.usage(record),
+        matrix=sections.matrix(record),
+        outside=record.evaluation_only,
+        metrics=sections.metrics(record),
+        changes=changes(record),
+        training=sections.training(record),
+        data=sections.data(record),
+        cost=sections.cost(record),
+        limits=sections.limits(record),
+        reproduce=sections.reproduce(record),
+        citations=sections.citations(record),
+    )
+    return str(card).rstrip() + "\n"
+
+
+def save_card(record: RunRecord, folder: str | Path, task: str | None = None) -> list[Path]:
+    """Write `README.md` and the plots that it shows into a folder.
+
+    Args:
+        record (`RunRecord`): The run, finished or not.
+        folder (`str` or `Path`): Where the files go; made if absent.
+        task (`str`, *optional*): Describe the state after this task instead of the newest one.
+    """
+    card, shown = write_card(record, task), record if task is None else record.until(task)
+    plots = [*plot_matrix(shown, folder), *plot_curves(shown, folder)]
+    with whole_file(Path(folder, "README.md")) as file:
+        file.write_text(card, encoding="utf-8")
+    return [Path(folder, "README.md"), *plots]
+
+
+def card_metadata(record: RunRecord) -> ModelCardData:
+    """The front matter: what the Hub needs to find, load and compare the model."""
+    sources = {note["task"]: note["dataset"] for note in record.datasets}
+    trained = [sources[task] for task in record.tasks[: len(record.accuracy)] if task in sources]
+    return ModelCardData(
+        model_name=_model_name(record),
+        library_name="transformers",
+        pipeline_tag=PIPELINE,
+        license=record.licence,
+        base_model=record.model if sections.looks_like_hub_id(record.model) else None,
+        datasets=list(dict.fromkeys(name for name in trained if sections.looks_like_hub_id(name))) or None,
+        tags=["clip", "continual-learning", "hf_clcl", record.method],
+        eval_results=_results(record, sources),
+    )
+
+
+def _results(record: RunRecord, sources: dict[str, str]) -> list[EvalResult]:
+    """One result for each dataset as the model now stands, and one for each metric of the stream."""
+    now = record.accuracy[-1] if record.accuracy else record.zero_shot or [None] * len(record.tasks)
+    values = dict(zip(record.tasks, now, strict=True))
+    for name, column in record.evaluation_only.items():
+        values[name] = column["accuracy"][-1] if column["accuracy"] else column["zero_shot"]
+    stream = f"stream of {len(record.tasks)} tasks: {', '.join(record.tasks)}"
+    found = [(sources.get(n, n), n, "accuracy", "Accuracy (%)", v) for n, v in values.items() if v is not None]
+    found += [("stream", stream, key, f"{METRICS[key][0]} (%)", value) for key, value in record.metrics.items()]
+    return [
+        EvalResult(
+            task_type=PIPELINE, task_name="Zero-shot image classification", dataset_type=kind, dataset_name=dataset,
+            metric_type=metric, metric_name=words, metric_value=round(float(value), 2),
+        )
+        for kind, dataset, metric, words, value in found
+    ]  # fmt: skip
+
+
+def _model_name(record: RunRecord) -> str:
+    named = record.recipe.get("hub_model_id")
+    return (
+        PurePath(named).name if isinstance(named, str) and named else f"{PurePath(record.model).name}-{record.method}"
+    )

@@ -1,0 +1,158 @@
+"""Batches of one task: which images each step sees is a function of seed and step alone.
+
+That makes resuming exact and cheap (nothing is read to get to a step), the same for any number of loader workers,
+and the same for one process with a batch of `n * B` as for `n` processes with `B` each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from ..models import tokenize
+from .frames import Frames, ImageCache
+
+if TYPE_CHECKING:
+    from transformers import CLIPProcessor
+
+    from .task import Task
+
+# Independent streams of random numbers within a task.
+ORDER, CROP, CAPTION, REFERENCE = range(4)
+
+
+class Draws:
+    """Which rows of a dataset each step draws: permutation after permutation.
+
+    Args:
+        size (`int`): Rows of the dataset.
+        batch_size (`int`): Rows a step, per process.
+        seed (`tuple[int, ...]`): Source of the permutations.
+        rank, world_size (`int`): This process among all; their draws of a step are disjoint parts of one batch.
+        drop_last (`bool`, defaults to `False`): Leave out the last, smaller batch of a permutation.
+        wrap (`bool`, defaults to `False`): Fill the last batch of a permutation from the next, so that none is small.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        batch_size: int,
+        seed: tuple[int, ...],
+        rank: int = 0,
+        world_size: int = 1,
+        drop_last: bool = False,
+        wrap: bool = False,
+    ):
+        self.size, self.batch_size, self.seed = size, batch_size, seed
+        self.rank, self.world_size, self.wrap = rank, world_size, wrap
+        whole = batch_size * world_size
+        self.steps_per_epoch = max(1, size // whole if drop_last else -(-size // whole))
+        self._permutations: dict[int, np.ndarray] = {}
+
+    def __call__(self, step: int) -> np.ndarray:
+        """Row indices of this process at a step, counted from 0."""
+        whole = self.batch_size * self.world_size
+        if self.wrap:
+            positions = np.arange(step * whole, (step + 1) * whole)
+            batch = np.concatenate(
+                [self._permutation(epoch)[positions[positions // self.size == epoch] % self.size]
+                 for epoch in range(positions[0] // self.size, positions[-1] // self.size + 1)]
+            )  # fmt: skip
+        else:
+            epoch, position = divmod(step, self.steps_per_epoch)
+            batch = self._permutation(epoch)[position * whole : (position + 1) * whole]
+            # Every process needs as many rows as the others: repeat from the batch's start.
+            batch = np.resize(batch, -(-len(batch) // self.world_size) * self.world_size)
+        part = len(batch) // self.world_size
+        return batch[self.rank * part : (self.rank + 1) * part]
+
+    def _permutation(self, epoch: int) -> np.ndarray:
+        if epoch not in self._permutations:
+            while len(self._permutations) > 1:
+                self._permutations.pop(min(self._permutations))
+            self._permutations[epoch] = np.random.default_rng((*self.seed, epoch)).permutation(self.size)
+        return self._permutations[epoch]
+
+
+@dataclass
+class TaskData:
+    """The training data of one task, as the model wants them.
+
+    Args:
+        name (`str`): Name of the task.
+        frames (`Frames`): Its images.
+        input_ids (`Tensor`): Class prompts `[C, L]`, or the captions of all images `[captions, L]`.
+        labels (`np.ndarray` of shape `[rows]`, *optional*): Class indices.
+        captions_of (`list[np.ndarray]`, *optional*): For captions, the rows of `input_ids` that describe each image.
+    """
+
+    name: str
+    frames: Frames
+    input_ids: Tensor
+    labels: np.ndarray | None = None
+    captions_of: list[np.ndarray] | None = None
+
+    @classmethod
+    def of(cls, task: Task, processor: CLIPProcessor, cache: ImageCache | None, min_crop_scale: float) -> TaskData:
+        """The data of a task for the model that a processor belongs to."""
+        labels = captions_of = None
+        if task.kind == "captions":
+            texts, captions_of = task.captions()
+        else:
+            texts, labels = task.training_prompts, task.labels("train")
+        image_processor = processor.image_processor
+        frames = Frames(task.train, task.image_column, image_processor, cache, task.name, min_crop_scale)
+        return cls(task.name, frames, tokenize(processor.tokenizer, texts), labels, captions_of)
+
+
+class TaskBatches(Dataset):
+    """Batch `i` is what the micro-step `i` of a task trains on.
+
+    Each batch is a dict of tensors: `pixel_values` `[B, 3, H, W]` (uint8) with `labels` `[B]` and the prompts of all
+    classes `input_ids` `[C, L]`; or, for captions, with the caption of each image `input_ids` `[B, L]`. Where the
+    method looks at reference images: `reference_pixel_values` `[R, 3, H, W]` (uint8) and `reference_index` `[R]`.
+
+    Args:
+        data (`TaskData`): Images and texts of the task.
+        draws (`Draws`): Which rows each step takes.
+        steps (`int`): Number of batches.
+        seed (`tuple[int, ...]`): Source of crops and of the choice of captions.
+        reference (`Frames`, *optional*): Reference images, seen with the evaluation transform.
+        reference_draws (`Draws`, *optional*): Which reference images each step takes.
+    """
+
+    def __init__(
+        self,
+        data: TaskData,
+        draws: Draws,
+        steps: int,
+        seed: tuple[int, ...],
+        reference: Frames | None = None,
+        reference_draws: Draws | None = None,
+    ):
+        self.data, self.draws, self.steps, self.seed = data, draws, steps, seed
+        self.reference, self.reference_draws = reference, reference_draws
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __getitem__(self, step: int) -> dict[str, Tensor]:
+        data, rows, rank = self.data, self.draws(step), self.draws.rank
+        seeds = [(*self.seed, CROP, step, rank, position) for position in range(len(rows))]
+        batch = {"pixel_values": data.frames.training_batch(rows, seeds)}
+        if data.captions_of is not None:
+            rng = np.random.default_rng((*self.seed, CAPTION, step, rank))
+            batch["input_ids"] = data.input_ids[[int(rng.choice(data.captions_of[row])) for row in rows]]
+        else:
+            batch["labels"] = torch.from_numpy(data.labels[rows])
+            batch["input_ids"] = data.input_ids
+        if self.reference is not None:
+            reference_rows = self.reference_draws(step)
+            batch["reference_pixel_values"] = self.reference.evaluation_batch(reference_rows)
+            batch["reference_index"] = torch.from_numpy(reference_rows)
+        return batch

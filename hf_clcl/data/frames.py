@@ -1,0 +1,169 @@
+"""Images as the model sees them: decoded, cropped to a uint8 frame, and normalised on the device."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from ..errors import DataError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import BaseImageProcessor
+
+ASPECT_RATIOS = (3 / 4, 4 / 3)
+CROP_ATTEMPTS = 10
+
+
+class ImageCache:
+    """Decoded images of a whole run in memory, up to a number of bytes; what does not fit is decoded each time."""
+
+    def __init__(self, megabytes: int):
+        self.free = megabytes * 2**20
+        self.images: dict[tuple[int, str, int], np.ndarray] = {}
+
+    def keep(self, key: tuple[int, str, int], image: np.ndarray) -> np.ndarray:
+        if image.nbytes <= self.free:
+            self.free -= image.nbytes
+            self.images[key] = image
+        return image
+
+
+class Frames:
+    """The images of one dataset as uint8 frames of the model's size.
+
+    Args:
+        dataset (`datasets.Dataset`): Rows with an image column.
+        column (`str`): Name of the image column.
+        processor (`BaseImageProcessor`): Image processor of the model; gives the size and the normalisation.
+        cache (`ImageCache`, *optional*): Where decoded images are kept.
+        name (`str`, defaults to `"dataset"`): For error messages.
+        min_crop_scale (`float`, defaults to 0.9): Smallest share of the area that a random training crop keeps.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        column: str,
+        processor: BaseImageProcessor,
+        cache: ImageCache | None = None,
+        name: str = "dataset",
+        min_crop_scale: float = 0.9,
+    ):
+        self.images = dataset.select_columns([column])
+        self.column = column
+        self.processor = processor
+        self.cache = cache or ImageCache(0)
+        self.name = name
+        self.min_crop_scale = min_crop_scale
+        self.size = (processor.crop_size["height"], processor.crop_size["width"])
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def evaluation_batch(self, indices: Sequence[int]) -> Tensor:
+        """Deterministic frames (resize, centre crop), uint8 `[len(indices), 3, height, width]`."""
+        return torch.from_numpy(np.stack([self._evaluation_frame(int(index)) for index in indices]))
+
+    def training_batch(self, indices: Sequence[int], seeds: Sequence[Sequence[int]]) -> Tensor:
+        """Randomly cropped frames, uint8 `[len(indices), 3, height, width]`; each is a function of its seed alone."""
+        frames = [
+            random_resized_crop(
+                Image.fromarray(self._decoded(int(index))), self.size, (self.min_crop_scale, 1.0), np.random.default_rng(seed)
+            )
+            for index, seed in zip(indices, seeds, strict=True)
+        ]
+        return torch.from_numpy(np.stack([np.asarray(frame) for frame in frames])).permute(0, 3, 1, 2).contiguous()
+
+    def _evaluation_frame(self, index: int) -> np.ndarray:
+        key = (id(self), "frame", index)
+        if key in self.cache.images:
+            return self.cache.images[key]
+        # The model's own processor, up to where values leave uint8.
+        frame = self.processor(self._read(index), do_rescale=False, do_normalize=False)["pixel_values"][0]
+        return self.cache.keep(key, np.ascontiguousarray(frame))
+
+    def _decoded(self, index: int) -> np.ndarray:
+        key = (id(self), "decoded", index)
+        if key in self.cache.images:
+            return self.cache.images[key]
+        return self.cache.keep(key, np.asarray(self._read(index)))
+
+    def _read(self, index: int) -> Image.Image:
+        try:
+            image = self.images[index][self.column]
+            if image is None:
+                raise DataError(f"{self.name}: row {index} has no image in column {self.column!r}; remove that row")
+            return image.convert("RGB")
+        except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            if isinstance(error, DataError):
+                raise
+            raise DataError(
+                f"{self.name}: the image in row {index} (column {self.column!r}) cannot be read: {error}. "
+                "Replace or remove that image"
+            ) from None
+
+
+def random_resized_crop(
+    image: Image.Image, size: tuple[int, int], scale: tuple[float, float], rng: np.random.Generator
+) -> Image.Image:
+    """A random part of an image, resized (bicubic) to `size`, as torchvision's `RandomResizedCrop` draws it.
+
+    Args:
+        image (`Image`): RGB image.
+        size (`tuple[int, int]`): Height and width of the result.
+        scale (`tuple[float, float]`): Bounds of the part's share of the area. Its aspect ratio lies in 3/4 to 4/3.
+        rng (`np.random.Generator`): Source of randomness.
+    """
+    box = _random_box(image.width, image.height, scale, rng)
+    return image.crop(box).resize((size[1], size[0]), Image.Resampling.BICUBIC)
+
+
+def _random_box(
+    width: int, height: int, scale: tuple[float, float], rng: np.random.Generator
+) -> tuple[int, int, int, int]:
+    for _ in range(CROP_ATTEMPTS):
+        area = width * height * rng.uniform(*scale)
+        ratio = math.exp(rng.uniform(math.log(ASPECT_RATIOS[0]), math.log(ASPECT_RATIOS[1])))
+        w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if 0 < w <= width and 0 < h <= height:
+            left, top = int(rng.integers(0, width - w + 1)), int(rng.integers(0, height - h + 1))
+            return left, top, left + w, top + h
+    # The whole image, or its centre where it is longer than the aspect ratios allow.
+    w, h = width, height
+    if width / height < ASPECT_RATIOS[0]:
+        h = round(width / ASPECT_RATIOS[0])
+    elif width / height > ASPECT_RATIOS[1]:
+        w = round(height * ASPECT_RATIOS[1])
+    left, top = (width - w) // 2, (height - h) // 2
+    return left, top, left + w, top + h
+
+
+class Normalizer:
+    """Turns uint8 frames into what the model expects, on their device, bit by bit as the image processor does.
+
+    There are only 256 values a channel, so a table made in the processor's own precision is exact.
+    """
+
+    def __init__(self, processor: BaseImageProcessor):
+        values = np.arange(256, dtype=np.float64)
+        if processor.do_rescale:
+            values = values * processor.rescale_factor
+        table = np.repeat(values.astype(np.float32)[None], 3, axis=0)
+        if processor.do_normalize:
+            mean, std = (np.array(v, dtype=np.float32)[:, None] for v in (processor.image_mean, processor.image_std))
+            table = (table - mean) / std
+        self.table = torch.from_numpy(table)
+
+    def __call__(self, frames: Tensor) -> Tensor:
+        """Frames uint8 `[B, 3, H, W]` to fp32 of the same shape; floating point input is returned as it is."""
+        if frames.is_floating_point():
+            return frames
+        self.table = self.table.to(frames.device)
+        return torch.stack([self.table[c][frames[:, c].long()] for c in range(3)], dim=1)

@@ -1,0 +1,254 @@
+"""From the entries of a recipe to data: found, cut into train and test, given words, and checked."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import TYPE_CHECKING, Any
+
+from ..errors import DataError
+from ..recipe import DatasetEntry, ReferenceEntry, TaskEntry
+from . import columns, prompts
+from .hub import hub_class_names, load_hub, stream_hub
+from .local import find_local, load_local, reading
+from .task import Task
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+RENDERED = re.compile(r"rendered:(?P<domain>[\w-]+)(@(?P<size>\d+))?")
+RENDERED_SIZE, RENDERED_TRAIN, RENDERED_TEST = 32, 400, 200
+RENDERED_REFERENCE, RENDERED_CAPTIONED = 1_000, 20_000
+SPLIT_SEED = 42  # of `test_fraction`: a benchmark's test set must not change with the seed of a run
+
+
+def resolve_task(
+    entry: TaskEntry, data_root: str | None = None, seed: int = 42, evaluation_only: bool = False
+) -> Task:
+    """Find, read and check the data of one task.
+
+    Args:
+        entry (`TaskEntry`): The entry in the recipe.
+        data_root (`str`, *optional*): Folder that relative paths start from.
+        seed (`int`, defaults to 42): Seed that `take_train` and `take_test` draw with.
+        evaluation_only (`bool`, defaults to `False`): Leave the training data alone.
+
+    Raises:
+        DataError: Where the data is not there or not what the entry says; the message names the task.
+    """
+    where = f"task {entry.name}"
+    splits = _load_splits(entry, data_root, evaluation_only, where)
+    class_names = None
+    if entry.caption_column is None:
+        splits, class_names = _name_classes(entry, splits, data_root, where)
+    if entry.test_fraction is not None:
+        splits = _cut(splits["train"], entry.test_fraction, where)
+    if evaluation_only:
+        splits.pop("train", None)
+    counts = {split: len(rows) for split, rows in splits.items()}
+    takes = {"train": entry.take_train, "test": entry.take_test}
+    listed = prompts.built_in(entry.templates, where) if isinstance(entry.templates, str) else None
+    templates = {"templates": listed.templates if listed else entry.templates} if entry.templates else {}
+    task = Task(
+        name=entry.name,
+        **{split: _take(rows, takes[split], seed) for split, rows in splits.items()},
+        class_names=class_names,
+        **templates,
+        training_template=entry.training_template or (listed.training_template if listed else None),
+        image_column=entry.image_column,
+        label_column=entry.label_column,
+        caption_column=entry.caption_column,
+        training=dict(entry.training),
+        source=entry.dataset,
+        licence=entry.licence,
+        split_note=entry.split_note,
+    )
+    _check_expected(entry, {**counts, "classes": len(task.class_names or [])}, where)
+    return task
+
+
+def resolve_reference_images(
+    entry: ReferenceEntry, data_root: str | None = None, seed: int = 42
+) -> tuple[Dataset, str]:
+    """The reference images, and the name of their column.
+
+    Args:
+        entry (`ReferenceEntry`): `reference_images` of the recipe.
+        data_root (`str`, *optional*): Folder that relative paths start from.
+        seed (`int`, defaults to 42): Seed that `take` draws with.
+
+    Raises:
+        DataError: Where there are no such images.
+    """
+    where = "reference_images"
+    rows = _load_reference(entry, data_root, seed, where)
+    column = columns.find_image_column(rows.features, entry.image_column, where)
+    return columns.as_images(rows.select_columns(column), column), column
+
+
+def resolve_reference_texts(entry: ReferenceEntry, data_root: str | None = None, seed: int = 42) -> list[str]:
+    """The reference texts: lines of a text file, or the captions of a dataset, without empty ones.
+
+    Args:
+        entry (`ReferenceEntry`): `reference_texts` of the recipe.
+        data_root (`str`, *optional*): Folder that relative paths start from.
+        seed (`int`, defaults to 42): Seed that `take` draws with.
+
+    Raises:
+        DataError: Where there are no such texts.
+    """
+    import random
+
+    where = "reference_texts"
+    if entry.dataset.endswith(".txt"):
+        path = find_local(entry.dataset, data_root, where)
+        with reading(where, str(path)):
+            texts = path.read_text(encoding="utf-8").splitlines()
+    else:
+        # A row may hold several texts, or none: `take` counts texts, so it is drawn from them and not from rows.
+        rows = _load_reference(entry, data_root, seed, where, whole=True)
+        column = entry.text_column or entry.caption_column
+        key = "caption_column" if entry.caption_column and not entry.text_column else "text_column"
+        column = columns.find_text_column(rows.features, column, where, key)
+        cells = columns.values(rows, column).to_pylist()
+        texts = [text for cell in cells for text in ([cell] if isinstance(cell, str) else cell or [])]
+    texts = [line.strip() for text in texts if text for line in text.splitlines() if line.strip()]
+    if not texts:
+        raise DataError(f"{where}: {entry.dataset} has no text; needed is one a line, or a column of captions")
+    if entry.take is not None and entry.take < len(texts):
+        texts = random.Random(seed).sample(texts, entry.take)
+    return texts
+
+
+def _load_splits(entry: TaskEntry, data_root: str | None, evaluation_only: bool, where: str) -> dict[str, Dataset]:
+    if entry.test_fraction is not None:
+        wanted = {"train": entry.train_split}
+    elif evaluation_only:
+        wanted = {"test": entry.test_split}
+    else:
+        wanted = {"train": entry.train_split, "test": entry.test_split}
+    if rendered := _rendered(entry, where):
+        domain, size = rendered
+        counts = {"train": entry.take_train or RENDERED_TRAIN, "test": entry.take_test or RENDERED_TEST}
+        return {split: _render(where, domain, name, counts[split], size) for split, name in wanted.items()}
+    path = find_local(entry.dataset, data_root, where)
+    if path is not None:
+        return {split: load_local(path, name, where, entry.config) for split, name in wanted.items()}
+    return {split: load_hub(entry, name, where) for split, name in wanted.items()}
+
+
+def _load_reference(
+    entry: ReferenceEntry, data_root: str | None, seed: int, where: str, whole: bool = False
+) -> Dataset:
+    if rendered := _rendered(entry, where):
+        domain, size = rendered
+        default = {"reference": RENDERED_REFERENCE, "captioned": RENDERED_CAPTIONED}.get(domain, RENDERED_TRAIN)
+        return _render(where, domain, entry.split, default if whole else entry.take or default, size)
+    path = find_local(entry.dataset, data_root, where)
+    if path is not None:
+        rows = load_local(path, entry.split, where, entry.config)
+    elif entry.take is not None and not whole:
+        return stream_hub(entry, entry.split, entry.take, seed, where)
+    else:
+        rows = load_hub(entry, entry.split, where)
+    return rows if whole else _take(rows, entry.take, seed)
+
+
+def _rendered(entry: DatasetEntry, where: str) -> tuple[str, int] | None:
+    """Domain and image size of `rendered:<domain>@<size>`; `None` for any other dataset."""
+    if not entry.dataset.startswith("rendered:"):
+        return None
+    found = RENDERED.fullmatch(entry.dataset)
+    if found is None:
+        raise DataError(f"{where}: {entry.dataset!r}: needed is `rendered:<domain>` or `rendered:<domain>@<pixels>`")
+    return found["domain"], int(found["size"] or RENDERED_SIZE)
+
+
+def _render(where: str, domain: str, split: str, count: int, size: int) -> Dataset:
+    """A part of the rendered world. It is the same in every run: only training depends on the run's seed."""
+    from . import world
+
+    if domain == "reference":
+        return world.render_reference(count, seed=0, image_size=size)
+    if domain == "captioned":
+        return world.render_captioned(count, seed=0, image_size=size)
+    try:
+        return world.render_domain(domain, split, count, image_size=size)
+    except ValueError as error:
+        raise DataError(f"{where}: rendered:{domain}: {error}") from error
+
+
+def _name_classes(
+    entry: TaskEntry, splits: dict[str, Dataset], data_root: str | None, where: str
+) -> tuple[dict[str, Dataset], list[str] | None]:
+    """The words of the classes, and the rows without those of a class that is left out."""
+    first = next(iter(splits.values())).features
+    label = columns.find_label_column(first, entry.label_column, where)
+    if isinstance(entry.class_names, list):
+        return splits, entry.class_names
+    if columns.is_text(first[label]):
+        splits = columns.encode_labels(splits, label, None, where)
+    own = getattr(next(iter(splits.values())).features[label], "names", None)
+    unnamed = own is None
+    if unnamed:
+        own = _class_names_file(entry, data_root, where)
+    if entry.class_names is None:
+        return splits, [columns.words(name) for name in own] if unnamed and own else None
+    if isinstance(entry.class_names, dict):
+        return splits, _rename(entry.class_names, own, where)
+    named = prompts.match_class_names(entry.class_names, own, where)
+    left_out = [index for index, name in enumerate(named) if name is None]
+    kept = [name for name in named if name is not None]
+    if left_out:
+        splits = {split: columns.without_classes(rows, label, left_out, kept) for split, rows in splits.items()}
+    return splits, kept
+
+
+def _class_names_file(entry: TaskEntry, data_root: str | None, where: str) -> list[str] | None:
+    """Names of numbered labels from the `classnames.txt` beside the data."""
+    if entry.dataset.startswith("rendered:"):
+        return None
+    path = find_local(entry.dataset, data_root, where)
+    if path is None:
+        return hub_class_names(entry, where)
+    file = (path if path.is_dir() else path.parent) / "classnames.txt"
+    return file.read_text(encoding="utf-8").splitlines() if file.is_file() else None
+
+
+def _rename(words: dict[str, str], own: list[str] | None, where: str) -> list[str]:
+    if own is None:
+        raise DataError(
+            f"{where}: class_names renames classes, but the dataset has no names; list them in label order"
+        )
+    as_words = [columns.words(name) for name in own]
+    for name in words:
+        if name not in own and name not in as_words:
+            near = difflib.get_close_matches(name, own, n=3, cutoff=0.4) or own[:5]
+            raise DataError(f"{where}: class_names renames {name!r}, which is no class; near it are {', '.join(near)}")
+    return [words.get(name, words.get(plain, plain)) for name, plain in zip(own, as_words, strict=True)]
+
+
+def _cut(rows: Dataset, fraction: float, where: str) -> dict[str, Dataset]:
+    if len(rows) < 2:
+        raise DataError(f"{where}: test_fraction cannot cut {len(rows)} rows into train and test; use a larger split")
+    return dict(rows.train_test_split(test_size=fraction, seed=SPLIT_SEED))
+
+
+def _take(rows: Dataset, number: int | None, seed: int) -> Dataset:
+    if number is None or number >= len(rows):
+        return rows
+    return rows.shuffle(seed=seed).select(range(number))
+
+
+def _check_expected(entry: TaskEntry, found: dict[str, Any], where: str) -> None:
+    unknown = [key for key in entry.expect or {} if key not in ("classes", "train", "test")]
+    if unknown:
+        raise DataError(f"{where}: expect: no such number {unknown[0]!r}; there are classes, train and test")
+    wrong = {key: (found[key], n) for key, n in (entry.expect or {}).items() if key in found and found[key] != n}
+    if wrong:
+        numbers = ", ".join(f"{has} {key} where {needs} are expected" for key, (has, needs) in wrong.items())
+        raise DataError(
+            f"{where}: {entry.dataset} is not the data that the recipe expects: {numbers}. Choose other splits "
+            "(`train_split`, `test_split`, `test_fraction`), another copy of the data (`dataset`, `revision`), or "
+            "correct `expect` if this is the data you want"
+        )

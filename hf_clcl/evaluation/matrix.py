@@ -1,0 +1,128 @@
+"""The accuracy matrix of a stream, and the continual-learning metrics that are read from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+METRICS: dict[str, tuple[str, str]] = {
+    "transfer": ("Transfer", "mean accuracy on tasks not yet trained"),
+    "average": ("Average", "mean accuracy on all tasks over the whole stream"),
+    "last": ("Last", "mean accuracy on all tasks after the last one"),
+    "forgetting": ("Forgetting", "points lost on earlier tasks since their best"),
+    "backward_transfer": ("Backward transfer", "change on earlier tasks since they were trained"),
+    "zero_shot_degradation": ("Zero-shot degradation", "points below zero-shot on tasks not yet trained"),
+}
+"""Metric -> (its name in words, what it tells), in the order in which they are shown. All are in percent."""
+
+
+@dataclass
+class AccuracyMatrix:
+    """Accuracy of a model on every task of a stream, measured after each task.
+
+    Args:
+        tasks (`Sequence[str]`): Names of the `T` tasks, in the order of training.
+        accuracy (`Sequence[Sequence[float | None]]`):
+            `accuracy[j][i]` is the accuracy in percent on task `i` after training task `j`. One row for each finished
+            task, so at most `T` rows of `T` entries; `None` where it was not measured.
+        zero_shot (`Sequence[float | None]`, *optional*):
+            The untrained model's accuracy on each task. It enters `zero_shot_degradation` and no published metric.
+
+    Example:
+        >>> matrix = AccuracyMatrix(tasks=["a", "b"], accuracy=[[80.0, 50.0], [70.0, 90.0]])
+        >>> matrix.metrics()["forgetting"]
+        10.0
+    """
+
+    tasks: Sequence[str]
+    accuracy: Sequence[Sequence[float | None]]
+    zero_shot: Sequence[float | None] | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.tasks, str) or not all(isinstance(task, str) and task for task in self.tasks):
+            raise ValueError(f"tasks must be a list of names, found {self.tasks!r}")
+        self.tasks = list(self.tasks)
+        if not self.tasks or len(set(self.tasks)) < len(self.tasks):
+            raise ValueError(f"tasks must be at least one name, each given once, found {self.tasks!r}")
+        rows = _listed(self.accuracy, "accuracy")
+        if len(rows) > len(self.tasks):
+            raise ValueError(
+                f"accuracy has {len(rows)} rows for {len(self.tasks)} tasks; give one row for each finished task, and "
+                "the untrained model's as `zero_shot`"
+            )
+        self.accuracy = [self._checked(row, f"row {j} of accuracy") for j, row in enumerate(rows)]
+        if self.zero_shot is not None:
+            self.zero_shot = self._checked(self.zero_shot, "zero_shot")
+
+    def _checked(self, row: Iterable[Any], where: str) -> list[float | None]:
+        values = _listed(row, where)
+        if len(values) != len(self.tasks):
+            raise ValueError(
+                f"{where} has {len(values)} entries for {len(self.tasks)} tasks; use None where unmeasured"
+            )
+        for task, value in zip(self.tasks, values, strict=True):
+            number = isinstance(value, Real) and not isinstance(value, bool)
+            if value is not None and not (number and -1e-6 <= value <= 100 + 1e-6):
+                raise ValueError(f"{where}: {task}: needs a percentage from 0 to 100 or None, found {value!r}")
+        return [None if value is None else float(value) for value in values]
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is a row for every task."""
+        return len(self.accuracy) == len(self.tasks)
+
+    def metrics(self) -> dict[str, float]:
+        """The metrics in percent, by the keys of `METRICS`.
+
+        A metric is given only where **every** entry that its definition reads was measured, so an unfinished stream
+        never shows a number that would change its meaning later: `average`, `last`, `forgetting` and
+        `backward_transfer` need the last row; `transfer` and `zero_shot_degradation` read only the entries above the
+        diagonal, so they are final one task before the end. A stream of one task has `average` and `last` alone.
+        `transfer` is a mean over tasks of means over rows; `zero_shot_degradation` is one mean over all such entries.
+        """
+        a, zero_shot = self._filled()
+        best, final, first = a[:-1, :-1].max(axis=0, initial=0), a[-1, :-1], a.diagonal()[:-1]
+        above = np.triu_indices(len(self.tasks), k=1)
+        values = {
+            "transfer": _mean([a[:i, i].mean() for i in range(1, len(self.tasks))]),
+            "average": _mean(a),
+            "last": _mean(a[-1]),
+            "forgetting": _mean(best - final),
+            "backward_transfer": _mean(final - first),
+            "zero_shot_degradation": _mean((zero_shot - a)[above]),
+        }
+        return _measured(values)
+
+    def per_task(self) -> dict[str, dict[str, float]]:
+        """Task -> its own `transfer` (none for the first task), `average` and `last`, where they are defined."""
+        a, _ = self._filled()
+        return {
+            task: _measured({"transfer": _mean(a[:i, i]), "average": _mean(a[:, i]), "last": a[-1, i]})
+            for i, task in enumerate(self.tasks)
+        }
+
+    def _filled(self) -> tuple[np.ndarray, np.ndarray]:
+        """The matrix `(T, T)` and the untrained row `(T,)`, NaN where not measured: NaN spreads to what needs it."""
+        size = len(self.tasks)
+        a = np.full((size, size), np.nan)
+        a[: len(self.accuracy)] = np.array(self.accuracy, dtype=float).reshape(-1, size)
+        return a, np.full(size, np.nan) if self.zero_shot is None else np.array(self.zero_shot, dtype=float)
+
+
+def _listed(values: Any, where: str) -> list[Any]:
+    if isinstance(values, (str, bytes, dict)) or not isinstance(values, Iterable):
+        raise ValueError(f"{where} must be a list, found {values!r}")
+    return list(values)
+
+
+def _mean(values: Any) -> float:
+    return float(np.mean(values)) if np.size(values) else math.nan
+
+
+def _measured(values: dict[str, float]) -> dict[str, float]:
+    return {name: float(value) for name, value in values.items() if math.isfinite(value)}

@@ -1,0 +1,156 @@
+"""The contract of a continual method, and what all methods share.
+
+A method is told of each task (`begin_task`), gives the losses of each step, and may change the model when a task
+ends. It keeps no reference to the model, and whatever it must remember to go on after a stop is in `state_dict`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from transformers import CLIPModel, TrainerCallback
+
+from .. import losses
+from ..arguments import ContinualTrainingArguments
+from ..data.frames import Frames
+
+
+@dataclass
+class TaskContext:
+    """What a method may know of the task it is about to learn.
+
+    Args:
+        name (`str`): Name of the task.
+        index (`int`): Its place in the stream, from 0.
+        args (`ContinualTrainingArguments`): Training values of this task.
+        accelerator (`Accelerator`): Device, precision and processes.
+        frames (`Frames`): Training images of the task.
+        input_ids (`Tensor` of shape `[C, L]`): Class prompts, or the captions of a caption task.
+        normalize (`Callable`): Turns frames into pixel values.
+        initial_model (`Callable[[], CLIPModel]`): Loads the untrained CLIP, frozen; shares no storage with the student.
+        reference_frames (`Frames`, *optional*): Reference images.
+        reference_input_ids (`Tensor` of shape `[M, L]`, *optional*): Reference texts.
+    """
+
+    name: str
+    index: int
+    args: ContinualTrainingArguments
+    accelerator: Accelerator
+    frames: Frames
+    input_ids: Tensor
+    normalize: Callable[[Tensor], Tensor]
+    initial_model: Callable[[], CLIPModel]
+    reference_frames: Frames | None = None
+    reference_input_ids: Tensor | None = None
+
+
+@dataclass
+class Embeddings:
+    """Normalised embeddings of one step in fp32: images `[B, d]`, texts `[C or B, d]`, reference images `[R, d]`."""
+
+    images: Tensor
+    texts: Tensor
+    scale: Tensor
+    reference_images: Tensor | None = None
+
+
+@dataclass
+class Method:
+    """Sequential fine-tuning, and the base of every other method.
+
+    A subclass is a dataclass whose fields are its options in a recipe. It overrides what it changes (mostly `terms`)
+    and calls `super()` for the rest.
+    """
+
+    name: ClassVar[str] = "finetune"
+    trains: ClassVar[bool] = True
+    needs_reference_images: ClassVar[bool] = False
+    needs_reference_texts: ClassVar[bool] = False
+    citation: ClassVar[str] = ""
+
+    monitored: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def problems(self) -> list[str]:
+        """What is wrong with the options, a line each."""
+        return []
+
+    def begin_task(self, model: CLIPModel, context: TaskContext) -> None:
+        """Prepare for a task: build the teacher, take the anchor.
+
+        Args:
+            model (`CLIPModel`): The model at the start of the task, on its device. Not to be kept.
+            context (`TaskContext`): What is known of the task.
+        """
+        self.label_smoothing = context.args.label_smoothing_factor
+
+    def reference_frames(self, context: TaskContext) -> Frames | None:
+        """Images of the second stream that each step draws from beside the task's own, if any."""
+        return None
+
+    def losses(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The losses of a step by name; the trainer adds them up and logs each.
+
+        Args:
+            model (`nn.Module`): The model as wrapped for training; call it once.
+            batch (`dict[str, Tensor]`): See [`~hf_clcl.data.batches.TaskBatches`]; images are normalised.
+        """
+        return self.terms(model, self.embed(model, batch), batch)
+
+    def terms(self, model: nn.Module, embeddings: Embeddings, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The losses of a step from its embeddings; subclasses add theirs to those of `super()`."""
+        return {"task_loss": self.task_loss(embeddings, batch)}
+
+    def callbacks(self) -> list[TrainerCallback]:
+        """Callbacks that act along a task, such as weight averaging."""
+        return []
+
+    def end_task(self, model: CLIPModel) -> CLIPModel:
+        """Finish a task, for example by averaging; returns the model that is saved and that the next task starts from."""
+        return model
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What cannot be computed anew after a stop within a task, or between two tasks."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Take back what `state_dict` gave; called after `begin_task`."""
+
+    def embed(self, model: nn.Module, batch: dict[str, Tensor]) -> Embeddings:
+        """One forward for task images, reference images and texts."""
+        pixel_values, count = batch["pixel_values"], len(batch["pixel_values"])
+        if "reference_pixel_values" in batch:
+            pixel_values = torch.cat([pixel_values, batch["reference_pixel_values"]])
+        outputs = model(input_ids=batch["input_ids"], pixel_values=pixel_values)
+        images = outputs.image_embeds.float()
+        return Embeddings(
+            images=images[:count],
+            texts=outputs.text_embeds.float(),
+            scale=getattr(model, "module", model).logit_scale.exp(),
+            reference_images=images[count:] if len(images) > count else None,
+        )
+
+    def task_loss(self, embeddings: Embeddings, batch: dict[str, Tensor]) -> Tensor:
+        """Classification among the task's classes, or the contrastive loss of image-caption pairs."""
+        if "labels" in batch:
+            return losses.classification(
+                embeddings.images, embeddings.texts, embeddings.scale, batch["labels"], self.label_smoothing
+            )
+        return losses.contrastive(embeddings.images, embeddings.texts, embeddings.scale)
+
+    def monitor(self, name: str, value: Tensor) -> None:
+        """Log a value that is not trained on."""
+        self.monitored[name] = value.detach()
+
+    def options(self) -> dict[str, Any]:
+        """The options of this method by name."""
+        return {name: getattr(self, name) for name in option_names(type(self))}
+
+
+def option_names(cls: type[Method]) -> list[str]:
+    """Names of the options that a method has."""
+    return [name for name, f in cls.__dataclass_fields__.items() if f.init]

@@ -1,0 +1,148 @@
+"""Loading CLIP models and processors, and choosing what learns."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoTokenizer, CLIPModel, CLIPProcessor, PreTrainedTokenizerBase
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+from .errors import UserError
+
+LONGEST_CLASS_BATCH = 512
+
+
+def load_model(name_or_path: str | Path, revision: str | None = None, random_init: bool = False) -> CLIPModel:
+    """Load a CLIP in fp32.
+
+    Args:
+        name_or_path (`str` or `Path`): A Hub id or a local folder with safetensors weights.
+        revision (`str`, *optional*): Branch, tag or commit of a Hub repository.
+        random_init (`bool`, defaults to `False`): Take only the configuration and draw the weights anew.
+
+    Raises:
+        UserError: Where there is no such model, or it is not a CLIP.
+    """
+    name = str(name_or_path)
+    try:
+        config = AutoConfig.from_pretrained(name, revision=revision)
+        if config.model_type != "clip":
+            raise UserError(f"{name} is a {config.model_type!r} model; this program needs a CLIP (model_type 'clip')")
+        if random_init:
+            return CLIPModel(config)
+        return CLIPModel.from_pretrained(name, revision=revision, dtype=torch.float32, use_safetensors=True)
+    except UserError:
+        raise
+    except (OSError, ValueError) as error:
+        raise UserError(_not_loaded("model", name, error)) from None
+
+
+def load_processor(name_or_path: str | Path, revision: str | None = None) -> CLIPProcessor:
+    """Load the tokenizer and the PIL image processor of a CLIP.
+
+    Raises:
+        UserError: Where they are missing.
+    """
+    name = str(name_or_path)
+    try:
+        return CLIPProcessor(
+            image_processor=CLIPImageProcessorPil.from_pretrained(name, revision=revision),
+            tokenizer=AutoTokenizer.from_pretrained(name, revision=revision),
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(_not_loaded("processor", name, error)) from None
+
+
+def _not_loaded(what: str, name: str, error: Exception) -> str:
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if os.path.isdir(name):
+        files = ", ".join(sorted(os.listdir(name))[:12]) or "nothing"
+        return f"the {what} in the folder {name} cannot be loaded: {reason} (the folder holds: {files})"
+    return (
+        f"the {what} {name} cannot be loaded: {reason}. Give model_name_or_path the id of a CLIP on the Hub "
+        "(such as openai/clip-vit-base-patch16) or a local folder with config.json and model.safetensors"
+    )
+
+
+def check_tokenizer(model: CLIPModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """See that the text tower pools where the tokenizer ends a text, and that long texts are cut to its length.
+
+    Raises:
+        UserError: Where every text would get the same embedding, or token ids exceed the vocabulary.
+    """
+    config = model.config.text_config
+    # 2 is what OpenAI's configurations say; transformers then pools at the largest id, which is their end token.
+    if config.eos_token_id not in (2, tokenizer.eos_token_id):
+        raise UserError(
+            f"the text tower ends a text at token {config.eos_token_id}, the tokenizer at {tokenizer.eos_token_id}: "
+            "every text would get the same embedding. Set text_config.eos_token_id in config.json"
+        )
+    if tokenizer.model_max_length > config.max_position_embeddings:
+        tokenizer.model_max_length = config.max_position_embeddings
+    if len(tokenizer) > config.vocab_size:
+        raise UserError(f"the tokenizer has {len(tokenizer)} tokens, the text tower only {config.vocab_size}")
+
+
+def tokenize(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> Tensor:
+    """Token ids `[texts, longest]`, cut after the last end token.
+
+    CLIP's text tower is causal and pools at the end token, so what follows it changes nothing: no mask is needed and
+    padding to the model's full length is wasted.
+    """
+    return tokenizer(texts, padding="longest", truncation=True, return_tensors="pt")["input_ids"]
+
+
+def choose_trainable(model: nn.Module, towers: str = "both", train_logit_scale: bool = False) -> None:
+    """Freeze what does not learn: by default only `logit_scale`.
+
+    Args:
+        model (`CLIPModel`): Changed in place.
+        towers (`str`, defaults to `"both"`): `both`, `vision` or `text`.
+        train_logit_scale (`bool`, defaults to `False`): Whether the temperature learns.
+    """
+    for name, parameter in model.named_parameters():
+        is_vision = name.startswith(("vision_model.", "visual_projection."))
+        is_text = name.startswith(("text_model.", "text_projection."))
+        parameter.requires_grad_(
+            (is_vision and towers in ("both", "vision"))
+            or (is_text and towers in ("both", "text"))
+            or (name == "logit_scale" and train_logit_scale)
+        )
+
+
+def frozen_copy(model: CLIPModel) -> CLIPModel:
+    """A copy in evaluation mode that learns nothing and shares no storage with the model."""
+    copy = CLIPModel(model.config)
+    copy.load_state_dict(model.state_dict())  # copies values into the new model's own storage
+    return copy.to(model.device).eval().requires_grad_(False)
+
+
+def parameter_counts(model: nn.Module) -> tuple[int, int]:
+    """Number of trainable parameters, and of all."""
+    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    return trainable, sum(p.numel() for p in model.parameters())
+
+
+def embed_images(model: CLIPModel, pixel_values: Tensor) -> Tensor:
+    """Normalised image embeddings `[B, d]` in fp32."""
+    features = model.get_image_features(pixel_values=pixel_values).pooler_output
+    return nn.functional.normalize(features.float(), dim=-1)
+
+
+def embed_texts(model: CLIPModel, input_ids: Tensor) -> Tensor:
+    """Normalised text embeddings `[N, d]` in fp32, encoded in batches, each cut after its longest end token."""
+    embedded = []
+    for ids in input_ids.split(LONGEST_CLASS_BATCH):
+        features = model.get_text_features(input_ids=cut(ids, model)).pooler_output
+        embedded.append(nn.functional.normalize(features.float(), dim=-1))
+    return torch.cat(embedded)
+
+
+def cut(input_ids: Tensor, model: CLIPModel) -> Tensor:
+    """Token ids without the columns that lie behind the end token in every row."""
+    end = model.config.text_config.eos_token_id
+    is_end = input_ids == (input_ids.max() if end == 2 else end)
+    return input_ids[:, : int(is_end.int().argmax(dim=-1).max()) + 1]

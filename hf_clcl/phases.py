@@ -1,0 +1,53 @@
+"""Seconds and peak memory of each phase of a run."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from .record import Phase
+
+STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+@contextmanager
+def measured(phases: list[Phase], phase: str, task: str | None = None) -> Iterator[Phase]:
+    """Add a phase to `phases` when the block ends well.
+
+    Peak memory, in MB, is that of the device on CUDA and of this process otherwise. A block may overwrite `seconds`,
+    for what was measured before a stop.
+    """
+    entry: Phase = {"phase": phase, "task": task, "seconds": 0.0, "peak_memory_mb": None}
+    _forget_peak()
+    start = time.monotonic()
+    yield entry
+    entry["seconds"] = round(entry["seconds"] or time.monotonic() - start, 3)
+    entry["peak_memory_mb"] = round(_peak_mb(), 1)
+    phases.append(entry)
+
+
+def _forget_peak() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    elif CLEAR.exists():
+        try:
+            CLEAR.write_text("5")  # resets VmHWM, see proc(5)
+        except OSError:
+            return  # some containers forbid it: the peak is then that of the process so far
+
+
+def _peak_mb() -> float:
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**20
+    if STATUS.exists():
+        for line in STATUS.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 2**10
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit

@@ -1,0 +1,161 @@
+"""Plots of a record, as PNG and SVG: the accuracy matrix, and accuracy over the stream."""
+
+from __future__ import annotations
+
+import io
+import math
+from pathlib import Path
+
+import matplotlib
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from .files import whole_file
+from .record import RunRecord
+
+# Okabe and Ito's palette: told apart with every common kind of colour blindness.
+BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#8C8C8C"
+
+_STYLE = {
+    "font.family": "DejaVu Sans",  # ships with matplotlib, so that plots look alike everywhere
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "svg.hashsalt": "hf_clcl",  # without it the names inside an SVG differ at every call
+    "svg.fonttype": "none",
+    "text.parse_math": False,  # names may hold dollar signs
+}
+
+
+def plot_matrix(record: RunRecord, folder: str | Path) -> list[Path]:
+    """Draw the accuracy matrix as a heat map: `matrix.png` and `matrix.svg`.
+
+    The zero-shot row stands first, the task just trained is framed, evaluation-only datasets stand apart on the right.
+
+    Args:
+        record (`RunRecord`): The run, finished or not.
+        folder (`str` or `Path`): Where the files go; made if absent.
+    """
+    with matplotlib.rc_context(_STYLE):
+        return save_figure(_matrix_figure(record), Path(folder) / "matrix")
+
+
+def plot_curves(record: RunRecord, folder: str | Path) -> list[Path]:
+    """Draw the accuracy of each task over the stream, one panel a task: `curves.png` and `curves.svg`.
+
+    Args:
+        record (`RunRecord`): The run, finished or not.
+        folder (`str` or `Path`): Where the files go; made if absent.
+    """
+    with matplotlib.rc_context(_STYLE):
+        return save_figure(_curves_figure(record), Path(folder) / "curves")
+
+
+def save_figure(figure: Figure, stem: Path) -> list[Path]:
+    """Write a figure as PNG and SVG, each whole or not at all; the same figure gives the same bytes."""
+    contents = {}
+    for suffix, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": "hf_clcl"})):
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format=suffix, dpi=150, bbox_inches="tight", metadata=metadata)
+        contents[stem.with_name(f"{stem.name}.{suffix}")] = buffer.getvalue()
+    for path, content in contents.items():
+        with whole_file(path) as file:
+            file.write_bytes(content)
+    return list(contents)
+
+
+def _matrix_figure(record: RunRecord) -> Figure:
+    tasks, outside = len(record.tasks), record.evaluation_only
+    names = [*record.tasks, *outside]
+    rows = [record.zero_shot or [None] * tasks, *record.accuracy]
+    table = [[*row, *(_over_time(column)[j] for column in outside.values())] for j, row in enumerate(rows)]
+    # Evaluation-only columns start half a cell further right.
+    places = [i + (0.4 if i >= tasks else 0) for i in range(len(names))]
+    figure = Figure(figsize=(max(4.5, 2.2 + 0.62 * len(names)), 1.8 + 0.42 * len(rows)), layout="constrained")
+    axes = figure.add_subplot()
+    for y, row in enumerate(table):
+        for x, value, untrained in zip(places, row, table[0], strict=True):
+            colour = _gain_colour(value, untrained) if y else "#F2F2F2"
+            axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=colour, edgecolor="white", linewidth=1))
+            dark = sum(to_rgb(colour)) < 1.4
+            text = "–" if value is None else f"{value:.1f}"
+            axes.text(x, y, text, ha="center", va="center", color="white" if dark else "black")
+    for i in range(len(record.accuracy)):
+        axes.add_patch(
+            Rectangle((i - 0.45, i + 0.55), 0.9, 0.9, fill=False, edgecolor="black", linewidth=1.8, zorder=3)
+        )
+    axes.set(xlim=(-0.5, places[-1] + 0.5), ylim=(len(rows) - 0.5, -0.5))
+    axes.set_xticks(places, [_short(name) for name in names], rotation=40, ha="right", rotation_mode="anchor")
+    labels = [f"{j}  {_short(task)}" for j, task in enumerate(record.tasks[: len(record.accuracy)], start=1)]
+    axes.set_yticks(range(len(rows)), ["zero-shot", *labels])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_xlabel("evaluated on" + (" (set apart: never trained on)" if outside else ""))
+    axes.set_ylabel("after training")
+    figure.suptitle(
+        f"{record.method}: accuracy in %\nblue above zero-shot, red below; framed where just trained",
+        x=0.01,
+        ha="left",
+        fontsize=10,
+    )
+    return figure
+
+
+def _gain_colour(value: float | None, untrained: float | None) -> str:
+    """Blue for a gain over zero-shot, red for a loss, white between; the root makes small differences visible."""
+    if value is None or untrained is None:
+        return "#F2F2F2"
+    share = min(1.0, abs(value - untrained) / 50) ** 0.6
+    return to_hex(matplotlib.colormaps["RdBu"](0.5 + math.copysign(0.45 * share, value - untrained)))
+
+
+def _curves_figure(record: RunRecord) -> Figure:
+    untrained = record.zero_shot or [None] * len(record.tasks)
+    panels = [
+        (task, [untrained[i], *(row[i] for row in record.accuracy)], i + 1) for i, task in enumerate(record.tasks)
+    ]
+    panels += [(name, _over_time(column), None) for name, column in record.evaluation_only.items()]
+    columns = min(4, len(panels))
+    lines = math.ceil(len(panels) / columns)
+    figure = Figure(figsize=(2.5 * columns + 0.5, 1.75 * lines + 0.8), layout="constrained")
+    grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
+    for axes, (name, values, trained) in zip(grid.flat, panels, strict=False):
+        for _, other, _ in panels:
+            axes.plot(_numbers(other), color="#DDDDDD", linewidth=0.7, zorder=1)
+        if values[0] is not None:
+            axes.axhline(values[0], color=GREY, linewidth=1, linestyle=":", zorder=2)
+        style = {"color": BLUE, "linewidth": 1.8, "zorder": 3}
+        axes.plot(_numbers(values), linestyle="-" if trained else "--", marker=".", markersize=4, **style)
+        if trained and trained < len(values) and values[trained] is not None:
+            axes.axvline(trained, color=ORANGE, linewidth=0.8, zorder=2)
+            axes.plot(trained, values[trained], "o", color=ORANGE, markersize=6, zorder=4)
+        axes.set_title(f"{trained}  {_short(name, 26)}" if trained else _short(name, 26), loc="left", fontsize=9)
+        axes.set(ylim=(-3, 103), yticks=(0, 50, 100), xlim=(-0.3, len(record.tasks) + 0.3))
+        axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(nbins=6, integer=True))
+        axes.grid(axis="y", color="#EEEEEE", linewidth=0.6)
+    for place, axes in enumerate(grid.flat):
+        axes.set_visible(place < len(panels))
+        # The panel above an empty place is the lowest of its column and needs the numbers of tasks.
+        axes.tick_params(labelbottom=place + columns >= len(panels))
+    figure.supxlabel("tasks trained so far (0: zero-shot)", fontsize=9)
+    figure.supylabel("accuracy in %", fontsize=9)
+    dashed = "; dashed: never trained on" if record.evaluation_only else ""
+    figure.suptitle(
+        f"{record.method}: orange where trained; dotted: zero-shot{dashed}", x=0.01, ha="left", fontsize=10
+    )
+    return figure
+
+
+def _over_time(column: dict) -> list[float | None]:
+    return [column["zero_shot"], *column["accuracy"]]
+
+
+def _numbers(values: list[float | None]) -> list[float]:
+    return [math.nan if value is None else value for value in values]
+
+
+def _short(name: str, longest: int = 22) -> str:
+    """A long name without its middle: names that begin alike often differ at the end."""
+    half = longest // 2
+    return name if len(name) <= longest else f"{name[:half]}…{name[-(longest - half - 1) :]}"

@@ -1,0 +1,269 @@
+"""The record of a run: `results.json`, all that training hands over to cards, plots, tables and the app."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypedDict, get_args, get_origin
+
+from .errors import UserError
+from .evaluation.matrix import AccuracyMatrix
+from .files import whole_file
+
+SCHEMA = 1
+
+
+class Phase(TypedDict):
+    """What one part of a run cost; `task` is `None` for what belongs to no single task."""
+
+    phase: str
+    task: str | None
+    seconds: float
+    peak_memory_mb: float | None
+
+
+class Loss(TypedDict):
+    """The losses of one logged step; named losses stand beside the three keys."""
+
+    task: str
+    step: int
+    loss: float | None
+
+
+class _DatasetCounts(TypedDict):
+    task: str
+    dataset: str
+    classes: int
+    train: int | None
+    test: int
+
+
+class DatasetNote(_DatasetCounts, total=False):
+    """What the data of one task were; `train` is `None` for data that are only evaluated."""
+
+    split_note: str | None
+    licence: str | None
+
+
+class Outside(TypedDict):
+    """Accuracy on a dataset that is never trained on: of the untrained model, then after each finished task."""
+
+    zero_shot: float | None
+    accuracy: list[float | None]
+
+
+@dataclass
+class RunRecord:
+    """One run, as it stands. The metrics are always computed from the matrix and never read from the file.
+
+    Args:
+        method (`str`): Name of the method.
+        model (`str`): The model the stream started from: a Hub id or a folder.
+        tasks (`list[str]`): Names of the tasks, in order.
+        zero_shot (`list[float | None]`, *optional*): Accuracy in percent of the untrained model on each task.
+        accuracy (`list[list[float | None]]`): One row in percent for each finished task.
+        evaluation_only (`dict[str, Outside]`): Datasets that are evaluated and never trained on.
+        recipe (`dict`): The recipe as resolved.
+        versions (`dict[str, str]`): Versions of the libraries and of this software.
+        seed (`int`, *optional*): Seed of the run.
+        device (`str`, *optional*): The hardware, in words.
+        trainable_parameters (`int`, *optional*): Number of weights that learn.
+        total_parameters (`int`, *optional*): Number of weights.
+        phases (`list[Phase]`): Seconds and peak memory of each phase.
+        losses (`list[Loss]`): The losses as logged.
+        datasets (`list[DatasetNote]`): What the data were, also of datasets that are only evaluated.
+        created (`str`, *optional*): When the run began (ISO 8601).
+        finished (`bool`, defaults to `False`): Whether the stream came to its end.
+        command (`str`, *optional*): The command that made the run.
+        citations (`list[str]`): BibTeX of the method and the benchmark.
+        licence (`str`, *optional*): Licence of the weights, as the Hub spells it.
+        extra (`dict`): Keys this version does not know; kept as they are.
+    """
+
+    method: str
+    model: str
+    tasks: list[str]
+    zero_shot: list[float | None] | None = None
+    accuracy: list[list[float | None]] = field(default_factory=list)
+    evaluation_only: dict[str, Outside] = field(default_factory=dict)
+    recipe: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    seed: int | None = None
+    device: str | None = None
+    trainable_parameters: int | None = None
+    total_parameters: int | None = None
+    phases: list[Phase] = field(default_factory=list)
+    losses: list[Loss] = field(default_factory=list)
+    datasets: list[DatasetNote] = field(default_factory=list)
+    created: str | None = None
+    finished: bool = False
+    command: str | None = None
+    citations: list[str] = field(default_factory=list)
+    licence: str | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def matrix(self) -> AccuracyMatrix:
+        return AccuracyMatrix(tasks=self.tasks, accuracy=self.accuracy, zero_shot=self.zero_shot)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        return self.matrix().metrics()
+
+    @property
+    def seconds(self) -> float | None:
+        """Seconds of all phases together, where any were measured."""
+        return sum(phase["seconds"] for phase in self.phases) if self.phases else None
+
+    @property
+    def peak_memory_mb(self) -> float | None:
+        """The largest peak of all phases, where any were measured."""
+        return max((p["peak_memory_mb"] for p in self.phases if p["peak_memory_mb"] is not None), default=None)
+
+    def until(self, task: str) -> RunRecord:
+        """The record as it stood after `task`: later rows, losses and phases are left out."""
+        finished = self.tasks[: len(self.accuracy)]
+        if task not in finished:
+            raise ValueError(
+                f"{task!r} is not a finished task of this run; finished are: {', '.join(finished) or 'none'}"
+            )
+        count = finished.index(task) + 1
+        later = set(self.tasks[count:])
+        return dataclasses.replace(
+            self,
+            accuracy=self.accuracy[:count],
+            evaluation_only={
+                name: {**rows, "accuracy": rows["accuracy"][:count]} for name, rows in self.evaluation_only.items()
+            },
+            phases=[phase for phase in self.phases if phase["task"] not in later],
+            losses=[loss for loss in self.losses if loss["task"] not in later],
+            finished=self.finished and count == len(self.tasks),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as plain JSON values, in the order of `results.json`."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "extra"}
+        head = {name: values.pop(name) for name in ("method", "model", "tasks", "zero_shot", "accuracy")}
+        return _plain({"schema": SCHEMA, **head, "metrics": self.metrics, **values, **self.extra})
+
+    @classmethod
+    def from_dict(cls, values: Any) -> RunRecord:
+        """A checked record from JSON values.
+
+        Raises:
+            ValueError: With every problem found.
+        """
+        if not isinstance(values, dict):
+            raise ValueError(f"a record is a JSON object, found {_kind(values)}")
+        schema = values.get("schema")
+        if isinstance(schema, int) and schema > SCHEMA:
+            raise ValueError(f"it has schema {schema} and this version reads up to {SCHEMA}; update hf_clcl")
+        if type(schema) is not int or schema < 1:
+            raise ValueError(f"it has no `schema` number, found {schema!r}; was it written by hf_clcl?")
+        hints = typing.get_type_hints(cls)
+        known = {f.name: f for f in dataclasses.fields(cls) if f.name != "extra"}
+        problems = [f"{name}: is missing" for name in ("method", "model", "tasks") if name not in values]
+        for name in known.keys() & values.keys():
+            problems += _problems(values[name], hints[name], name)
+        record = cls(**{"method": "", "model": "", "tasks": [], **{k: v for k, v in values.items() if k in known}})
+        if not problems:
+            problems = record._contradictions()
+        if problems:
+            raise ValueError("; ".join(sorted(problems)))
+        # `metrics` in the file is for other readers: here it always follows from the matrix.
+        record.extra = {key: v for key, v in values.items() if key not in {*known, "schema", "metrics"}}
+        return record
+
+    def _contradictions(self) -> list[str]:
+        """What is of the right type and cannot be true."""
+        try:
+            self.matrix()
+        except ValueError as error:
+            return [str(error)]
+        return [
+            f"evaluation_only: {name}: {len(rows['accuracy'])} entries for {len(self.accuracy)} finished tasks"
+            for name, rows in self.evaluation_only.items()
+            if len(rows["accuracy"]) != len(self.accuracy)
+        ]
+
+    @classmethod
+    def load(cls, path: str | Path) -> RunRecord:
+        """Read `results.json`, or the one in a folder.
+
+        Raises:
+            UserError: When the file is absent, broken, foreign or of a newer schema; a `ValueError`.
+        """
+        path = Path(path)
+        path = path / "results.json" if path.is_dir() else path
+        try:
+            return cls.from_dict(json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant))
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise UserError(f"{path}: cannot be read: {reason}; give a results.json or the folder of a run") from None
+        except RecursionError:
+            raise UserError(f"{path}: is nested too deeply; give a results.json written by hf_clcl") from None
+        except ValueError as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors too
+            raise UserError(
+                f"{path}: is not a record of a run: {error}. Give a results.json written by hf_clcl; a damaged one is "
+                "written anew by running the same command again"
+            ) from None
+
+    def save(self, path: str | Path) -> None:
+        """Write `results.json` whole or not at all."""
+        text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
+        with whole_file(path) as file:
+            file.write_text(text + "\n", encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it. A loss that is not a number becomes null: JSON has no other word for it."""
+    if isinstance(value, dict):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(entry) for entry in value]
+    if hasattr(value, "tolist"):  # numbers and arrays of NumPy
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
+
+
+def _problems(value: Any, hint: Any, where: str) -> list[str]:
+    """Where a JSON value is not of the type that the record declares."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return []
+    if origin in (typing.Union, types.UnionType):
+        attempts = [_problems(value, choice, where) for choice in arguments]
+        return [] if [] in attempts else attempts[0]
+    if typing.is_typeddict(hint):
+        if not isinstance(value, dict):
+            return [f"{where}: needs an object, found {_kind(value)}"]
+        hints = typing.get_type_hints(hint)
+        missing = [f"{where}: {key} is missing" for key in sorted(hint.__required_keys__ - value.keys())]
+        return missing + [
+            p for k in hints.keys() & value.keys() for p in _problems(value[k], hints[k], f"{where}: {k}")
+        ]
+    if origin is list and isinstance(value, list):
+        return [p for i, entry in enumerate(value) for p in _problems(entry, arguments[0], f"{where}[{i}]")]
+    if origin is dict and isinstance(value, dict):
+        return [p for key, entry in value.items() for p in _problems(entry, arguments[1], f"{where}: {key}")]
+    # Python counts True among the integers, and JSON writes whole floats as integers.
+    wanted = (int, float) if hint is float else origin or hint
+    if isinstance(value, wanted) and (hint is bool or not isinstance(value, bool)):
+        return [f"{where}: is not a finite number"] if isinstance(value, float) and not math.isfinite(value) else []
+    words = {str: "text", int: "a whole number", float: "a number", bool: "true or false", list: "a list"}
+    return [f"{where}: needs {words.get(origin or hint, 'an object')}, found {_kind(value)}"]
+
+
+def _kind(value: Any) -> str:
+    names = {dict: "an object", list: "a list", type(None): "null"}
+    return names.get(type(value), repr(value)[:60])
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"it holds {name}, which is not JSON; use null for what was not measured")

@@ -1,0 +1,150 @@
+"""What the terminal shows: the stream before a run, the accuracy matrix and the metrics after it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from .evaluation.matrix import METRICS
+from .record import RunRecord
+
+TOLERANCE = 0.05
+"""Points below which a difference is neither gain nor loss: what one decimal cannot show."""
+
+_STYLES = {"+": "green", "-": "red", " ": ""}
+
+
+def print_results(record: RunRecord, console: Console | None = None) -> None:
+    """Print the accuracy matrix against the zero-shot row, and the metrics with what they mean.
+
+    Without colours the marks still tell gains (`+`) from losses (`-`) and the task just trained (`*`). Where names do
+    not fit, columns carry the number of their task; where even that does not fit, the table is continued below.
+
+    Args:
+        record (`RunRecord`): The run, finished or not.
+        console (`rich.console.Console`, *optional*): Where to print; the terminal by default.
+    """
+    console = console or Console()
+    columns = _columns(record)
+    label_width, digits, per_block = _fit(console.width, max(map(len, _labels(record))), len(columns))
+    for start in range(0, len(columns), per_block):
+        console.print(_matrix_table(record, columns[start : start + per_block], label_width, digits, console.width))
+    console.print(Text("* task just trained   + above zero-shot   - below zero-shot", style="dim"))
+    outside = ", ".join(f"{key} {name}" for key, name, _ in columns if key.isalpha())
+    if outside:
+        console.print(Text(f"| evaluated, never trained on: {outside}", style="dim"))
+    console.print()
+    console.print(_metrics_table(record))
+    if not record.matrix().finished:
+        done = f"{len(record.accuracy)} of {len(record.tasks)} tasks are finished"
+        console.print(Text(f"{done}: metrics that need the rest are left out.", style="yellow"))
+
+
+def print_stream(rows: Sequence[Mapping[str, Any]], console: Console | None = None) -> None:
+    """Print the tasks that a recipe would train, without training them.
+
+    Args:
+        rows (`Sequence[Mapping[str, Any]]`): One for each task: `task`, `train`, `test`, `classes`, `prompt`, `steps`.
+        console (`rich.console.Console`, *optional*): Where to print; the terminal by default.
+    """
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    heads = {"task": "task", "train": "train", "test": "test", "classes": "classes", "steps": "steps"}
+    table.add_column("", justify="right", style="dim")
+    for key, head in heads.items():
+        table.add_column(head, justify="left" if key == "task" else "right", overflow="fold", no_wrap=key != "task")
+    table.add_column("first prompt", overflow="fold")
+    for number, row in enumerate(rows, start=1):
+        cells = [_count(row.get(key)) for key in heads]
+        table.add_row(str(number), *map(escape, cells), escape(str(row.get("prompt") or "")))
+    (console or Console()).print(table)
+
+
+def _columns(record: RunRecord) -> list[tuple[str, str, list[float | None]]]:
+    """`(key, name, [untrained, after task 1, ...])` of each column; keys are numbers for tasks, letters for others."""
+    untrained = record.zero_shot or [None] * len(record.tasks)
+    columns = [
+        (str(i + 1), task, [untrained[i], *(row[i] for row in record.accuracy)]) for i, task in enumerate(record.tasks)
+    ]
+    outside = enumerate(record.evaluation_only.items())
+    return columns + [(_letter(i), name, [rows["zero_shot"], *rows["accuracy"]]) for i, (name, rows) in outside]
+
+
+def _letter(index: int) -> str:
+    return chr(ord("a") + index % 26) * (index // 26 + 1)
+
+
+def _labels(record: RunRecord) -> list[str]:
+    return ["zero-shot", *(f"{j} {task}" for j, task in enumerate(record.tasks, start=1))]
+
+
+def _fit(width: int, label: int, columns: int) -> tuple[int, int, int]:
+    """Width of the labels, decimals, columns side by side: all with a decimal, else all without, else in blocks."""
+    shortest = min(label, 14)
+    for digits in (1, 0):
+        # A cell is "*100.0+" or "*100+"; besides these there is the bar before the evaluation-only columns.
+        left = width - columns * (5 + 2 * digits) - 3
+        if left >= shortest:
+            return min(label, left), digits, columns
+    return shortest, 1, max(1, (width - shortest - 3) // 7)
+
+
+def _matrix_table(
+    record: RunRecord, columns: list[tuple[str, str, list[float | None]]], label_width: int, digits: int, width: int
+) -> Table:
+    cell = 5 + 2 * digits
+    named = label_width + 2 + sum(max(cell, len(name) + 2) for _, name, _ in columns) + 2 <= width
+    table = Table(box=None, padding=0, pad_edge=False, header_style="bold", title_justify="left")
+    table.add_column("after task", width=label_width + 1, no_wrap=True, overflow="crop")
+    first_outside = next((key for key, *_ in columns if key.isalpha()), None)
+    for key, name, _ in columns:
+        if key == first_outside:
+            table.add_column("", width=2)
+        table.add_column(Text(f"{name if named else key} "), justify="right", no_wrap=True, min_width=cell)
+    for j, label in enumerate(_labels(record)):
+        row: list[Text | str] = [Text(label[:label_width], style="" if j <= len(record.accuracy) else "dim")]
+        for key, _, values in columns:
+            row += ["|"] if key == first_outside else []
+            row.append(_cell(values, j, trained=key == str(j), digits=digits))
+        table.add_row(*row)
+    return table
+
+
+def _cell(values: list[float | None], j: int, trained: bool, digits: int) -> Text:
+    value = values[j] if j < len(values) else None
+    if value is None:
+        return Text(". " if j >= len(values) else "? ", style="dim")
+    mark = gain_mark(value, values[0]) if j else " "
+    style = f"bold {_STYLES[mark]}" if trained else _STYLES[mark]
+    return Text(f"{'*' if trained else ' '}{number(value, digits)}{mark}", style=style.strip())
+
+
+def number(value: float, digits: int = 1) -> str:
+    """A number in fixed digits, without the minus of a zero."""
+    return f"{round(value, digits) + 0.0:.{digits}f}"
+
+
+def gain_mark(value: float | None, before: float | None) -> str:
+    """`+` for a gain, `-` for a loss, a space for neither."""
+    if value is None or before is None or abs(value - before) < TOLERANCE:
+        return " "
+    return "+" if value > before else "-"
+
+
+def _metrics_table(record: RunRecord) -> Table:
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(justify="right", no_wrap=True, style="bold")
+    table.add_column(overflow="fold", style="dim")
+    for name, value in record.metrics.items():
+        table.add_row(METRICS[name][0], number(value, 2), METRICS[name][1])
+    return table
+
+
+def _count(value: Any) -> str:
+    """Thousands are set apart; what is not known stays empty."""
+    return "" if value is None else f"{value:,}" if isinstance(value, int) else str(value)

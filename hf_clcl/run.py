@@ -1,0 +1,472 @@
+"""One stream of tasks from the first to the last: train, save, evaluate, record; resumes where it stopped."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import logging
+import os
+import shutil
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from accelerate import Accelerator
+from datasets import Dataset
+from safetensors.torch import load_file, save_file
+from transformers import CLIPModel, TrainerCallback
+from transformers.integrations import get_reporting_integration_callbacks
+from transformers.trainer_utils import get_last_checkpoint
+
+from . import environment
+from .arguments import TASK_VALUES, ContinualTrainingArguments
+from .data.columns import find_image_column
+from .data.frames import Frames, ImageCache, Normalizer
+from .data.task import Task
+from .errors import RecipeError, UserError
+from .evaluation.zero_shot import ZeroShotEvaluator
+from .files import whole_file, whole_folder
+from .methods import Method, create_method
+from .models import (
+    check_tokenizer, choose_trainable, load_model, load_processor, parameter_counts, tokenize,
+)  # fmt: skip
+from .phases import measured
+from .record import RunRecord
+from .trainer import METHOD_STATE, ContinualTrainer
+
+logger = logging.getLogger(__name__)
+
+RECORD, RECIPE, CHECKPOINTS = "results.json", "recipe.yaml", "checkpoints"
+
+# What may differ between a run and its resumption, since no number depends on it.
+FREE_TO_CHANGE = {
+    "output_dir", "data_root", "logging_steps", "logging_strategy", "logging_first_step", "save_steps",
+    "save_strategy", "save_total_limit", "report_to", "run_name", "project", "disable_tqdm", "log_level",
+    "dataloader_num_workers", "dataloader_prefetch_factor", "dataloader_pin_memory", "image_cache_mb",
+    "trackio_space_id", "log_level_replica",
+}  # fmt: skip
+
+
+def run_stream(
+    model: str | Path,
+    tasks: Sequence[Task],
+    method: str | Method = "zscl",
+    *,
+    method_options: dict[str, Any] | None = None,
+    evaluation_only: Sequence[Task] = (),
+    reference_images: Dataset | None = None,
+    reference_texts: Sequence[str] | None = None,
+    args: ContinualTrainingArguments | None = None,
+    model_revision: str | None = None,
+    random_init: bool = False,
+    recipe: dict[str, Any] | None = None,
+    command: str | None = None,
+    **training_values: Any,
+) -> RunRecord:
+    """Teach a CLIP one task after another, evaluating all of them after each.
+
+    Called again with the same arguments, it goes on where `output_dir` stands; a finished run is only read.
+
+    Args:
+        model (`str` or `Path`): The CLIP to start from: a Hub id or a local folder.
+        tasks (`Sequence[Task]`): The stream, in order.
+        method (`str` or `Method`, defaults to `"zscl"`): How to learn without forgetting.
+        method_options (`dict`, *optional*): Options of the method, where it is given by name.
+        evaluation_only (`Sequence[Task]`): Evaluated after each task, never trained on.
+        reference_images (`Dataset`, *optional*): Images for methods that distil on a reference set.
+        reference_texts (`Sequence[str]`, *optional*): Texts for them.
+        args (`ContinualTrainingArguments`, *optional*): Training values; or give them one by one.
+        model_revision (`str`, *optional*): Branch, tag or commit of a Hub model.
+        random_init (`bool`, defaults to `False`): Take only the model's configuration.
+        recipe (`dict`, *optional*): The recipe as plain values, kept as `recipe.yaml`.
+        command (`str`, *optional*): The command that started the run, for the record.
+        training_values: Values of `ContinualTrainingArguments`, such as `output_dir`, `max_steps`, `learning_rate`.
+
+    Returns:
+        `RunRecord`: What `results.json` in the output folder holds.
+
+    Raises:
+        UserError: For anything that the user can mend; what is finished is kept.
+    """
+    if args is not None and training_values:
+        raise RecipeError(f"args is given, so {', '.join(training_values)} must be set in it")
+    if args is None:
+        if problems := ContinualTrainingArguments.problems(training_values):
+            raise RecipeError(problems, "the training values")
+        args = ContinualTrainingArguments(**training_values)
+    if isinstance(method, str):
+        method = create_method(method, method_options)
+    stream = Stream(
+        str(model), list(tasks), method, list(evaluation_only), reference_images,
+        None if reference_texts is None else list(reference_texts), args, model_revision, random_init, recipe, command,
+    )  # fmt: skip
+    return stream.run()
+
+
+class Stream:
+    """One run and its output folder; see [`run_stream`]."""
+
+    def __init__(
+        self,
+        model_name: str,
+        tasks: list[Task],
+        method: Method,
+        evaluation_only: list[Task],
+        reference_images: Dataset | None,
+        reference_texts: list[str] | None,
+        args: ContinualTrainingArguments,
+        model_revision: str | None,
+        random_init: bool,
+        recipe: dict[str, Any] | None,
+        command: str | None,
+    ):
+        self.model_name, self.model_revision, self.random_init = model_name, model_revision, random_init
+        self.tasks, self.evaluation_only, self.method, self.args = tasks, evaluation_only, method, args
+        self.reference_images, self.reference_texts = reference_images, reference_texts
+        self.recipe, self.command = recipe or self._recipe_of_objects(), command
+        self.output = Path(args.output_dir)
+        self._check()
+
+    def run(self) -> RunRecord:
+        """Run what is left of the stream."""
+        self._open_output()
+        if self.record.finished:
+            logger.warning("%s holds this run, finished: nothing is left to do", self.output)
+            return self.record
+        self._prepare()
+        model = self._start_model()
+        if self.record.zero_shot is None:
+            self._evaluate(model, None)
+        for index in range(len(self.record.accuracy), len(self.tasks)):
+            model = self._learn(model, index)
+        self._close_reporters(model)
+        self.record.finished = True
+        self._write()
+        return self.record
+
+    # Before training
+
+    def _check(self) -> None:
+        names = [task.name.lower() for task in [*self.tasks, *self.evaluation_only]]
+        problems = [f"two tasks are called {name!r}; give each its own name" for name in set(names) if names.count(name) > 1]
+        if not self.tasks:
+            problems.append("the stream is empty; give at least one task")
+        problems += [f"{t.name}: has no training data" for t in self.tasks if t.train is None]
+        problems += [
+            f"{t.name}: has no test data" for t in [*self.tasks, *self.evaluation_only] if t.test is None and t.kind != "captions"
+        ]
+        if self.method.needs_reference_images and self.reference_images is None:
+            problems.append(f"{self.method.name} distils on reference images: give reference_images")
+        if self.method.needs_reference_texts and not self.reference_texts:
+            problems.append(f"{self.method.name} distils on reference texts: give reference_texts")
+        for task in self.tasks:
+            unknown = set(task.training) - set(TASK_VALUES)
+            problems += [f"{task.name}: {key} cannot be set for one task" for key in sorted(unknown)]
+        if problems:
+            raise RecipeError(problems, "the stream")
+
+    def _open_output(self) -> None:
+        """Read what the output folder holds, or begin a new record in it."""
+        if self.args.should_save:
+            try:
+                self.output.mkdir(parents=True, exist_ok=True)
+                with whole_file(self.output / ".writable") as probe:
+                    probe.touch()
+                (self.output / ".writable").unlink(missing_ok=True)
+            except OSError as error:
+                raise UserError(
+                    f"the output folder {self.output} cannot be written ({error.strerror or error}); choose another with "
+                    "--output_dir"
+                ) from None
+        path = self.output / RECORD
+        if path.exists():
+            self.record = RunRecord.load(path)
+            self._refuse_other_recipe()
+            return
+        leftovers = sorted(p.name for p in self.output.glob("task-*")) if self.output.exists() else []
+        if leftovers:
+            raise UserError(
+                f"{self.output} holds {leftovers[0]} but no {RECORD}: it belongs to something else. Choose another "
+                "folder with --output_dir"
+            )
+        self.record = RunRecord(
+            method=self.method.name,
+            model=self.model_name,
+            tasks=[task.name for task in self.tasks],
+            evaluation_only={t.name: {"zero_shot": None, "accuracy": []} for t in self.evaluation_only},
+            recipe=self.recipe,
+            versions=environment.versions(),
+            seed=self.args.seed,
+            device=environment.device_name(self.args.device),
+            datasets=[_note(task) for task in [*self.tasks, *self.evaluation_only] if task.kind != "captions"],
+            created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            command=self.command,
+            citations=[self.method.citation] if self.method.citation else [],
+        )
+
+    def _refuse_other_recipe(self) -> None:
+        before, now = _comparable(self.record.recipe), _comparable(self.recipe)
+        differing = [
+            f"{key}: {before.get(key, 'default')} before, {now.get(key, 'default')} now"
+            for key in sorted(before.keys() | now.keys())
+            if before.get(key) != now.get(key)
+        ]
+        if differing:
+            raise RecipeError(
+                [*differing, "choose another folder with --output_dir, or give the values that the run began with"],
+                f"resuming {self.output}",
+            )
+
+    def _prepare(self) -> None:
+        args = self.args
+        self.accelerator = Accelerator(mixed_precision=args.mixed_precision, cpu=args.use_cpu)
+        self.processor = load_processor(self.model_name, self.model_revision)
+        self.normalize = Normalizer(self.processor.image_processor)
+        self.cache = ImageCache(args.image_cache_mb)
+        self.reporters = [KeepOpen(cls()) for cls in get_reporting_integration_callbacks(args.report_to)]
+        self.trainer: ContinualTrainer | None = None
+        self.reference_frames: Frames | None = None
+        if self.reference_images is not None:
+            column = find_image_column(self.reference_images.features, None, "reference images")
+            self.reference_frames = self._frames(self.reference_images, column, "reference images")
+        evaluated = [task for task in [*self.tasks, *self.evaluation_only] if task.kind != "captions"]
+        self.evaluator = ZeroShotEvaluator(
+            {t.name: (self._frames(t.test, t.image_column, t.name), t.labels("test"), t.prompts) for t in evaluated},
+            self.processor.tokenizer,
+            self.normalize,
+            self.accelerator,
+            args.per_device_eval_batch_size,
+        )
+
+    def _frames(self, dataset: Dataset, column: str, name: str) -> Frames:
+        return Frames(dataset, column, self.processor.image_processor, self.cache, name)
+
+    def _initial_model(self) -> CLIPModel:
+        if self.random_init:
+            torch.manual_seed(self.args.seed)
+        return load_model(self.model_name, self.model_revision, self.random_init).requires_grad_(False).eval()
+
+    def _start_model(self) -> CLIPModel:
+        """The model that the next task starts from, on its device."""
+        done = len(self.record.accuracy)
+        if done and self.method.trains:
+            folder = self._task_folder(done - 1)
+            logger.warning("%d of %d tasks are finished; going on from %s", done, len(self.tasks), folder)
+            model = load_model(folder)
+            if (folder / METHOD_STATE).exists():
+                self.method.load_state_dict(load_file(folder / METHOD_STATE))
+        else:
+            model = self._initial_model()
+        check_tokenizer(model, self.processor.tokenizer)
+        choose_trainable(model, self.args.trainable, self.args.train_logit_scale)
+        self.record.trainable_parameters, self.record.total_parameters = parameter_counts(model)
+        if not self.method.trains:
+            self.record.trainable_parameters = 0
+        return model.to(self.args.device)
+
+    # Training
+
+    def _learn(self, model: CLIPModel, index: int) -> CLIPModel:
+        """Train one task unless its folder is already there, save it, and evaluate."""
+        task, folder = self.tasks[index], self._task_folder(index)
+        if self.method.trains and folder.exists():
+            logger.warning("%s is trained; only its evaluation is missing", folder.name)
+            model = load_model(folder).to(self.args.device)
+        elif self.method.trains:
+            model = self._train(model, index)
+        self._evaluate(model, task)
+        return model
+
+    def _train(self, model: CLIPModel, index: int) -> CLIPModel:
+        task = self.tasks[index]
+        scratch = self.output / CHECKPOINTS / self._task_folder(index).name
+        args = task_arguments(self.args, task, scratch)
+        self.trainer = None
+        gc.collect()
+        with measured(self.record.phases, "training", task.name) as phase:
+            self.trainer = trainer = ContinualTrainer(
+                model,
+                args,
+                method=self.method,
+                task=task,
+                processing_class=self.processor,
+                reference_images=self.reference_frames,
+                reference_input_ids=None
+                if self.reference_texts is None
+                else tokenize(self.processor.tokenizer, self.reference_texts),
+                initial_model=self._initial_model,
+                index=index,
+                step_offset=sum(self._steps(earlier) for earlier in self.tasks[:index]),
+                cache=self.cache,
+                callbacks=list(self.reporters),
+            )
+            checkpoint = get_last_checkpoint(str(scratch)) if scratch.is_dir() else None
+            if checkpoint:
+                logger.warning("%s: going on from %s", task.name, os.path.basename(checkpoint))
+            trainer.train(resume_from_checkpoint=checkpoint)
+            model = self.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
+            phase["seconds"] = trainer.seconds
+        self.record.losses += [
+            {"task": task.name, "step": entry["step"] - trainer.step_offset}
+            | {key: value for key, value in entry.items() if key.endswith(("loss", "_kl", "grad_norm", "learning_rate"))}
+            for entry in trainer.state.log_history
+            if "loss" in entry
+        ]
+        self._save(model, index)
+        if self.args.should_save:
+            shutil.rmtree(scratch.parent, ignore_errors=True)
+        return model
+
+    def _steps(self, task: Task) -> int:
+        return task_arguments(self.args, task, self.output).steps_for(len(task.train))
+
+    def _save(self, model: CLIPModel, index: int) -> None:
+        if self.args.should_save:
+            with measured(self.record.phases, "saving", self.tasks[index].name), whole_folder(self._task_folder(index)) as folder:
+                model.save_pretrained(folder)
+                self.processor.save_pretrained(folder)
+                if state := self.method.state_dict():
+                    save_file({name: t.detach().cpu().contiguous() for name, t in state.items()}, folder / METHOD_STATE)
+            self._write()
+        self.accelerator.wait_for_everyone()
+
+    def _task_folder(self, index: int) -> Path:
+        return self.output / f"task-{index + 1:02d}-{self.tasks[index].name}"
+
+    # Evaluation and record
+
+    def _evaluate(self, model: CLIPModel, task: Task | None) -> None:
+        """Fill the row of the matrix after a task, or the zero-shot row."""
+        record = self.record
+        if not self.method.trains and record.zero_shot is not None:  # the same model gives the same row
+            accuracy = dict(zip(record.tasks, record.zero_shot, strict=True))
+            accuracy |= {name: entry["zero_shot"] for name, entry in record.evaluation_only.items()}
+        else:
+            after = task.name if task else None
+            with measured(record.phases, "evaluation", after):
+                title = f"evaluation after {after}" if after else "evaluation before training"
+                accuracy = self.evaluator(model, title, show=not self.args.disable_tqdm)
+        row = [accuracy.get(name) for name in record.tasks]
+        if task is None:
+            record.zero_shot = row
+        else:
+            record.accuracy.append(row)
+        for name, entry in record.evaluation_only.items():
+            if task is None:
+                entry["zero_shot"] = accuracy.get(name)
+            else:
+                entry["accuracy"].append(accuracy.get(name))
+        if self.trainer is not None:
+            self.trainer.log({f"accuracy/{name}": value for name, value in accuracy.items()})
+        self._write()
+
+    def _write(self) -> None:
+        """Write the record and what is made of it: recipe, card, plots."""
+        if not self.args.should_save:
+            return
+        from .cards import write_card
+        from .plots import plot_curves, plot_matrix
+
+        self.record.save(self.output / RECORD)
+        with whole_file(self.output / RECIPE) as path:
+            path.write_text(yaml.safe_dump(self.recipe, sort_keys=False, allow_unicode=True), encoding="utf-8")
+        if self.record.zero_shot is not None and any(value is not None for value in self.record.zero_shot):
+            plot_matrix(self.record, self.output)
+            plot_curves(self.record, self.output)
+        with whole_file(self.output / "README.md") as path:
+            path.write_text(write_card(self.record), encoding="utf-8")
+
+    def _close_reporters(self, model: CLIPModel) -> None:
+        for reporter in self.reporters:
+            if self.trainer is not None:
+                reporter.close(self.trainer, model)
+
+    def _recipe_of_objects(self) -> dict[str, Any]:
+        """What can be told of a run that was started from Python objects."""
+        changed = {
+            f.name: getattr(self.args, f.name)
+            for f in dataclasses.fields(ContinualTrainingArguments)
+            if f.name in (*TASK_VALUES, "output_dir", "seed", "bf16", "fp16", "trainable", "train_logit_scale")
+        }
+        plain = {key: getattr(value, "value", value) for key, value in changed.items()}
+        plain = {key: value for key, value in plain.items() if isinstance(value, (bool, int, float, str))}
+        return {
+            "model_name_or_path": self.model_name,
+            "method": self.method.name,
+            "methods": {self.method.name: self.method.options()},
+            "tasks": [
+                {"name": t.name, "dataset": t.source or "Python object", "expect": _counts(t), **t.training}
+                for t in self.tasks
+            ],
+            "evaluation_only": [
+                {"name": t.name, "dataset": t.source or "Python object", "expect": _counts(t)}
+                for t in self.evaluation_only
+            ],
+            **plain,
+        }
+
+
+class KeepOpen:
+    """A reporting callback that stays open from the first task to the last, so that a tracker shows one run."""
+
+    def __init__(self, reporter: TrainerCallback):
+        self.reporter = reporter
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.reporter, name)
+
+    def on_train_end(self, *args: Any, **kwargs: Any) -> None:
+        """The stream goes on; [`close`] ends the report."""
+
+    def close(self, trainer: ContinualTrainer, model: CLIPModel) -> None:
+        self.reporter.on_train_end(
+            trainer.args, trainer.state, trainer.control, model=model, processing_class=trainer.processing_class
+        )
+
+
+def task_arguments(args: ContinualTrainingArguments, task: Task, output: Path) -> ContinualTrainingArguments:
+    """The stream's training values with those that a task sets for itself."""
+    own = dict(task.training)
+    if "num_train_epochs" in own and "max_steps" not in own:
+        own["max_steps"] = -1
+    return dataclasses.replace(args, **own, output_dir=str(output), report_to="none")
+
+
+def _counts(task: Task) -> dict[str, int]:
+    counts = {"classes": len(task.class_names or ()), "train": len(task.train or ()), "test": len(task.test or ())}
+    return {key: value for key, value in counts.items() if value}
+
+
+def _note(task: Task) -> dict[str, Any]:
+    return {
+        "task": task.name,
+        "dataset": task.source or "Python object",
+        "classes": len(task.class_names),
+        "train": len(task.train) if task.train is not None else None,
+        "test": len(task.test),
+        "split_note": task.split_note,
+        "licence": task.licence,
+    }
+
+
+def _comparable(recipe: dict[str, Any]) -> dict[str, Any]:
+    """Values that numbers depend on, under dotted names, with the options of the method in use alone."""
+    flat: dict[str, Any] = {}
+
+    def flatten(value: Any, name: str) -> None:
+        if isinstance(value, dict):
+            for key, entry in value.items():
+                flatten(entry, f"{name}.{key}" if name else key)
+        elif isinstance(value, list) and value and all(isinstance(entry, dict) and "name" in entry for entry in value):
+            flat[name] = [entry["name"] for entry in value]
+            for entry in value:
+                flatten(entry, f"{name}.{entry['name']}")
+        else:
+            flat[name] = value
+
+    flatten({key: value for key, value in recipe.items() if key not in FREE_TO_CHANGE}, "")
+    used = f"methods.{recipe.get('method', 'zscl')}."
+    return {key: value for key, value in flat.items() if not key.startswith("methods.") or key.startswith(used)}

@@ -1,0 +1,59 @@
+"""The frozen teacher and the embeddings it gives, each computed once."""
+
+from __future__ import annotations
+
+import logging
+from typing import Protocol
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+from tqdm.auto import tqdm
+from transformers import CLIPModel
+
+from .models import embed_images, embed_texts
+
+logger = logging.getLogger(__name__)
+
+
+class ImageSource(Protocol):
+    """Images that are the same each time they are looked at."""
+
+    def __len__(self) -> int: ...
+
+    def evaluation_batch(self, indices: range) -> Tensor: ...
+
+
+@torch.no_grad()
+def embed_all_texts(model: CLIPModel, input_ids: Tensor) -> Tensor:
+    """Normalised embeddings `[N, d]` in fp32 of texts `[N, L]`, on the model's device."""
+    return embed_texts(model.eval(), input_ids.to(model.device))
+
+
+@torch.no_grad()
+def embed_all_images(
+    model: CLIPModel, images: ImageSource, normalize, accelerator: Accelerator, batch_size: int, description: str
+) -> Tensor:
+    """Normalised embeddings `[N, d]` in fp32 of all images, on the model's device.
+
+    Processes share the work: each embeds a contiguous part in batches of a fixed composition, so that the numbers do
+    not depend on when a run was stopped.
+
+    Args:
+        model (`CLIPModel`): Used in evaluation mode.
+        images (`ImageSource`): What to embed.
+        normalize (`Callable[[Tensor], Tensor]`): Frames to pixel values.
+        accelerator (`Accelerator`): Gives the device, the precision and the processes.
+        batch_size (`int`): Images a forward.
+        description (`str`): For the progress bar.
+    """
+    model.eval()
+    starts = range(0, len(images), batch_size)
+    mine = starts[accelerator.process_index :: accelerator.num_processes]
+    embedded = torch.zeros(len(images), model.config.projection_dim, device=model.device)
+    for start in tqdm(mine, desc=description, leave=False, disable=not accelerator.is_local_main_process or len(mine) < 4):
+        indices = range(start, min(start + batch_size, len(images)))
+        with accelerator.autocast():
+            frames = images.evaluation_batch(indices).to(model.device)
+            embedded[start : indices.stop] = embed_images(model, normalize(frames))
+    return accelerator.reduce(embedded, reduction="sum") if accelerator.num_processes > 1 else embedded

@@ -1,0 +1,166 @@
+"""Teach a CLIP a stream of tasks: `python -m hf_clcl.train RECIPE [--key value ...]`.
+
+With several devices: `accelerate launch -m hf_clcl.train RECIPE`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import shlex
+import sys
+from typing import TYPE_CHECKING
+
+from .errors import RecipeError, UserError
+
+if TYPE_CHECKING:
+    from .recipe import Recipe
+
+EPILOG = """\
+Every value of the recipe can be set on the command line, which wins: --method finetune --learning_rate 1.0e-5
+--output_dir outputs/mine. A dotted name reaches into a block: --methods.zscl.l2_weight 0.5.
+
+the run             model_name_or_path, model_revision, method, methods.<method>.<option>, data_root, output_dir, seed
+data                tasks, evaluation_only, reference_images, reference_texts (blocks of the recipe)
+training            learning_rate, max_steps, num_train_epochs, warmup_steps, lr_scheduler_type,
+(within each task)  per_device_train_batch_size, per_device_reference_batch_size, gradient_accumulation_steps,
+                    label_smoothing_factor, weight_decay, max_grad_norm, min_crop_scale, optim
+what learns         trainable (both, vision, text), train_logit_scale
+speed and memory    bf16, fp16, gradient_checkpointing, per_device_eval_batch_size, dataloader_num_workers,
+                    image_cache_mb, use_cpu
+logs, checkpoints   logging_steps, save_steps, save_total_limit, report_to, run_name, disable_tqdm
+
+Training values are those of transformers.TrainingArguments, and mean the same. The same command again continues a
+stopped run. Exit code: 0 done, 1 the run could not go on, 2 the recipe cannot be run.
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a recipe; returns the exit code."""
+    arguments = sys.argv[1:] if argv is None else argv
+    try:
+        options, overrides = parse_command_line(arguments)
+        set_up_logging()
+        from .recipe import read_recipe
+
+        recipe = read_recipe(options.recipe, overrides)
+        if options.dry_run:
+            show_stream(recipe)
+        else:
+            run(recipe, "python -m hf_clcl.train " + shlex.join(arguments))
+    except UserError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write("\nstopped; the same command goes on from the last checkpoint\n")
+        return 130
+    return 0
+
+
+def parse_command_line(arguments: list[str]) -> tuple[argparse.Namespace, dict[str, str]]:
+    """The program's own options, and the values that override the recipe."""
+    parser = argparse.ArgumentParser(
+        prog="python -m hf_clcl.train",
+        description="Teach a CLIP a stream of tasks, and report after each what it learnt and what it forgot.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="%(prog)s RECIPE [--dry_run] [--key value ...]",
+        allow_abbrev=False,
+    )
+    parser.add_argument("recipe", nargs="?", metavar="RECIPE", help="YAML file, such as recipes/quickstart.yaml")
+    parser.add_argument("--config", metavar="RECIPE", help="the same, as an option")
+    parser.add_argument("--dry_run", action="store_true", help="show the stream as a table and stop")
+    options, rest = parser.parse_known_args(arguments)
+    if bool(options.recipe) == bool(options.config):
+        raise RecipeError("give one recipe, such as recipes/quickstart.yaml; --help tells more", "the command line")
+    options.recipe = options.recipe or options.config
+    return options, _pairs(rest)
+
+
+def _pairs(rest: list[str]) -> dict[str, str]:
+    """`--key value`, `--key=value`, and `--key` alone for true."""
+    pairs: dict[str, str] = {}
+    position = 0
+    while position < len(rest):
+        key, equals, value = rest[position].partition("=")
+        position += 1
+        if not key.startswith("--") or key == "--":
+            raise RecipeError(f"{key!r} belongs to no option; values are given as --key value", "the command line")
+        if not equals:
+            alone = position == len(rest) or rest[position].startswith("--")
+            value = "true" if alone else rest[position]
+            position += not alone
+        pairs[key[2:]] = value
+    return pairs
+
+
+def set_up_logging() -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    for name in ("hf_clcl", "transformers"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def show_stream(recipe: Recipe) -> None:
+    """Print the stream as a table, without loading the model."""
+    from pathlib import Path
+
+    from .arguments import ContinualTrainingArguments
+    from .data.resolve import resolve_task
+    from .report import print_stream
+    from .run import task_arguments
+
+    args = ContinualTrainingArguments(**recipe.training)
+    rows = []
+    for entry in [*recipe.tasks, *recipe.evaluation_only]:
+        task = resolve_task(entry, recipe.data_root, args.seed, evaluation_only=entry in recipe.evaluation_only)
+        steps = task_arguments(args, task, Path(args.output_dir)).steps_for(len(task.train)) if task.train else None
+        rows.append({
+            "task": task.name,
+            "train": len(task.train) if task.train else None,
+            "test": len(task.test) if task.test else None,
+            "classes": len(task.class_names or ()),
+            "prompt": (task.training_prompts or ["(captions)"])[0],
+            "steps": steps,
+        })  # fmt: skip
+    print_stream(rows)
+
+
+def run(recipe: Recipe, command: str) -> None:
+    """Resolve the data of a recipe, run its stream, and print what came of it."""
+    from accelerate import PartialState
+
+    from .arguments import ContinualTrainingArguments
+    from .data.resolve import resolve_reference_images, resolve_reference_texts, resolve_task
+    from .methods import METHODS
+    from .report import print_results
+    from .run import run_stream
+
+    args = ContinualTrainingArguments(**recipe.training)
+    method = METHODS[recipe.method]
+    with args.main_process_first(desc="reading datasets"):
+        tasks = [resolve_task(entry, recipe.data_root, args.seed) for entry in recipe.tasks]
+        others = [
+            resolve_task(entry, recipe.data_root, args.seed, evaluation_only=True) for entry in recipe.evaluation_only
+        ]
+        images = texts = None
+        if method.needs_reference_images:
+            images, column = resolve_reference_images(recipe.reference_images, recipe.data_root, args.seed)
+            images = images.select_columns([column])
+        if method.needs_reference_texts:
+            texts = resolve_reference_texts(recipe.reference_texts, recipe.data_root, args.seed)
+    try:
+        record = run_stream(
+            recipe.model_name_or_path, tasks, recipe.method, method_options=recipe.method_options,
+            evaluation_only=others, reference_images=images, reference_texts=texts, args=args,
+            model_revision=recipe.model_revision, random_init=recipe.random_init, recipe=recipe.to_dict(),
+            command=command,
+        )  # fmt: skip
+        if args.should_save:
+            print_results(record)
+            sys.stdout.write(f"\nResults, card, plots and one folder a task: {args.output_dir}\n")
+    finally:
+        PartialState().destroy_process_group()  # without it, processes may abort at exit
+
+
+if __name__ == "__main__":
+    sys.exit(main())
