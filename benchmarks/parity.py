@@ -163,7 +163,9 @@ def differences(
     weights = {name: tensor.detach() for name, tensor in model.state_dict().items()}
     start = load_file(folder / "previous_model.safetensors")
     norm = math.sqrt(sum(float(t.double().square().sum()) for n, t in weights.items() if n in start))
-    moved = math.sqrt(sum(float((t.double() - start[n].double()).square().sum()) for n, t in weights.items() if n in start))
+    moved = math.sqrt(
+        sum(float((t.double() - start[n].double()).square().sum()) for n, t in weights.items() if n in start)
+    )
     of_weights = [abs(norm - facts["saved_parameter_norm"]), abs(moved - facts["saved_distance_from_start"])]
     saved = folder / f"saved_{case}.safetensors"
     if saved.exists():

@@ -6,7 +6,10 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from transformers import TrainingArguments
+import torch
+from transformers import SchedulerType, TrainingArguments
+
+from .errors import RecipeError
 
 # What one task of the stream may set for itself.
 TASK_VALUES = (
@@ -25,6 +28,7 @@ NOT_USED = {
     "resume_from_checkpoint": "the same command goes on where output_dir stands",
     "ignore_data_skip": "resuming is always exact, and skips without reading images",
     "push_to_hub": "pushing is not part of this version",
+    "hub_token": "a token belongs into HF_TOKEN or the login, never into a recipe or a command",
     "fsdp": "sharded training is not part of this version",
     "deepspeed": "sharded training is not part of this version",
     "train_sampling_strategy": "each epoch is a fresh permutation of the task's images",
@@ -60,7 +64,7 @@ class ContinualTrainingArguments(TrainingArguments):
     per_device_train_batch_size: int = field(default=64)
     per_device_eval_batch_size: int = field(default=128)
     learning_rate: float = field(default=1e-5)
-    lr_scheduler_type: Any = field(default="cosine")
+    lr_scheduler_type: SchedulerType | str = field(default="cosine")
     label_smoothing_factor: float = field(default=0.2)
     max_grad_norm: float = field(default=0.0)
     logging_steps: float = field(default=10)
@@ -77,6 +81,26 @@ class ContinualTrainingArguments(TrainingArguments):
     trainable: Literal["both", "vision", "text"] = field(default="both")
     train_logit_scale: bool = field(default=False)
     image_cache_mb: int = field(default=1024)
+
+    def __post_init__(self) -> None:
+        if not torch.accelerator.is_available():
+            self.use_cpu = True  # else the Trainer refuses bf16 where there is only a CPU
+        super().__post_init__()
+
+    @classmethod
+    def checked(cls, values: dict[str, Any]) -> ContinualTrainingArguments:
+        """Training values from plain ones.
+
+        Raises:
+            RecipeError: Where a value cannot be used, here or on this machine.
+        """
+        problems = cls.problems(values)
+        if not problems:
+            try:
+                return cls(**values)
+            except (ValueError, ImportError) as error:
+                problems.append(" ".join(str(error).split()))
+        raise RecipeError(problems, "the training values")
 
     @property
     def reference_batch_size(self) -> int:
@@ -118,4 +142,9 @@ _LOWEST = {
     "gradient_accumulation_steps": 1, "learning_rate": 0, "max_steps": -1, "weight_decay": 0, "warmup_steps": 0,
     "max_grad_norm": 0, "image_cache_mb": 0, "dataloader_num_workers": 0, "seed": 0, "save_total_limit": 1,
 }  # fmt: skip
-_BETWEEN = {"label_smoothing_factor": (0, 0.999), "min_crop_scale": (0.01, 1.0), "adam_beta1": (0, 1), "adam_beta2": (0, 1)}
+_BETWEEN = {
+    "label_smoothing_factor": (0, 0.999),
+    "min_crop_scale": (0.01, 1.0),
+    "adam_beta1": (0, 1),
+    "adam_beta2": (0, 1),
+}

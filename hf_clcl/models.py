@@ -12,21 +12,23 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 
 from .errors import UserError
 
-LONGEST_CLASS_BATCH = 512
+TEXT_BATCH = 512
+BUILT_IN = {"builtin:tiny-clip": str(Path(__file__).parent / "assets" / "tiny-clip")}
 
 
 def load_model(name_or_path: str | Path, revision: str | None = None, random_init: bool = False) -> CLIPModel:
     """Load a CLIP in fp32.
 
     Args:
-        name_or_path (`str` or `Path`): A Hub id or a local folder with safetensors weights.
+        name_or_path (`str` or `Path`):
+            A Hub id, a local folder with safetensors weights, or `builtin:tiny-clip`, which comes with the package.
         revision (`str`, *optional*): Branch, tag or commit of a Hub repository.
         random_init (`bool`, defaults to `False`): Take only the configuration and draw the weights anew.
 
     Raises:
         UserError: Where there is no such model, or it is not a CLIP.
     """
-    name = str(name_or_path)
+    name = BUILT_IN.get(str(name_or_path), str(name_or_path))
     try:
         config = AutoConfig.from_pretrained(name, revision=revision)
         if config.model_type != "clip":
@@ -46,7 +48,7 @@ def load_processor(name_or_path: str | Path, revision: str | None = None) -> CLI
     Raises:
         UserError: Where they are missing.
     """
-    name = str(name_or_path)
+    name = BUILT_IN.get(str(name_or_path), str(name_or_path))
     try:
         return CLIPProcessor(
             image_processor=CLIPImageProcessorPil.from_pretrained(name, revision=revision),
@@ -135,7 +137,7 @@ def embed_images(model: CLIPModel, pixel_values: Tensor) -> Tensor:
 def embed_texts(model: CLIPModel, input_ids: Tensor) -> Tensor:
     """Normalised text embeddings `[N, d]` in fp32, encoded in batches, each cut after its longest end token."""
     embedded = []
-    for ids in input_ids.split(LONGEST_CLASS_BATCH):
+    for ids in input_ids.split(TEXT_BATCH):
         features = model.get_text_features(input_ids=cut(ids, model)).pooler_output
         embedded.append(nn.functional.normalize(features.float(), dim=-1))
     return torch.cat(embedded)

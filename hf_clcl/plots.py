@@ -17,7 +17,7 @@ from .record import RunRecord
 # Okabe and Ito's palette: told apart with every common kind of colour blindness.
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#8C8C8C"
 
-_STYLE = {
+STYLE = {
     "font.family": "DejaVu Sans",  # ships with matplotlib, so that plots look alike everywhere
     "font.size": 9,
     "axes.spines.top": False,
@@ -37,7 +37,7 @@ def plot_matrix(record: RunRecord, folder: str | Path) -> list[Path]:
         record (`RunRecord`): The run, finished or not.
         folder (`str` or `Path`): Where the files go; made if absent.
     """
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         return save_figure(_matrix_figure(record), Path(folder) / "matrix")
 
 
@@ -48,7 +48,7 @@ def plot_curves(record: RunRecord, folder: str | Path) -> list[Path]:
         record (`RunRecord`): The run, finished or not.
         folder (`str` or `Path`): Where the files go; made if absent.
     """
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         return save_figure(_curves_figure(record), Path(folder) / "curves")
 
 

@@ -169,7 +169,9 @@ def parse_recipe(values: Mapping[str, Any], source: str = "the recipe") -> Recip
 
     problems: list[str] = []
     training_types = typing.get_type_hints(ContinualTrainingArguments)
-    training_fields = {f.name: training_types[f.name] for f in dataclasses.fields(ContinualTrainingArguments) if f.init}
+    training_fields = {
+        f.name: training_types[f.name] for f in dataclasses.fields(ContinualTrainingArguments) if f.init
+    }
     recipe = build(Recipe, values, "", problems, training_fields)
     if not recipe.tasks and not problems:
         problems.append("tasks: the stream is empty; list at least one task with `name` and `dataset`")
@@ -192,7 +194,9 @@ def _read_yaml(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise RecipeError(f"no such file; recipes of this project lie in recipes/{_yaml_beside(path)}", str(path)) from None
+        raise RecipeError(
+            f"no such file; recipes of this project lie in recipes/{_yaml_beside(path)}", str(path)
+        ) from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise RecipeError(f"cannot be read: {error}", str(path)) from None
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):

@@ -94,9 +94,7 @@ def run_stream(
     if args is not None and training_values:
         raise RecipeError(f"args is given, so {', '.join(training_values)} must be set in it")
     if args is None:
-        if problems := ContinualTrainingArguments.problems(training_values):
-            raise RecipeError(problems, "the training values")
-        args = ContinualTrainingArguments(**training_values)
+        args = ContinualTrainingArguments.checked(training_values)
     if isinstance(method, str):
         method = create_method(method, method_options)
     stream = Stream(
@@ -151,12 +149,16 @@ class Stream:
 
     def _check(self) -> None:
         names = [task.name.lower() for task in [*self.tasks, *self.evaluation_only]]
-        problems = [f"two tasks are called {name!r}; give each its own name" for name in set(names) if names.count(name) > 1]
+        problems = [
+            f"two tasks are called {name!r}; give each its own name" for name in set(names) if names.count(name) > 1
+        ]
         if not self.tasks:
             problems.append("the stream is empty; give at least one task")
         problems += [f"{t.name}: has no training data" for t in self.tasks if t.train is None]
         problems += [
-            f"{t.name}: has no test data" for t in [*self.tasks, *self.evaluation_only] if t.test is None and t.kind != "captions"
+            f"{t.name}: has no test data"
+            for t in [*self.tasks, *self.evaluation_only]
+            if t.test is None and t.kind != "captions"
         ]
         if self.method.needs_reference_images and self.reference_images is None:
             problems.append(f"{self.method.name} distils on reference images: give reference_images")
@@ -311,7 +313,11 @@ class Stream:
             phase["seconds"] = trainer.seconds
         self.record.losses += [
             {"task": task.name, "step": entry["step"] - trainer.step_offset}
-            | {key: value for key, value in entry.items() if key.endswith(("loss", "_kl", "grad_norm", "learning_rate"))}
+            | {
+                key: value
+                for key, value in entry.items()
+                if key.endswith(("loss", "_kl", "grad_norm", "learning_rate"))
+            }
             for entry in trainer.state.log_history
             if "loss" in entry
         ]
@@ -325,11 +331,16 @@ class Stream:
 
     def _save(self, model: CLIPModel, index: int) -> None:
         if self.args.should_save:
-            with measured(self.record.phases, "saving", self.tasks[index].name), whole_folder(self._task_folder(index)) as folder:
+            with (
+                measured(self.record.phases, "saving", self.tasks[index].name),
+                whole_folder(self._task_folder(index)) as folder,
+            ):
                 model.save_pretrained(folder)
                 self.processor.save_pretrained(folder)
                 if state := self.method.state_dict():
-                    save_file({name: t.detach().cpu().contiguous() for name, t in state.items()}, folder / METHOD_STATE)
+                    save_file(
+                        {name: t.detach().cpu().contiguous() for name, t in state.items()}, folder / METHOD_STATE
+                    )
             self._write()
         self.accelerator.wait_for_everyone()
 

@@ -51,7 +51,9 @@ def embed_all_images(
     starts = range(0, len(images), batch_size)
     mine = starts[accelerator.process_index :: accelerator.num_processes]
     embedded = torch.zeros(len(images), model.config.projection_dim, device=model.device)
-    for start in tqdm(mine, desc=description, leave=False, disable=not accelerator.is_local_main_process or len(mine) < 4):
+    for start in tqdm(
+        mine, desc=description, leave=False, disable=not accelerator.is_local_main_process or len(mine) < 4
+    ):
         indices = range(start, min(start + batch_size, len(images)))
         with accelerator.autocast():
             frames = images.evaluation_batch(indices).to(model.device)

@@ -109,7 +109,7 @@ def show_stream(recipe: Recipe) -> None:
     from .report import print_stream
     from .run import task_arguments
 
-    args = ContinualTrainingArguments(**recipe.training)
+    args = ContinualTrainingArguments.checked(recipe.training)
     rows = []
     for entry in [*recipe.tasks, *recipe.evaluation_only]:
         task = resolve_task(entry, recipe.data_root, args.seed, evaluation_only=entry in recipe.evaluation_only)
@@ -135,7 +135,7 @@ def run(recipe: Recipe, command: str) -> None:
     from .report import print_results
     from .run import run_stream
 
-    args = ContinualTrainingArguments(**recipe.training)
+    args = ContinualTrainingArguments.checked(recipe.training)
     method = METHODS[recipe.method]
     with args.main_process_first(desc="reading datasets"):
         tasks = [resolve_task(entry, recipe.data_root, args.seed) for entry in recipe.tasks]

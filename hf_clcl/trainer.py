@@ -91,7 +91,10 @@ class ContinualTrainer(Trainer):
         self.data = task
         choose_trainable(model, args.trainable, args.train_logit_scale)
         super().__init__(
-            model=model, args=args, processing_class=processing_class, callbacks=[*(callbacks or []), *method.callbacks()]
+            model=model,
+            args=args,
+            processing_class=processing_class,
+            callbacks=[*(callbacks or []), *method.callbacks()],
         )
         for printing in (ProgressCallback, PrinterCallback):
             self.remove_callback(printing)
@@ -139,7 +142,9 @@ class ContinualTrainer(Trainer):
             steps=args.max_steps * args.gradient_accumulation_steps,
             seed=self._seed,
             reference=reference,
-            reference_draws=None if reference is None else self.draws(len(reference), args.reference_batch_size, REFERENCE),
+            reference_draws=None
+            if reference is None
+            else self.draws(len(reference), args.reference_batch_size, REFERENCE),
         )
         workers = args.dataloader_num_workers
         return DataLoader(
@@ -266,7 +271,9 @@ class ContinualTrainer(Trainer):
             save_file({**state, "seconds": seconds}, partial / METHOD_STATE)
             replace_folder(partial, Path(self.args.output_dir, name))
             shutil.rmtree(partial.parent, ignore_errors=True)
-            rotate_checkpoints(output_dir=self.args.output_dir, save_total_limit=self.args.save_total_limit, use_mtime=False)
+            rotate_checkpoints(
+                output_dir=self.args.output_dir, save_total_limit=self.args.save_total_limit, use_mtime=False
+            )
         self.accelerator.wait_for_everyone()
 
 

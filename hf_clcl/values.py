@@ -33,7 +33,11 @@ def build(
         values = {}
     for key, value in values.items():
         if key in fields:
-            built[key] = _convert(value, hints[key], f"{where}{key}", problems, training_fields)
+            before = len(problems)
+            converted = _convert(value, hints[key], f"{where}{key}", problems, training_fields)
+            # What could not be converted is left at its default, so that later checks find the right types.
+            if len(problems) == before or isinstance(converted, list):
+                built[key] = converted
         elif takes_training and key in training_fields:
             built["training"][key] = _convert(value, training_fields[key], f"{where}{key}", problems)
         else:
@@ -42,7 +46,8 @@ def build(
     for name, f in fields.items():
         required = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
         if name not in built and (required or f.metadata.get("required")):
-            problems.append(f"{where}{name}: is missing")
+            if name not in values:
+                problems.append(f"{where}{name}: is missing")
             built[name] = ""
     return cls(**built)
 
@@ -119,7 +124,8 @@ def _rank(value: Any) -> Any:
 
 
 def nearest(key: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(key, list(known), n=1, cutoff=0.6)
+    known = list(known)
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.6) or [name for name in known if name.startswith(key)]
     return f"; did you mean {near[0]}?" if near else ""
 
 
@@ -134,5 +140,12 @@ def describe(value: Any) -> str:
 
 
 def _type_name(hint: Any) -> str:
-    names = {bool: "true or false", int: "a whole number", float: "a number", str: "text", dict: "a block", list: "a list"}
+    names = {
+        bool: "true or false",
+        int: "a whole number",
+        float: "a number",
+        str: "text",
+        dict: "a block",
+        list: "a list",
+    }
     return names.get(hint, names.get(get_origin(hint), getattr(hint, "__name__", str(hint))))

@@ -68,15 +68,16 @@ def card_metadata(record: RunRecord) -> ModelCardData:
     """The front matter: what the Hub needs to find, load and compare the model."""
     sources = {note["task"]: note["dataset"] for note in record.datasets}
     trained = [sources[task] for task in record.tasks[: len(record.accuracy)] if task in sources]
+    results = _results(record, sources)
     return ModelCardData(
-        model_name=_model_name(record),
+        model_name=_model_name(record) if results else None,
         library_name="transformers",
         pipeline_tag=PIPELINE,
         license=record.licence,
         base_model=record.model if sections.looks_like_hub_id(record.model) else None,
         datasets=list(dict.fromkeys(name for name in trained if sections.looks_like_hub_id(name))) or None,
         tags=["clip", "continual-learning", "hf_clcl", record.method],
-        eval_results=_results(record, sources),
+        eval_results=results or None,
     )
 
 
@@ -91,7 +92,9 @@ def _results(record: RunRecord, sources: dict[str, str]) -> list[EvalResult]:
     found += [("stream", stream, key, f"{METRICS[key][0]} (%)", value) for key, value in record.metrics.items()]
     return [
         EvalResult(
-            task_type=PIPELINE, task_name="Zero-shot image classification", dataset_type=kind, dataset_name=dataset,
+            # A name of several lines could end the front matter.
+            dataset_type=" ".join(kind.split()), dataset_name=" ".join(dataset.split()),
+            task_type=PIPELINE, task_name="Zero-shot image classification",
             metric_type=metric, metric_name=words, metric_value=round(float(value), 2),
         )
         for kind, dataset, metric, words, value in found

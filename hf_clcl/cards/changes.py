@@ -18,7 +18,7 @@ def changes(record: RunRecord) -> str:
     tasks, now, last = record.tasks, record.accuracy[-1], len(record.accuracy) - 1
     untrained = record.zero_shot or [None] * len(tasks)
     before = record.accuracy[-2] if last else untrained
-    lines = [_moved(text(tasks[last]), before[last], now[last])]
+    lines = [_moved(f"Training {text(tasks[last])} took it", before[last], now[last])]
     if last:
         others = [i for i in range(len(tasks)) if i != last]
         start = f"Against the state after {text(tasks[last - 1])}, training {text(tasks[last])}"
@@ -27,7 +27,7 @@ def changes(record: RunRecord) -> str:
     lines.append(_means("trained so far", range(last + 1), untrained, now))
     lines.append(_means("not yet trained", range(last + 1, len(tasks)), untrained, now))
     for name, column in record.evaluation_only.items():
-        subject = f"Zero-shot to now, {text(name)}, which is never trained on,"
+        subject = f"Since zero-shot, {text(name)}, never trained on, went"
         lines.append(_moved(subject, column["zero_shot"], column["accuracy"][last]))
     return "\n".join(f"- {line}" for line in lines if line)
 
@@ -35,7 +35,7 @@ def changes(record: RunRecord) -> str:
 def _moved(subject: str, before: float | None, now: float | None) -> str:
     if before is None or now is None:
         return ""
-    return f"{subject} went from {number(before)} % to {number(now)} % ({_signed(now - before)})."
+    return f"{subject} from {number(before)} % to {number(now)} % ({_signed(now - before)})."
 
 
 def _compared(subject: str, chosen: Iterable[int], tasks: list[str], before: Row, now: Row) -> str:

@@ -71,8 +71,8 @@ def summary(record: RunRecord) -> str:
     if not done:
         return f"{model}, a CLIP model, before it is taught {rest}."
     return (
-        f"{model}, a CLIP model, taught {done}{', one after another,' if count > 1 else ''} with the continual-learning "
-        f"method {code(record.method)}. It classifies images zero-shot, among class names given as text."
+        f"{model}, a CLIP model, taught {done}{', one after another,' if count > 1 else ''} with the "
+        f"continual-learning method {code(record.method)}. It classifies images zero-shot, among names given as text."
     )
 
 
@@ -97,11 +97,12 @@ def usage(record: RunRecord) -> str:
 
 
 def matrix(record: RunRecord) -> str:
+    if record.zero_shot is None and not record.accuracy:
+        return ""
     outside = record.evaluation_only
     head = ["after", *map(text, record.tasks), *(f"*{text(name)}*" for name in outside)]
-    rows = [
-        ["zero-shot", *map(_percent, [*_untrained(record), *(column["zero_shot"] for column in outside.values())])]
-    ]
+    untrained = record.zero_shot or [None] * len(record.tasks)
+    rows = [["zero-shot", *map(_percent, [*untrained, *(column["zero_shot"] for column in outside.values())])]]
     for j, row in enumerate(record.accuracy):
         cells = [_percent(value) for value in [*row, *(column["accuracy"][j] for column in outside.values())]]
         cells[j] = f"**{cells[j]}**" if row[j] is not None else cells[j]
@@ -180,10 +181,14 @@ def limits(record: RunRecord) -> str:
     unlicensed = [text(note["task"]) for note in record.datasets if not note.get("licence")]
     lost = record.metrics.get("forgetting", 0.0)
     lines = [
-        f"Measured on {listed(names)} alone; what the model has lost elsewhere is not known.",
+        f"Measured on {listed(names)} alone; what the model has lost elsewhere is not known."
+        if matrix(record)
+        else "",
         "Every image is classified among the classes of its own dataset: which task it comes from is known at test.",
         f"One run{f' with seed {record.seed}' if record.seed is not None else ''}: deviation over seeds is not known.",
-        f"On average, {number(lost)} points were lost on earlier tasks since their best." if lost >= TOLERANCE else "",
+        f"On average, {number(lost, 2)} points were lost on earlier tasks since their best."
+        if lost >= TOLERANCE
+        else "",
         f"Licences are not recorded for {listed(unlicensed)}: look them up before use." if unlicensed else "",
         "Like any CLIP, it repeats the biases of the images and texts that it learned from, and class names in other "
         "words give other results. Not meant for decisions about people.",

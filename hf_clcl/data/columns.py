@@ -67,7 +67,12 @@ def is_image(feature: Any) -> bool:
 
 def is_text(feature: Any) -> bool:
     """Whether a column holds a text, or a list of texts, in each row."""
-    return _value(getattr(feature, "feature", feature)).endswith("string")
+    return is_plain_text(getattr(feature, "feature", feature))
+
+
+def is_plain_text(feature: Any) -> bool:
+    """Whether a column holds one text in each row."""
+    return _value(feature).endswith("string")
 
 
 def values(dataset: Dataset, column: str) -> pa.ChunkedArray:
@@ -123,7 +128,9 @@ def describe(features: Features) -> str:
 
 def words(name: str) -> str:
     """A class name of a dataset as words for a prompt: `/a/abbey` is an abbey, `apple_pie` an apple pie."""
-    return " ".join(re.sub(r"^/[a-z]/", "", name).replace("_", " ").replace("/", " ").split())
+    if name.startswith("/"):
+        name = re.sub(r"^/[a-z]/", "", name).replace("/", " ")
+    return " ".join(name.replace("_", " ").split())
 
 
 def some(names: list[str], most: int = 5) -> str:

@@ -61,7 +61,7 @@ class Frames:
         self.processor = processor
         self.cache = cache or ImageCache(0)
         self.name = name
-        self.min_crop_scale = min_crop_scale
+        self.crop_scale = (min_crop_scale, 1.0)
         self.size = (processor.crop_size["height"], processor.crop_size["width"])
 
     def __len__(self) -> int:
@@ -75,7 +75,7 @@ class Frames:
         """Randomly cropped frames, uint8 `[len(indices), 3, height, width]`; each is a function of its seed alone."""
         frames = [
             random_resized_crop(
-                Image.fromarray(self._decoded(int(index))), self.size, (self.min_crop_scale, 1.0), np.random.default_rng(seed)
+                Image.fromarray(self._decoded(int(index))), self.size, self.crop_scale, np.random.default_rng(seed)
             )
             for index, seed in zip(indices, seeds, strict=True)
         ]
@@ -93,14 +93,15 @@ class Frames:
         key = (id(self), "decoded", index)
         if key in self.cache.images:
             return self.cache.images[key]
-        return self.cache.keep(key, np.asarray(self._read(index)))
+        return self.cache.keep(key, np.asarray(_on_white(self._read(index))))
 
     def _read(self, index: int) -> Image.Image:
         try:
             image = self.images[index][self.column]
             if image is None:
                 raise DataError(f"{self.name}: row {index} has no image in column {self.column!r}; remove that row")
-            return image.convert("RGB")
+            image.load()
+            return image
         except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             if isinstance(error, DataError):
                 raise
@@ -108,6 +109,14 @@ class Frames:
                 f"{self.name}: the image in row {index} (column {self.column!r}) cannot be read: {error}. "
                 "Replace or remove that image"
             ) from None
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """The image in RGB, transparency on white as the image processor has it."""
+    if "A" in image.getbands() or "transparency" in image.info:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")
 
 
 def random_resized_crop(

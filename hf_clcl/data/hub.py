@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from ..errors import DataError
@@ -33,7 +38,7 @@ def load_hub(entry: DatasetEntry, split: str, where: str) -> Dataset:
     from datasets import load_dataset
 
     with _reading(entry, where):
-        return check_images_stay_inside(load_dataset(**_arguments(entry, split), split=split), None)
+        return check_images_stay_inside(load_dataset(**_arguments(entry, split), split=split), None, where)
 
 
 def stream_hub(entry: DatasetEntry, split: str, take: int, seed: int, where: str) -> Dataset:
@@ -49,15 +54,20 @@ def stream_hub(entry: DatasetEntry, split: str, take: int, seed: int, where: str
     Raises:
         DataError: As `load_hub`.
     """
-    from datasets import Dataset, load_dataset
+    from datasets import Dataset, config, load_dataset, load_from_disk
 
-    with _reading(entry, where):
-        rows = load_dataset(**_arguments(entry, split), split=split, streaming=True)
-        drawn = rows.shuffle(seed=seed, buffer_size=SHUFFLE_BUFFER).take(take)
-        # Not decoded on the way: the bytes of the repository are the bytes of the cache.
-        features = rows.features
-        kept = Dataset.from_generator(_rows, gen_kwargs={"stream": drawn.decode(False)}, features=features)
-        return check_images_stay_inside(kept, None)
+    drawn_as = json.dumps([entry.dataset, entry.config, entry.revision, split, take, seed])
+    kept = Path(config.HF_DATASETS_CACHE) / "hf_clcl" / hashlib.sha256(drawn_as.encode()).hexdigest()[:24]
+    if not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with _reading(entry, where), TemporaryDirectory(dir=kept.parent) as scratch:
+            rows = load_dataset(**_arguments(entry, split), split=split, streaming=True)
+            # Not decoded on the way: the bytes of the repository are the bytes of the cache.
+            drawn = rows.shuffle(seed=seed, buffer_size=SHUFFLE_BUFFER).take(take).decode(False)
+            stored = Dataset.from_generator(_rows, rows.features, scratch, gen_kwargs={"stream": drawn})
+            check_images_stay_inside(stored, None, where).save_to_disk(f"{scratch}/drawn")
+            os.replace(f"{scratch}/drawn", kept)
+    return load_from_disk(str(kept))
 
 
 def hub_class_names(entry: DatasetEntry, where: str) -> list[str] | None:
@@ -91,8 +101,8 @@ def _arguments(entry: DatasetEntry, split: str) -> dict:
 def _reading(entry: DatasetEntry, where: str) -> Iterator[None]:
     try:
         yield
-    except DataError as error:
-        raise DataError(f"{where}: {entry.dataset}: {error}") from error
+    except DataError:
+        raise
     except Exception as error:  # datasets, huggingface_hub, their HTTP client and the readers share no base class
         raise DataError(f"{where}: {_explain(entry.dataset, error)}") from error
 

@@ -78,7 +78,7 @@ def load_local(path: Path, split: str, where: str, config: str | None = None) ->
             "`test_split` (`split` for a reference set), or `test_fraction` to cut a test set from a single split"
         )
     with reading(where, f"split {split!r} of {path}"):
-        parts = {name: readers[name]() for name in split_names(split)}
+        parts = {name: check_images_stay_inside(readers[name](), path, where) for name in split_names(split)}
         if split in parts:
             return parts[split]
         sizes = {name: len(part) for name, part in parts.items()}
@@ -139,8 +139,7 @@ def _by_split(files: Iterator[Path] | list[Path], root: Path | None = None) -> d
 def _parquet(files: list[Path]) -> Dataset:
     from datasets import load_dataset
 
-    dataset = load_dataset("parquet", data_files={"train": [str(file) for file in files]}, split="train")
-    return check_images_stay_inside(dataset, None)
+    return load_dataset("parquet", data_files={"train": [str(file) for file in files]}, split="train")
 
 
 def _tars(files: list[Path]) -> Dataset:
@@ -155,7 +154,7 @@ def _saved(path: Path, where: str) -> Readers:
     with reading(where, str(path)):
         saved = load_from_disk(str(path))
     splits = {"train": saved} if isinstance(saved, Dataset) else saved
-    return {split: partial(check_images_stay_inside, rows, path) for split, rows in splits.items()}
+    return {split: lambda rows=rows: rows for split, rows in splits.items()}
 
 
 def _as_datasets_reads_it(path: Path, where: str, config: str | None) -> Readers:
@@ -168,10 +167,7 @@ def _as_datasets_reads_it(path: Path, where: str, config: str | None) -> Readers
         raise DataError(
             f"{where}: {path} cannot be read as a dataset: {error}. It holds {listing(path)}; needed is {LAYOUTS}"
         ) from error
-    return {
-        split: lambda split=split: check_images_stay_inside(load_dataset(str(path), config, split=split), path)
-        for split in splits
-    }
+    return {split: partial(load_dataset, str(path), config, split=split) for split in splits}
 
 
 def _subfolders(folder: Path) -> list[Path]:
@@ -209,26 +205,24 @@ def _image_folder(folder: Path, names: list[str], where: str) -> Dataset:
     return Dataset.from_dict({"image": images, "label": labels}, features=features)
 
 
-def check_images_stay_inside(dataset: Dataset, folder: Path | None) -> Dataset:
+def check_images_stay_inside(dataset: Dataset, folder: Path | None, where: str) -> Dataset:
     """The dataset as it is, once no image is a reference to a file elsewhere on this machine.
 
     Args:
         dataset (`Dataset`): Rows whose images are either stored in them, or paths.
-        folder (`Path`, *optional*): Folder that paths may lead into; none may be there where `None`.
+        folder (`Path`, *optional*): Folder that paths may lead into; there may be none where `None`.
+        where (`str`): What the message of an error starts with.
 
     Raises:
         DataError: Where a path leads elsewhere.
     """
-    for column, feature in dataset.features.items():
-        if not columns.is_image(feature):
-            continue
+    roots = tuple(of(folder) + os.sep for of in (os.path.abspath, os.path.realpath)) if folder is not None else ()
+    for column in (name for name, feature in dataset.features.items() if columns.is_image(feature)):
         for chunk in columns.values(dataset, column).chunks:
-            outside = chunk.filter(chunk.field("bytes").is_null()).field("path").drop_null().to_pylist()
-            root = os.path.realpath(folder) + os.sep if folder is not None else None
-            for path in outside:
-                if root is None or not os.path.realpath(path).startswith(root):
+            for path in chunk.filter(chunk.field("bytes").is_null()).field("path").drop_null().to_pylist():
+                if not os.path.abspath(path).startswith(roots):
                     raise DataError(
-                        f"column {column!r} refers to {path}, a file outside the dataset; "
+                        f"{where}: column {column!r} refers to {path}, a file outside the dataset; "
                         "store the images themselves (`Dataset.to_parquet` and `save_to_disk` do so)"
                     )
     return dataset

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 RENDERED = re.compile(r"rendered:(?P<domain>[\w-]+)(@(?P<size>\d+))?")
-RENDERED_SIZE, RENDERED_TRAIN, RENDERED_TEST = 32, 400, 200
-RENDERED_REFERENCE, RENDERED_CAPTIONED = 1_000, 20_000
+RENDERED_SIZE = 32
+RENDERED_SPLITS = {"train": 0, "test": 1}  # the seeds of captioned pictures, where no split is part of the seed
+RENDERED_COUNTS = {"train": 400, "test": 200}
+RENDERED_TRAIN = {"reference": 1_000, "captioned": 20_000}
 SPLIT_SEED = 42  # of `test_fraction`: a benchmark's test set must not change with the seed of a run
 
 
@@ -47,14 +49,11 @@ def resolve_task(
         splits.pop("train", None)
     counts = {split: len(rows) for split, rows in splits.items()}
     takes = {"train": entry.take_train, "test": entry.take_test}
-    listed = prompts.built_in(entry.templates, where) if isinstance(entry.templates, str) else None
-    templates = {"templates": listed.templates if listed else entry.templates} if entry.templates else {}
     task = Task(
         name=entry.name,
         **{split: _take(rows, takes[split], seed) for split, rows in splits.items()},
         class_names=class_names,
-        **templates,
-        training_template=entry.training_template or (listed.training_template if listed else None),
+        **_templates(entry, where),
         image_column=entry.image_column,
         label_column=entry.label_column,
         caption_column=entry.caption_column,
@@ -129,7 +128,10 @@ def _load_splits(entry: TaskEntry, data_root: str | None, evaluation_only: bool,
         wanted = {"train": entry.train_split, "test": entry.test_split}
     if rendered := _rendered(entry, where):
         domain, size = rendered
-        counts = {"train": entry.take_train or RENDERED_TRAIN, "test": entry.take_test or RENDERED_TEST}
+        counts = {
+            "train": entry.take_train or RENDERED_TRAIN.get(domain, RENDERED_COUNTS["train"]),
+            "test": entry.take_test or RENDERED_COUNTS["test"],
+        }
         return {split: _render(where, domain, name, counts[split], size) for split, name in wanted.items()}
     path = find_local(entry.dataset, data_root, where)
     if path is not None:
@@ -142,7 +144,7 @@ def _load_reference(
 ) -> Dataset:
     if rendered := _rendered(entry, where):
         domain, size = rendered
-        default = {"reference": RENDERED_REFERENCE, "captioned": RENDERED_CAPTIONED}.get(domain, RENDERED_TRAIN)
+        default = RENDERED_TRAIN.get(domain, RENDERED_COUNTS["train"])
         return _render(where, domain, entry.split, default if whole else entry.take or default, size)
     path = find_local(entry.dataset, data_root, where)
     if path is not None:
@@ -168,14 +170,30 @@ def _render(where: str, domain: str, split: str, count: int, size: int) -> Datas
     """A part of the rendered world. It is the same in every run: only training depends on the run's seed."""
     from . import world
 
+    if split not in RENDERED_SPLITS:
+        raise DataError(f"{where}: rendered:{domain} has no split {split!r}, but {', '.join(RENDERED_SPLITS)}")
     if domain == "reference":
-        return world.render_reference(count, seed=0, image_size=size)
+        return world.render_reference(count, RENDERED_SPLITS[split], size)
     if domain == "captioned":
-        return world.render_captioned(count, seed=0, image_size=size)
-    try:
-        return world.render_domain(domain, split, count, image_size=size)
-    except ValueError as error:
-        raise DataError(f"{where}: rendered:{domain}: {error}") from error
+        return world.render_captioned(count, RENDERED_SPLITS[split], size)
+    if domain not in world.DOMAINS:
+        known = ", ".join([*world.DOMAINS, "reference", "captioned"])
+        raise DataError(f"{where}: there is no rendered:{domain}; the rendered world has {known}")
+    return world.render_domain(domain, split, count, image_size=size)
+
+
+def _templates(entry: TaskEntry, where: str) -> dict[str, Any]:
+    """The templates of a task: listed, built in, of the rendered domain, or none for the default of `Task`."""
+    if isinstance(entry.templates, str):
+        listed = prompts.built_in(entry.templates, where)
+        trained_on = entry.training_template or listed.training_template
+        return {"templates": listed.templates, "training_template": trained_on}
+    templates = entry.templates
+    if templates is None and (rendered := _rendered(entry, where)):
+        from .world import DOMAINS
+
+        templates = list(DOMAINS[rendered[0]].templates) if rendered[0] in DOMAINS else None
+    return {"training_template": entry.training_template, **({"templates": templates} if templates else {})}
 
 
 def _name_classes(
@@ -186,7 +204,9 @@ def _name_classes(
     label = columns.find_label_column(first, entry.label_column, where)
     if isinstance(entry.class_names, list):
         return splits, entry.class_names
-    if columns.is_text(first[label]):
+    if any(rows.features.get(label) != first[label] for rows in splits.values()):
+        return splits, None  # no words fit both; `Task` says where train and test differ
+    if columns.is_plain_text(first[label]):
         splits = columns.encode_labels(splits, label, None, where)
     own = getattr(next(iter(splits.values())).features[label], "names", None)
     unnamed = own is None

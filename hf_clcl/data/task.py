@@ -72,6 +72,8 @@ class Task:
         if self.kind == "classification":
             self._read_class_names()
             self._check_labels()
+        else:
+            self._check_captions()
 
     @property
     def kind(self) -> str:
@@ -146,7 +148,7 @@ class Task:
                 raise DataError(f"{self._where}: {split} has no column {missing[0]!r} that train has, but {has}")
             # Other columns may hold images too (masks, say), which every access to a row would decode.
             setattr(self, split, columns.as_images(dataset.select_columns(kept), self.image_column))
-        if self.label_column and columns.is_text(next(iter(self._splits.values())).features[self.label_column]):
+        if self.label_column and columns.is_plain_text(next(iter(self._splits.values())).features[self.label_column]):
             encoded = columns.encode_labels(self._splits, self.label_column, self.class_names, self._where)
             self.train, self.test = encoded.get("train"), encoded.get("test")
         if len(self._splits) == 2:
@@ -183,7 +185,7 @@ class Task:
         if own is not None and len(own) != len(self.class_names):
             raise DataError(
                 f"{self._where}: {len(self.class_names)} class names for the {len(own)} classes of the dataset "
-                f"({columns.some(own)}); `class_names` needs one for each, in label order, or a renaming {{name: words}}"
+                f"({columns.some(own)}); `class_names` needs one for each, in label order"
             )
 
     def _check_labels(self) -> None:
@@ -194,14 +196,28 @@ class Task:
             wrong = np.flatnonzero((labels < 0) | (labels >= number))
             if len(wrong):
                 raise DataError(
-                    f"{self._where}: row {wrong[0]} of {split} has the label {labels[wrong[0]]}, but with {number} class "
-                    f"names labels run from 0 to {number - 1} ({len(wrong)} such rows); drop these rows, or list every "
-                    "class in `class_names`"
+                    f"{self._where}: row {wrong[0]} of {split} has the label {labels[wrong[0]]}, but with {number} "
+                    f"class names labels run from 0 to {number - 1} ({len(wrong)} such rows); drop them, or list "
+                    "every class in `class_names`"
                 )
             unseen = np.flatnonzero(np.bincount(labels, minlength=number) == 0)
             if split == "train" and len(unseen):
                 names = columns.some([self.class_names[index] for index in unseen])
                 logger.warning("%s: %d classes have no training image: %s", self._where, len(unseen), names)
+
+    def _check_captions(self) -> None:
+        import pyarrow.compute as pc
+
+        for split, dataset in self._splits.items():
+            cells = columns.values(dataset, self.caption_column)
+            plain = columns.is_plain_text(dataset.features[self.caption_column])
+            lengths = pc.utf8_length(cells) if plain else pc.list_value_length(cells)
+            empty = np.flatnonzero(lengths.fill_null(0).to_numpy() == 0)
+            if len(empty):
+                raise DataError(
+                    f"{self._where}: row {empty[0]} of {split} has no caption in {self.caption_column!r} "
+                    f"({len(empty)} such rows); drop them, or name another column"
+                )
 
 
 def _difference(train: Any, test: Any) -> str:

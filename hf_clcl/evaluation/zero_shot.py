@@ -88,7 +88,9 @@ class ZeroShotEvaluator:
         model.eval()
         accuracy = {}
         show = show and self.accelerator.is_local_main_process
-        for name, (frames, labels, prompts) in (bar := tqdm(self.tasks.items(), desc=description, leave=False, disable=not show)):
+        for name, (frames, labels, prompts) in (
+            bar := tqdm(self.tasks.items(), desc=description, leave=False, disable=not show)
+        ):
             bar.set_postfix_str(name)
             with self.accelerator.autocast():
                 classes = class_embeddings(model, self.tokenizer, prompts)

@@ -56,7 +56,7 @@ def check_method(recipe: Recipe) -> list[str]:
         if method.needs_reference_images and recipe.reference_images is None:
             problems.append(f"reference_images: {recipe.method} distils on reference images; name a dataset of images")
         if method.needs_reference_texts and recipe.reference_texts is None:
-            problems.append(f"reference_texts: {recipe.method} distils on reference texts; name a dataset or text file")
+            problems.append(
+                f"reference_texts: {recipe.method} distils on reference texts; name a dataset or text file"
+            )
     return problems
-
-

@@ -1,0 +1,241 @@
+"""Runs side by side: `python -m hf_clcl.compare RESULTS_OR_FOLDER ... [--published FILE] [--output DIR]`."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import statistics
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from .cards.markdown import table as markdown_table
+from .cards.markdown import text
+from .errors import UserError
+from .evaluation.matrix import AccuracyMatrix
+from .files import whole_file
+from .plots import BLUE, ORANGE, STYLE, save_figure
+from .record import RunRecord
+from .report import number
+
+COLUMNS = {
+    "transfer": "Transfer",
+    "average": "Average",
+    "last": "Last",
+    "forgetting": "Forgetting",
+    "seconds": "seconds",
+    "peak_memory_mb": "memory (MB)",
+}
+
+# Runs that differ in nothing else are repetitions of one another.
+_OF_ONE_RUN = {"seed", "data_seed", "output_dir", "run_name", "hub_model_id", "report_to", "logging_dir", "data_root"}
+
+
+@dataclass
+class Row:
+    """One line of the comparison: runs of one recipe over seeds, or a published result."""
+
+    method: str
+    model: str
+    tasks: tuple[str, ...]
+    values: dict[str, list[float]] = field(default_factory=dict)
+    runs: int = 1
+    note: str = ""
+
+    def mean(self, key: str) -> float | None:
+        return statistics.fmean(self.values[key]) if self.values.get(key) else None
+
+    def deviation(self, key: str) -> float | None:
+        """Standard deviation over seeds (with n - 1); `None` for a single run."""
+        return statistics.stdev(self.values[key]) if len(self.values.get(key, ())) > 1 else None
+
+    def cell(self, key: str, digits: int = 2) -> str:
+        mean, deviation = self.mean(key), self.deviation(key)
+        digits = 0 if key in ("seconds", "peak_memory_mb") else digits
+        if mean is None:
+            return "–"
+        return number(mean, digits) + (f" ± {number(deviation, digits)}" if deviation is not None else "")
+
+
+def find_records(paths: Iterable[str | Path]) -> dict[Path, RunRecord]:
+    """The record of each path: a `results.json`, the folder of a run, or a folder with runs below it."""
+    files: dict[Path, None] = {}
+    for path in map(Path, paths):
+        below = sorted(path.rglob("results.json")) if path.is_dir() else [path]
+        if not below:
+            raise UserError(f"{path}: holds no results.json; give the folder of a run or one above it")
+        files |= dict.fromkeys(file.resolve() for file in below)
+    return {file: RunRecord.load(file) for file in files}
+
+
+def group_runs(records: Iterable[RunRecord]) -> list[Row]:
+    """One row for each recipe, over its seeds. Unfinished runs stand alone, with what is known of them."""
+    groups: dict[str, list[RunRecord]] = {}
+    for place, record in enumerate(records):
+        recipe = {key: value for key, value in record.recipe.items() if key not in _OF_ONE_RUN}
+        alone = None if record.matrix().finished else place
+        key = json.dumps([record.method, record.model, record.tasks, recipe, alone], sort_keys=True)
+        groups.setdefault(key, []).append(record)
+    return [_row(runs) for runs in groups.values()]
+
+
+def read_published(path: str | Path) -> list[Row]:
+    """Rows of a file of published matrices: `tasks`, and `methods` with the `accuracy` of each.
+
+    Raises:
+        UserError: When the file is not one.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        tasks, model = tuple(content["tasks"]), str(content.get("model", ""))
+        return [
+            Row(name, model, tasks, _lists(AccuracyMatrix(tasks, method["accuracy"]).metrics()), note="published")
+            for name, method in content["methods"].items()
+        ]
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise UserError(
+            f"{path}: is not a file of published matrices: {reason}; it needs `tasks`, and `methods` with `accuracy`"
+        ) from None
+
+
+def as_markdown(rows: Sequence[Row]) -> str:
+    """The comparison as a Markdown table, with model and stream where they differ."""
+    extra = _differing(rows)
+    lines = [[text(_label(row)), *(text(v) for v in extra(row)), *(row.cell(key) for key in COLUMNS)] for row in rows]
+    head = ["method", *extra(None), *COLUMNS.values()]
+    return markdown_table(head, lines, words=range(len(head) - len(COLUMNS))) + "\n"
+
+
+def as_csv(rows: Sequence[Row]) -> str:
+    """The comparison as CSV in full precision, mean and deviation in columns of their own."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(
+        ["method", "note", "model", "tasks", "runs", *(f"{k}{end}" for k in COLUMNS for end in ("", "_std"))]
+    )
+    for row in rows:
+        values = [value for key in COLUMNS for value in (row.mean(key), row.deviation(key))]
+        writer.writerow([row.method, row.note, row.model, " ".join(row.tasks), row.runs, *values])
+    return file.getvalue()
+
+
+def plot_comparison(rows: Sequence[Row], folder: str | Path) -> list[Path]:
+    """Transfer against Last: `comparison.png` and `comparison.svg`. Published results are hollow."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(6.4, 4.6), layout="constrained")
+        axes = figure.add_subplot()
+        for row in rows:
+            x, y = row.mean("last"), row.mean("transfer")
+            if x is None or y is None:
+                continue
+            published = row.note == "published"
+            colour, face = (ORANGE, "none") if published else (BLUE, BLUE)
+            axes.errorbar(
+                x, y, xerr=row.deviation("last"), yerr=row.deviation("transfer"),
+                fmt="o", color=colour, markerfacecolor=face, capsize=2,
+            )  # fmt: skip
+            # A run and the published result of its method lie close: one label stands above, one below.
+            label, place = (row.method, (5, -11)) if published else (_label(row), (5, 5))
+            axes.annotate(label, (x, y), xytext=place, textcoords="offset points", fontsize=8, color=colour)
+        axes.margins(0.15)
+        axes.grid(color="#EEEEEE", linewidth=0.6)
+        axes.set(xlabel="Last: accuracy on all tasks at the end (%)", ylabel="Transfer: tasks not yet trained (%)")
+        axes.set_title("up and to the right is better; hollow: published", loc="left", fontsize=10)
+        return save_figure(figure, Path(folder) / "comparison")
+
+
+def print_comparison(rows: Sequence[Row], console: Console | None = None) -> None:
+    """Print the comparison as a table of 80 columns; the files hold more digits, models and streams."""
+    console = console or Console()
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    table.add_column("method", overflow="fold")
+    for head in COLUMNS.values():
+        table.add_column(head.replace(" (", "\n("), justify="right", no_wrap=True)
+    for row in rows:
+        marks = "*" if row.note == "published" else f" x{row.runs}" if row.runs > 1 else ""
+        marks += f" ({row.note})" if row.note not in ("", "published") else ""
+        table.add_row(Text(row.method + marks), *(row.cell(key, digits=1) for key in COLUMNS))
+    console.print(table)
+    notes = ["* published"] * any(row.note == "published" for row in rows)
+    notes += ["x: runs over seeds, mean ± deviation"] * any(row.runs > 1 for row in rows)
+    notes += [f"rows differ in {what}" for what in _differing(rows)(None)]
+    if notes:
+        console.print(Text("; ".join(notes), style="dim"))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Compare runs; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m hf_clcl.compare", description="Set runs side by side.")
+    parser.add_argument(
+        "runs", nargs="+", metavar="RESULTS_OR_FOLDER", help="results.json, or a folder with runs below"
+    )
+    parser.add_argument("--published", metavar="FILE", help="JSON of published matrices to set beside the runs")
+    parser.add_argument(
+        "--output", default="comparison", metavar="DIR", help="where CSV, Markdown and plot go (%(default)s)"
+    )
+    options = parser.parse_args(argv)
+    try:
+        rows = group_runs(find_records(options.runs).values())
+        rows += read_published(options.published) if options.published else []
+        print_comparison(rows)
+        for name, content in (("comparison.csv", as_csv(rows)), ("comparison.md", as_markdown(rows))):
+            with whole_file(Path(options.output, name)) as file:
+                file.write_text(content, encoding="utf-8")
+        plot_comparison(rows, options.output)
+    except UserError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    except OSError as error:
+        sys.stderr.write(f"error: {options.output}: cannot be written: {error.strerror or error}; choose --output\n")
+        return 2
+    sys.stdout.write(f"\nCSV, Markdown and plot: {options.output}\n")
+    return 0
+
+
+def _row(runs: list[RunRecord]) -> Row:
+    first = runs[0]
+    values: dict[str, list[float]] = {}
+    for run in runs:
+        for key, value in {**run.metrics, "seconds": run.seconds, "peak_memory_mb": run.peak_memory_mb}.items():
+            values.setdefault(key, []).extend([] if value is None else [value])
+    done = len(first.accuracy)
+    note = "" if done == len(first.tasks) else f"{done} of {len(first.tasks)} tasks"
+    return Row(first.method, first.model, tuple(first.tasks), values, len(runs), note)
+
+
+def _label(row: Row) -> str:
+    notes = [row.note, f"{row.runs} seeds" if row.runs > 1 else ""]
+    return row.method + "".join(f" ({note})" for note in notes if note)
+
+
+def _differing(rows: Sequence[Row]) -> Any:
+    """`extra(row)` gives model and stream where rows differ in them, and `extra(None)` their heads."""
+    several_models = len({row.model for row in rows}) > 1
+    several_streams = len({tuple(map(str.lower, row.tasks)) for row in rows}) > 1
+
+    def extra(row: Row | None) -> list[str]:
+        stream = "stream" if row is None else f"{len(row.tasks)} tasks: {row.tasks[0]} ... {row.tasks[-1]}"
+        return ["model" if row is None else row.model] * several_models + [stream] * several_streams
+
+    return extra
+
+
+def _lists(values: Mapping[str, float]) -> dict[str, list[float]]:
+    return {key: [value] for key, value in values.items()}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,91 @@
+"""Accuracy over a stream of tasks, as an `evaluate` module that works offline."""
+
+# One import per line: `evaluate.load` reads the imports of a module line by line.
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import datasets
+import evaluate
+import numpy as np
+
+from hf_clcl.evaluation.matrix import AccuracyMatrix
+
+_DESCRIPTION = """\
+Accuracy of a model on every task of a stream, measured before training and after each task, and the metrics of
+continual learning that follow from it: transfer, average, last, forgetting, backward transfer, zero-shot degradation.
+"""
+
+_KWARGS_DESCRIPTION = """
+Args:
+    predictions (`list[int]`): Predicted class of each example.
+    references (`list[int]`): True class of each example.
+    after_task (`list[int]`): How many tasks the model had been trained on when it predicted; 0 is the untrained model.
+    task (`list[int]`): The task that the example belongs to, counted from 0.
+    tasks (`list[str]`, *optional*): Names of the tasks; `task_0`, `task_1`, ... up to the largest one by default.
+
+Returns:
+    `dict`: `accuracy` (a row in percent for each trained task, `None` where nothing was predicted), `zero_shot` (the
+    untrained row, where there is one), and each metric that is defined.
+
+Example:
+    >>> metric = evaluate.load("hf_clcl/evaluation/metrics/continual_accuracy")
+    >>> found = metric.compute(
+    ...     predictions=[1, 0, 1, 1], references=[1, 1, 1, 1], after_task=[1, 1, 2, 2], task=[0, 1, 0, 1]
+    ... )
+    >>> found["last"], found["transfer"]
+    (100.0, 0.0)
+"""
+
+_CITATION = """\
+@inproceedings{zheng2023preventing,
+  title     = {Preventing Zero-Shot Transfer Degradation in Continual Learning of Vision-Language Models},
+  author    = {Zheng, Zangwei and Ma, Mingyuan and Wang, Kai and Qin, Ziheng and Yue, Xiangyu and You, Yang},
+  booktitle = {ICCV},
+  year      = {2023}
+}
+"""
+
+
+class ContinualAccuracy(evaluate.Metric):
+    """The accuracy matrix and its metrics, from single predictions."""
+
+    def _info(self) -> evaluate.MetricInfo:
+        names = ("predictions", "references", "after_task", "task")
+        return evaluate.MetricInfo(
+            description=_DESCRIPTION,
+            citation=_CITATION,
+            inputs_description=_KWARGS_DESCRIPTION,
+            features=datasets.Features({name: datasets.Value("int64") for name in names}),
+        )
+
+    def _compute(
+        self,
+        predictions: Sequence[int],
+        references: Sequence[int],
+        after_task: Sequence[int],
+        task: Sequence[int],
+        tasks: Sequence[str] | None = None,
+    ) -> dict[str, Any]:
+        rows, columns = np.asarray(after_task), np.asarray(task)
+        size = len(tasks) if tasks is not None else int(max(columns.max(), rows.max() - 1)) + 1
+        if rows.min() < 0 or columns.min() < 0 or rows.max() > size or columns.max() >= size:
+            raise ValueError(
+                f"with {size} tasks, after_task must lie in 0..{size} and task in 0..{size - 1}; found "
+                f"{rows.min()}..{rows.max()} and {columns.min()}..{columns.max()}"
+            )
+        right, seen = np.zeros((size + 1, size)), np.zeros((size + 1, size))
+        np.add.at(right, (rows, columns), np.asarray(predictions) == np.asarray(references))
+        np.add.at(seen, (rows, columns), 1)
+        table = [
+            [100 * float(r) / float(n) if n else None for r, n in zip(*pair, strict=True)]
+            for pair in zip(right, seen, strict=True)
+        ]
+        zero_shot, accuracy = table[0] if seen[0].any() else None, table[1 : rows.max() + 1]
+        names = list(tasks) if tasks is not None else [f"task_{i}" for i in range(size)]
+        return {
+            "accuracy": accuracy,
+            **({"zero_shot": zero_shot} if zero_shot else {}),
+            **AccuracyMatrix(names, accuracy, zero_shot).metrics(),
+        }

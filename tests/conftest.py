@@ -1,0 +1,74 @@
+"""Fixtures: the folder of real data where there is one, a tiny CLIP, and small image datasets."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = Path(os.environ.get("HF_CLCL_SHARED", ROOT.parent / "shared"))
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Folder of real data, parity numbers and a real small CLIP; tests that need it skip where it is absent."""
+    if not SHARED.is_dir():
+        pytest.skip(f"no folder of real data at {SHARED} (set HF_CLCL_SHARED)")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CLIP of 16 pixels with random weights, saved with its processor."""
+    import torch
+    from transformers import CLIPConfig, CLIPModel, CLIPProcessor
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+    from hf_clcl.data.vocabulary import build_tokenizer
+
+    texts = [f"a photo of a {word} thing, it is {word}." for word in ("red", "green", "blue", "dark", "light", "grey")]
+    tokenizer = build_tokenizer(texts, vocab_size=560, max_length=24)
+    tower = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = CLIPConfig(
+        projection_dim=16,
+        text_config={
+            **tower, "vocab_size": len(tokenizer), "max_position_embeddings": 24,
+            "bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id,
+            "pad_token_id": tokenizer.pad_token_id,
+        },
+        vision_config={**tower, "image_size": 16, "patch_size": 8},
+    )  # fmt: skip
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("tiny-clip")
+    CLIPModel(config).save_pretrained(folder)
+    images = CLIPImageProcessorPil(size={"shortest_edge": 16}, crop_size={"height": 16, "width": 16})
+    CLIPProcessor(image_processor=images, tokenizer=tokenizer).save_pretrained(folder)
+    return folder
+
+
+def colour_images(count: int, seed: int = 0, size: tuple[int, int] = (20, 18)):
+    """Noisy images of three colours as a dataset with `image` and `label` (red, green, blue)."""
+    from datasets import ClassLabel, Dataset, Features, Image
+    from PIL import Image as PILImage
+
+    rng = np.random.default_rng(seed)
+    labels = [index % 3 for index in range(count)]
+    images = []
+    for label in labels:
+        pixels = rng.integers(0, 120, (*size, 3))
+        pixels[..., label] += 100
+        images.append(PILImage.fromarray(pixels.astype(np.uint8)))
+    features = Features({"image": Image(), "label": ClassLabel(names=["red", "green", "blue"])})
+    return Dataset.from_dict({"image": images, "label": labels}, features=features)
+
+
+@pytest.fixture(scope="session")
+def colours():
+    """The function that makes small image datasets."""
+    return colour_images

@@ -1,0 +1,81 @@
+"""Frames against the image processor of transformers, and the training crop."""
+
+import numpy as np
+import pytest
+import torch
+from datasets import Dataset, Features, Image
+from PIL import Image as PILImage
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+from hf_clcl.data.frames import Frames, ImageCache, Normalizer, random_resized_crop
+from hf_clcl.errors import DataError
+
+PROCESSOR = CLIPImageProcessorPil(size={"shortest_edge": 24}, crop_size={"height": 24, "width": 24})
+
+
+def dataset_of(images):
+    return Dataset.from_dict({"image": images}, features=Features({"image": Image()}))
+
+
+def random_image(width, height, mode="RGB", seed=0):
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 4), dtype=np.uint8)
+    return PILImage.fromarray(pixels, "RGBA").convert(mode)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
+@pytest.mark.parametrize("size", [(24, 24), (50, 31), (17, 90), (7, 5)])
+def test_evaluation_path_is_exactly_the_processors(size, mode):
+    image = random_image(*size, mode)
+    frames = Frames(dataset_of([image]), "image", PROCESSOR)
+    ours = Normalizer(PROCESSOR)(frames.evaluation_batch([0]))
+    expected = PROCESSOR(image, return_tensors="pt")["pixel_values"]
+    assert ours.shape == (1, 3, 24, 24)
+    assert torch.equal(ours, expected)
+
+
+def test_cache_changes_nothing_and_respects_its_limit():
+    data = dataset_of([random_image(30, 30, seed=seed) for seed in range(4)])
+    cached, plain = Frames(data, "image", PROCESSOR, ImageCache(1)), Frames(data, "image", PROCESSOR)
+    for _ in range(2):
+        assert torch.equal(cached.evaluation_batch([2, 0]), plain.evaluation_batch([2, 0]))
+    assert len(cached.cache.images) == 2
+    cache = ImageCache(0)
+    Frames(data, "image", PROCESSOR, cache).evaluation_batch([0])
+    assert not cache.images
+
+
+def test_training_crop_is_a_function_of_its_seed():
+    frames = Frames(dataset_of([random_image(60, 40)]), "image", PROCESSOR, min_crop_scale=0.5)
+    first, again, other = (frames.training_batch([0], [seed]) for seed in [(1, 2), (1, 2), (1, 3)])
+    assert first.shape == (1, 3, 24, 24) and first.dtype == torch.uint8
+    assert torch.equal(first, again) and not torch.equal(first, other)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
+def test_training_sees_the_colours_of_evaluation(mode):
+    image = random_image(24, 24, mode)
+    frames = Frames(dataset_of([image]), "image", PROCESSOR)
+    whole = np.moveaxis(frames.evaluation_batch([0])[0].numpy(), 0, -1)
+    assert np.array_equal(frames._decoded(0), whole)
+
+
+def test_training_crop_keeps_the_share_of_the_area_that_is_asked_for():
+    # The image's columns are numbered: the crop's span of columns tells its width.
+    ramp = PILImage.fromarray(np.repeat(np.arange(200, dtype=np.uint8)[None, :, None], 200, 0).repeat(3, 2))
+    spans = []
+    for seed in range(50):
+        crop = np.asarray(random_resized_crop(ramp, (200, 200), (0.9, 1.0), np.random.default_rng(seed)))
+        spans.append(int(crop[..., 0].max()) - int(crop[..., 0].min()))
+    assert min(spans) >= 0.9 * 200 * np.sqrt(3 / 4) - 3
+    assert max(spans) <= 199 and len(set(spans)) > 10
+
+
+def test_an_extreme_image_is_cut_from_its_centre():
+    crop = random_resized_crop(random_image(400, 4), (24, 24), (0.9, 1.0), np.random.default_rng(0))
+    assert crop.size == (24, 24)
+
+
+def test_an_unreadable_image_is_named():
+    data = dataset_of([{"bytes": b"not an image", "path": None}])
+    with pytest.raises(DataError, match=r"pets: the image in row 0 .* cannot be read"):
+        Frames(data, "image", PROCESSOR, name="pets").evaluation_batch([0])
