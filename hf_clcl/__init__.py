@@ -20,7 +20,20 @@ _HOMES = {
     "read_recipe": "recipe",
     "run_stream": "run",
 }
-__all__ = ["__version__", *_HOMES]
+__all__ = [
+    "METHODS",
+    "AccuracyMatrix",
+    "ContinualTrainer",
+    "ContinualTrainingArguments",
+    "Method",
+    "Recipe",
+    "RunRecord",
+    "Task",
+    "UserError",
+    "create_method",
+    "read_recipe",
+    "run_stream",
+]
 
 if TYPE_CHECKING:
     from .arguments import ContinualTrainingArguments
@@ -43,4 +56,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return sorted({*globals(), *__all__})

@@ -117,6 +117,7 @@ class Recipe:
         reference_texts (`ReferenceEntry`, *optional*): Texts that distillation compares them with. `dataset` may be a
             text file with one text a line.
         data_root (`str`, *optional*): Folder that relative dataset paths start from.
+        licence (`str`, *optional*): Licence of the resulting weights as the Hub spells it, for the model card.
         training (`dict`): Values of `ContinualTrainingArguments`. In YAML they stand beside the keys above.
     """
 
@@ -130,6 +131,7 @@ class Recipe:
     reference_images: ReferenceEntry | None = None
     reference_texts: ReferenceEntry | None = None
     data_root: str | None = None
+    licence: str | None = None
     training: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -195,7 +197,7 @@ def _read_yaml(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RecipeError(
-            f"no such file; recipes of this project lie in recipes/{_yaml_beside(path)}", str(path)
+            f"no such file{_yaml_beside(path)}; the recipes of this project lie in recipes/", str(path)
         ) from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise RecipeError(f"cannot be read: {error}", str(path)) from None

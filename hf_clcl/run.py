@@ -31,7 +31,12 @@ from .evaluation.zero_shot import ZeroShotEvaluator
 from .files import whole_file, whole_folder
 from .methods import Method, create_method
 from .models import (
-    check_tokenizer, choose_trainable, load_model, load_processor, parameter_counts, tokenize,
+    check_tokenizer,
+    choose_trainable,
+    load_model,
+    load_processor,
+    parameter_counts,
+    tokenize,
 )  # fmt: skip
 from .phases import measured
 from .record import RunRecord
@@ -180,8 +185,8 @@ class Stream:
                 (self.output / ".writable").unlink(missing_ok=True)
             except OSError as error:
                 raise UserError(
-                    f"the output folder {self.output} cannot be written ({error.strerror or error}); choose another with "
-                    "--output_dir"
+                    f"the output folder {self.output} cannot be written ({error.strerror or error}); choose another "
+                    "with --output_dir"
                 ) from None
         path = self.output / RECORD
         if path.exists():
@@ -207,6 +212,7 @@ class Stream:
             created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             command=self.command,
             citations=[self.method.citation] if self.method.citation else [],
+            licence=self.recipe.get("licence"),
         )
 
     def _refuse_other_recipe(self) -> None:

