@@ -10,6 +10,7 @@ import torch
 from transformers import SchedulerType, TrainingArguments
 
 from .errors import RecipeError
+from .hub.client import hub_problems, is_repository
 
 # What one task of the stream may set for itself.
 TASK_VALUES = (
@@ -27,8 +28,9 @@ NOT_USED = {
     "auto_find_batch_size": "it would change the method's numbers without telling",
     "resume_from_checkpoint": "the same command goes on where output_dir stands",
     "ignore_data_skip": "resuming is always exact, and skips without reading images",
-    "push_to_hub": "pushing is not part of this version",
-    "hub_token": "a token belongs into HF_TOKEN or the login, never into a recipe or a command",
+    "hub_always_push": "a push never starts before the one before it is done, and none is left out",
+    "hub_revision": "main is the newest task, and each task is a tag",
+    "hub_token": "a token belongs into HF_TOKEN, the login, or the variable that hub_token_env names",
     "fsdp": "sharded training is not part of this version",
     "deepspeed": "sharded training is not part of this version",
     "train_sampling_strategy": "each epoch is a fresh permutation of the task's images",
@@ -58,6 +60,12 @@ class ContinualTrainingArguments(TrainingArguments):
             Whether CLIP's temperature learns too. Continual methods keep it frozen; training from scratch needs it.
         image_cache_mb (`int`, defaults to 1024):
             Memory for decoded images, in MB per process; 0 decodes each image every time.
+        resume_from_hub (`str`, *optional*):
+            Repository to go on from: what it holds of this run is fetched into `output_dir` first.
+        hub_overwrite (`bool`, defaults to `False`):
+            Whether `push_to_hub` may replace the revisions of a different run in `hub_model_id`.
+        hub_token_env (`str`, *optional*):
+            Name of the environment variable with the Hub's token; `HF_TOKEN` or the login where not given.
     """
 
     output_dir: str | None = field(default="outputs/run")
@@ -81,10 +89,15 @@ class ContinualTrainingArguments(TrainingArguments):
     trainable: Literal["both", "vision", "text"] = field(default="both")
     train_logit_scale: bool = field(default=False)
     image_cache_mb: int = field(default=1024)
+    resume_from_hub: str | None = field(default=None)
+    hub_overwrite: bool = field(default=False)
+    hub_token_env: str | None = field(default=None)
 
     def __post_init__(self) -> None:
         if not torch.accelerator.is_available():
             self.use_cpu = True  # else the Trainer refuses bf16 where there is only a CPU
+        if self.hub_token:  # it would be saved with every checkpoint
+            raise RecipeError(f"hub_token: cannot be set; {NOT_USED['hub_token']}", "the training values")
         super().__post_init__()
 
     @classmethod
@@ -134,6 +147,14 @@ class ContinualTrainingArguments(TrainingArguments):
             found.append("max_steps: must be at least 1, or -1 to count by num_train_epochs")
         if values.get("bf16") and values.get("fp16"):
             found.append("bf16 and fp16: choose one of the two")
+        found += hub_problems(*(values.get(key) for key in ("push_to_hub", "hub_model_id", "hub_token_env")))
+        if values.get("hub_strategy") in ("checkpoint", "all_checkpoints"):
+            found.append(
+                "hub_strategy: choose every_save (each task as it is finished) or end; checkpoints within a task stay "
+                "in output_dir"
+            )
+        if values.get("resume_from_hub") and not is_repository(values["resume_from_hub"]):
+            found.append(f"resume_from_hub: needs owner/name, found {values['resume_from_hub']!r}")
         return found
 
 

@@ -132,7 +132,7 @@ def relational_distance(teacher: Tensor, student: Tensor) -> Tensor:
 
     `sum_(i, j) huber(|s_i - s_j| / mean - |t_i - t_j| / mean')`, averaged over the pairs.
 
-    Source: RKD-D (Park et al., CVPR 2019, eq. 6-8).
+    Source: RKD-D (Park et al., CVPR 2019, section 3.2.1).
 
     Args:
         teacher, student (`Tensor` of shape `[B, d]`): Embeddings of the same images.
@@ -153,7 +153,7 @@ def relational_angle(teacher: Tensor, student: Tensor) -> Tensor:
     `sum_(i, j, k) huber(cos of the angle at s_j between s_i and s_k - the same of t)`, averaged over the triplets of
     different embeddings.
 
-    Source: RKD-A (Park et al., CVPR 2019, eq. 9-11).
+    Source: RKD-A (Park et al., CVPR 2019, section 3.2.2).
 
     Args:
         teacher, student (`Tensor` of shape `[B, d]`): Embeddings of the same images.
@@ -178,7 +178,7 @@ def geodesic_flow(teacher: Tensor, student: Tensor, dimensions: int) -> Tensor:
     `c = (b - cos(theta) a) / sin(theta)`, and `Q = sum over principal vectors of the integral of g g^T` over `tau` from
     0 to 1, in closed form.
 
-    Source: GeoDL (Simon et al., CVPR 2021, eq. 5-7), after the geodesic flow kernel (Gong et al., CVPR 2012, eq. 5).
+    Source: GeoDL (Simon et al., CVPR 2021), whose similarity is the geodesic flow kernel of Gong et al. (CVPR 2012).
 
     Args:
         teacher, student (`Tensor` of shape `[B, d]`): Embeddings of the same images.
@@ -206,7 +206,7 @@ def geodesic_flow(teacher: Tensor, student: Tensor, dimensions: int) -> Tensor:
 def geodesic_distillation(teacher: Tensor, student: Tensor, dimensions: int) -> Tensor:
     """`1 - mean_i <s_i, t_i>_Q / (|s_i|_Q |t_i|_Q)` with `Q` of [`geodesic_flow`], through which no gradient flows.
 
-    Source: GeoDL (Simon et al., CVPR 2021, eq. 8).
+    Source: the distillation loss of GeoDL (Simon et al., CVPR 2021).
 
     Args:
         teacher, student (`Tensor` of shape `[B, d]`): Embeddings of the same images.

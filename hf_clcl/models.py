@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoTokenizer, CLIPModel, CLIPProcessor, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoTokenizer, CLIPConfig, CLIPModel, CLIPProcessor, PreTrainedTokenizerBase
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from .errors import UserError
@@ -29,15 +29,11 @@ def load_model(name_or_path: str | Path, revision: str | None = None, random_ini
         UserError: Where there is no such model, or it is not a CLIP.
     """
     name = BUILT_IN.get(str(name_or_path), str(name_or_path))
+    config = _clip_config(name, revision)
+    if random_init:
+        return CLIPModel(config)
     try:
-        config = AutoConfig.from_pretrained(name, revision=revision)
-        if config.model_type != "clip":
-            raise UserError(f"{name} is a {config.model_type!r} model; this program needs a CLIP (model_type 'clip')")
-        if random_init:
-            return CLIPModel(config)
         return CLIPModel.from_pretrained(name, revision=revision, dtype=torch.float32, use_safetensors=True)
-    except UserError:
-        raise
     except (OSError, ValueError) as error:
         raise UserError(_not_loaded("model", name, error)) from None
 
@@ -49,6 +45,7 @@ def load_processor(name_or_path: str | Path, revision: str | None = None) -> CLI
         UserError: Where they are missing.
     """
     name = BUILT_IN.get(str(name_or_path), str(name_or_path))
+    _clip_config(name, revision)
     try:
         return CLIPProcessor(
             image_processor=CLIPImageProcessorPil.from_pretrained(name, revision=revision),
@@ -56,6 +53,16 @@ def load_processor(name_or_path: str | Path, revision: str | None = None) -> CLI
         )
     except (OSError, ValueError, KeyError) as error:
         raise UserError(_not_loaded("processor", name, error)) from None
+
+
+def _clip_config(name: str, revision: str | None) -> CLIPConfig:
+    try:
+        config = AutoConfig.from_pretrained(name, revision=revision)
+    except (OSError, ValueError) as error:
+        raise UserError(_not_loaded("model", name, error)) from None
+    if not isinstance(config, CLIPConfig):
+        raise UserError(f"{name} is a {config.model_type!r} model; this program needs a CLIP (model_type 'clip')")
+    return config
 
 
 def _not_loaded(what: str, name: str, error: Exception) -> str:
@@ -95,6 +102,16 @@ def tokenize(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> Tensor:
     padding to the model's full length is wasted.
     """
     return tokenizer(texts, padding="longest", truncation=True, return_tensors="pt")["input_ids"]
+
+
+def stack_texts(*input_ids: Tensor) -> Tensor:
+    """Token ids of several lots of texts as one `[sum, longest]`.
+
+    The shorter ones are filled with each row's last token, which is its end token or what stands behind that: the text
+    tower pools at the first end token, so nothing changes.
+    """
+    longest = max(ids.shape[1] for ids in input_ids)
+    return torch.cat([torch.cat([ids, ids[:, -1:].expand(-1, longest - ids.shape[1])], dim=1) for ids in input_ids])
 
 
 def choose_trainable(model: nn.Module, towers: str = "both", train_logit_scale: bool = False) -> None:

@@ -124,14 +124,14 @@ class RunRecord:
         """The largest peak of all phases, where any were measured."""
         return max((p["peak_memory_mb"] for p in self.phases if p["peak_memory_mb"] is not None), default=None)
 
-    def until(self, task: str) -> RunRecord:
-        """The record as it stood after `task`: later rows, losses and phases are left out."""
+    def until(self, task: str | None) -> RunRecord:
+        """The record as it stood after `task` (`None`: before the first): later rows, losses, phases are left out."""
         finished = self.tasks[: len(self.accuracy)]
-        if task not in finished:
+        if task is not None and task not in finished:
             raise ValueError(
                 f"{task!r} is not a finished task of this run; finished are: {', '.join(finished) or 'none'}"
             )
-        count = finished.index(task) + 1
+        count = 0 if task is None else finished.index(task) + 1
         later = set(self.tasks[count:])
         return dataclasses.replace(
             self,

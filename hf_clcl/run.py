@@ -8,6 +8,7 @@ import logging
 import os
 import shutil
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ from .data.task import Task
 from .errors import RecipeError, UserError
 from .evaluation.zero_shot import ZeroShotEvaluator
 from .files import whole_file, whole_folder
+from .hub import HubPusher, pull_run
+from .hub.client import token_from
 from .methods import Method, create_method
 from .models import (
     check_tokenizer,
@@ -51,7 +54,8 @@ FREE_TO_CHANGE = {
     "output_dir", "data_root", "logging_steps", "logging_strategy", "logging_first_step", "save_steps",
     "save_strategy", "save_total_limit", "report_to", "run_name", "project", "disable_tqdm", "log_level",
     "dataloader_num_workers", "dataloader_prefetch_factor", "dataloader_pin_memory", "image_cache_mb",
-    "trackio_space_id", "log_level_replica",
+    "trackio_space_id", "log_level_replica", "push_to_hub", "hub_model_id", "hub_private_repo", "hub_strategy",
+    "hub_overwrite", "hub_token_env", "resume_from_hub",
 }  # fmt: skip
 
 
@@ -134,21 +138,33 @@ class Stream:
         self._check()
 
     def run(self) -> RunRecord:
-        """Run what is left of the stream."""
+        """Run what is left of the stream, and push what is finished."""
         self._open_output()
+        pushes = self.args.push_to_hub and self.args.process_index == 0
+        with HubPusher(self.output, self.record, self.args) if pushes else nullcontext() as self.hub:
+            return self._run()
+
+    def _run(self) -> RunRecord:
         if self.record.finished:
             logger.warning("%s holds this run, finished: nothing is left to do", self.output)
+            self._push()
             return self.record
         self._prepare()
         model = self._start_model()
         if self.record.zero_shot is None:
             self._evaluate(model, None)
         for index in range(len(self.record.accuracy), len(self.tasks)):
+            self._push()
             model = self._learn(model, index)
         self._close_reporters(model)
         self.record.finished = True
         self._write()
+        self._push()
         return self.record
+
+    def _push(self) -> None:
+        if self.hub is not None:
+            self.hub.push(self.record)
 
     # Before training
 
@@ -177,6 +193,11 @@ class Stream:
 
     def _open_output(self) -> None:
         """Read what the output folder holds, or begin a new record in it."""
+        if self.args.resume_from_hub:
+            with self.args.main_process_first(desc="fetching the run"):
+                if self.args.process_index == 0:
+                    token = token_from(self.args.hub_token_env)
+                    pull_run(self.args.resume_from_hub, self.output, token=token)
         if self.args.should_save:
             try:
                 self.output.mkdir(parents=True, exist_ok=True)
@@ -449,7 +470,7 @@ def task_arguments(args: ContinualTrainingArguments, task: Task, output: Path) -
     own = dict(task.training)
     if "num_train_epochs" in own and "max_steps" not in own:
         own["max_steps"] = -1
-    return dataclasses.replace(args, **own, output_dir=str(output), report_to="none")
+    return dataclasses.replace(args, **own, output_dir=str(output), report_to="none", push_to_hub=False)
 
 
 def _counts(task: Task) -> dict[str, int]:

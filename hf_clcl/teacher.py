@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor
@@ -13,15 +14,13 @@ from transformers import CLIPModel
 
 from .models import embed_images, embed_texts
 
-logger = logging.getLogger(__name__)
-
 
 class ImageSource(Protocol):
     """Images that are the same each time they are looked at."""
 
     def __len__(self) -> int: ...
 
-    def evaluation_batch(self, indices: range) -> Tensor: ...
+    def evaluation_batch(self, indices: Sequence[int]) -> Tensor: ...
 
 
 @torch.no_grad()
@@ -32,12 +31,18 @@ def embed_all_texts(model: CLIPModel, input_ids: Tensor) -> Tensor:
 
 @torch.no_grad()
 def embed_all_images(
-    model: CLIPModel, images: ImageSource, normalize, accelerator: Accelerator, batch_size: int, description: str
+    model: CLIPModel,
+    images: ImageSource,
+    normalize: Callable[[Tensor], Tensor],
+    accelerator: Accelerator,
+    batch_size: int,
+    description: str,
+    rows: Sequence[int] | np.ndarray | None = None,
 ) -> Tensor:
-    """Normalised embeddings `[N, d]` in fp32 of all images, on the model's device.
+    """Normalised embeddings `[N, d]` in fp32 of images, on the model's device.
 
-    Processes share the work: each embeds a contiguous part in batches of a fixed composition, so that the numbers do
-    not depend on when a run was stopped.
+    Processes share the work: each embeds some batches of a fixed composition, so that the numbers do not depend on
+    when a run was stopped.
 
     Args:
         model (`CLIPModel`): Used in evaluation mode.
@@ -46,16 +51,18 @@ def embed_all_images(
         accelerator (`Accelerator`): Gives the device, the precision and the processes.
         batch_size (`int`): Images a forward.
         description (`str`): For the progress bar.
+        rows (`Sequence[int]`, *optional*): Embed these alone; the others are left at zero.
     """
     model.eval()
-    starts = range(0, len(images), batch_size)
+    rows = np.arange(len(images)) if rows is None else np.asarray(rows)
+    starts = range(0, len(rows), batch_size)
     mine = starts[accelerator.process_index :: accelerator.num_processes]
     embedded = torch.zeros(len(images), model.config.projection_dim, device=model.device)
     for start in tqdm(
         mine, desc=description, leave=False, disable=not accelerator.is_local_main_process or len(mine) < 4
     ):
-        indices = range(start, min(start + batch_size, len(images)))
+        indices = rows[start : start + batch_size]
         with accelerator.autocast():
             frames = images.evaluation_batch(indices).to(model.device)
-            embedded[start : indices.stop] = embed_images(model, normalize(frames))
+            embedded[torch.from_numpy(indices).to(model.device)] = embed_images(model, normalize(frames))
     return accelerator.reduce(embedded, reduction="sum") if accelerator.num_processes > 1 else embedded

@@ -67,13 +67,17 @@ def parse_command_line(arguments: list[str]) -> tuple[argparse.Namespace, dict[s
         usage="%(prog)s RECIPE [--dry_run] [--key value ...]",
         allow_abbrev=False,
     )
-    parser.add_argument("recipe", nargs="?", metavar="RECIPE", help="YAML file, such as recipes/quickstart.yaml")
-    parser.add_argument("--config", metavar="RECIPE", help="the same, as an option")
+    parser.add_argument("--config", metavar="RECIPE", help="the recipe, where it is not the first argument")
     parser.add_argument("--dry_run", action="store_true", help="show the stream as a table and stop")
-    options, rest = parser.parse_known_args(arguments)
-    if bool(options.recipe) == bool(options.config):
-        raise RecipeError("give one recipe, such as recipes/quickstart.yaml; --help tells more", "the command line")
-    options.recipe = options.recipe or options.config
+    first = [argument for argument in arguments[:1] if not argument.startswith("-")]
+    options, rest = parser.parse_known_args(arguments[len(first) :])
+    recipes = [*first, *([options.config] if options.config else [])]
+    if len(recipes) != 1:
+        raise RecipeError(
+            "give one recipe as the first argument, such as recipes/quickstart.yaml; --help tells more",
+            "the command line",
+        )
+    options.recipe = recipes[0]
     return options, _pairs(rest)
 
 

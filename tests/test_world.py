@@ -114,14 +114,7 @@ def test_tokenizer_is_of_the_kind_clip_uses(tokenizer) -> None:
     start, end = len(tokenizer) - 2, len(tokenizer) - 1
     assert (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id) == (start, end, end)
     assert len(tokenizer) <= 800 and sorted(tokenizer.get_vocab().values()) == list(range(len(tokenizer)))
-    assert tokenizer.tokenize("A Drawing of a circle.") == [
-        "a</w>",
-        "drawing</w>",
-        "of</w>",
-        "a</w>",
-        "circle</w>",
-        ".</w>",
-    ]
+    assert tokenizer.tokenize("A Die that shows") == ["a</w>", "die</w>", "that</w>", "shows</w>"]
     batch = tokenizer(["the digit one."], padding="max_length")["input_ids"][0]
     assert len(batch) == 32 and batch[0] == start and set(batch[6:]) == {end}
 

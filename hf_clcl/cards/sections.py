@@ -23,6 +23,7 @@ from .markdown import block, code, listed, table, text
 _NOT_TRAINING = {
     "model_name_or_path", "method", "methods", "tasks", "evaluation_only", "reference_images", "reference_texts",
     "data_root", "output_dir", "seed", "report_to", "run_name", "project", "push_to_hub", "disable_tqdm",
+    "resume_from_hub",
 }  # fmt: skip
 _SECRET = re.compile(r"(token|password|secret|api_key)$", re.IGNORECASE)
 _SECRET_OPTION = re.compile(r"(--\S*(?:token|password|secret|api_key)[ =])\S+", re.IGNORECASE)

@@ -6,18 +6,23 @@ ends. It keeps no reference to the model, and whatever it must remember to go on
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
-from transformers import CLIPModel, TrainerCallback
+from transformers import CLIPModel, PreTrainedTokenizerBase, TrainerCallback
 
 from .. import losses
 from ..arguments import ContinualTrainingArguments
 from ..data.frames import Frames
+from ..models import stack_texts
+
+if TYPE_CHECKING:
+    from ..data.task import Task
 
 
 @dataclass
@@ -35,6 +40,11 @@ class TaskContext:
         initial_model (`Callable[[], CLIPModel]`): Loads the untrained CLIP, frozen; shares no storage with the student.
         reference_frames (`Frames`, *optional*): Reference images.
         reference_input_ids (`Tensor` of shape `[M, L]`, *optional*): Reference texts.
+        labels (`np.ndarray` of shape `[rows]`, *optional*): Class of each image; `None` for a task of captions.
+        tokenizer (`PreTrainedTokenizerBase`, *optional*): The model's tokenizer.
+        seed (`tuple[int, ...]`): Source of random numbers for this task.
+        drawn (`Callable[[int], np.ndarray]`):
+            Which rows of a second stream of so many images the steps of this task will look at, sorted.
     """
 
     name: str
@@ -47,16 +57,22 @@ class TaskContext:
     initial_model: Callable[[], CLIPModel]
     reference_frames: Frames | None = None
     reference_input_ids: Tensor | None = None
+    labels: np.ndarray | None = None
+    tokenizer: PreTrainedTokenizerBase | None = None
+    seed: tuple[int, ...] = (0, 0)
+    drawn: Callable[[int], np.ndarray] = np.arange
 
 
 @dataclass
 class Embeddings:
-    """Normalised embeddings of one step in fp32: images `[B, d]`, texts `[C or B, d]`, reference images `[R, d]`."""
+    """Normalised embeddings of one step in fp32, all the student's: images `[B, d]`, texts `[C or B, d]`, reference
+    images `[R, d]`, further texts `[M, d]`."""
 
     images: Tensor
     texts: Tensor
     scale: Tensor
     reference_images: Tensor | None = None
+    extra_texts: Tensor | None = None
 
 
 @dataclass
@@ -69,8 +85,8 @@ class Method:
 
     name: ClassVar[str] = "finetune"
     trains: ClassVar[bool] = True
-    needs_reference_images: ClassVar[bool] = False
-    needs_reference_texts: ClassVar[bool] = False
+    trains_jointly: ClassVar[bool] = False
+    needs_labels: ClassVar[bool] = False
     citation: ClassVar[str] = ""
 
     monitored: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
@@ -78,6 +94,24 @@ class Method:
     def problems(self) -> list[str]:
         """What is wrong with the options, a line each."""
         return []
+
+    def stream_problems(self, tasks: Sequence[Task]) -> list[str]:
+        """What keeps this method from learning a stream, a line each; asked before anything is trained."""
+        return [
+            f"{task.name}: {self.name} needs class labels, and this is a task of captions; choose another method"
+            for task in tasks
+            if self.needs_labels and task.kind == "captions"
+        ]
+
+    @property
+    def needs_reference_images(self) -> bool:
+        """Whether the recipe has to name reference images."""
+        return False
+
+    @property
+    def needs_reference_texts(self) -> bool:
+        """Whether the recipe has to name reference texts."""
+        return False
 
     def begin_task(self, model: CLIPModel, context: TaskContext) -> None:
         """Prepare for a task: build the teacher, take the anchor.
@@ -90,6 +124,10 @@ class Method:
 
     def reference_frames(self, context: TaskContext) -> Frames | None:
         """Images of the second stream that each step draws from beside the task's own, if any."""
+        return None
+
+    def extra_texts(self) -> Tensor | None:
+        """Token ids `[M, L]` of texts that the student encodes in this step beside the task's own, if any."""
         return None
 
     def losses(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -118,29 +156,38 @@ class Method:
         return {}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take back what `state_dict` gave; called after `begin_task`."""
+        """Take back what `state_dict` gave: after `begin_task` within a task, before it between two tasks."""
 
     def embed(self, model: nn.Module, batch: dict[str, Tensor]) -> Embeddings:
-        """One forward for task images, reference images and texts."""
-        pixel_values, count = batch["pixel_values"], len(batch["pixel_values"])
+        """One forward for task images, reference images and all texts."""
+        pixel_values, input_ids = batch["pixel_values"], batch["input_ids"]
+        images_count, texts_count = len(pixel_values), len(input_ids)
         if "reference_pixel_values" in batch:
             pixel_values = torch.cat([pixel_values, batch["reference_pixel_values"]])
-        outputs = model(input_ids=batch["input_ids"], pixel_values=pixel_values)
-        images = outputs.image_embeds.float()
+        if (extra := self.extra_texts()) is not None:
+            input_ids = stack_texts(input_ids, extra.to(input_ids.device))
+        outputs = model(input_ids=input_ids, pixel_values=pixel_values)
+        images, texts = outputs.image_embeds.float(), outputs.text_embeds.float()
         return Embeddings(
-            images=images[:count],
-            texts=outputs.text_embeds.float(),
+            images=images[:images_count],
+            texts=texts[:texts_count],
             scale=getattr(model, "module", model).logit_scale.exp(),
-            reference_images=images[count:] if len(images) > count else None,
+            reference_images=images[images_count:] if len(images) > images_count else None,
+            extra_texts=texts[texts_count:] if len(texts) > texts_count else None,
         )
 
     def task_loss(self, embeddings: Embeddings, batch: dict[str, Tensor]) -> Tensor:
         """Classification among the task's classes, or the contrastive loss of image-caption pairs."""
-        if "labels" in batch:
-            return losses.classification(
-                embeddings.images, embeddings.texts, embeddings.scale, batch["labels"], self.label_smoothing
-            )
-        return losses.contrastive(embeddings.images, embeddings.texts, embeddings.scale)
+        if "labels" not in batch:
+            return losses.contrastive(embeddings.images, embeddings.texts, embeddings.scale)
+        return losses.classification(
+            embeddings.images,
+            embeddings.texts,
+            embeddings.scale,
+            batch["labels"],
+            self.label_smoothing,
+            batch.get("class_groups"),
+        )
 
     def monitor(self, name: str, value: Tensor) -> None:
         """Log a value that is not trained on."""

@@ -1,4 +1,4 @@
-"""Sequential fine-tuning, and the model that is never trained."""
+"""Sequential fine-tuning."""
 
 from __future__ import annotations
 
@@ -16,20 +16,3 @@ class Finetune(Method):
     """
 
     name: ClassVar[str] = "finetune"
-
-
-@dataclass
-class ZeroShot(Method):
-    """The untrained model: every row of the matrix is its zero-shot accuracy.
-
-    Source: CLIP (Radford et al., 2021, section 3.1).
-    """
-
-    name: ClassVar[str] = "zero_shot"
-    trains: ClassVar[bool] = False
-    citation: ClassVar[str] = """@inproceedings{radford2021clip,
-  title = {Learning Transferable Visual Models From Natural Language Supervision},
-  author = {Radford, Alec and Kim, Jong Wook and Hallacy, Chris and others},
-  booktitle = {ICML},
-  year = {2021}
-}"""

@@ -1,15 +1,15 @@
-"""Fine-tuning held near its start: by an L2 penalty, by averaging weights along the task, or by both."""
+"""Fine-tuning held near its start: by an L2 penalty, by averaging weights, by merging with the start, or by several."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 from transformers import CLIPModel, TrainerCallback
 
 from .. import losses
-from ..averaging import WeightAveraging, copy_parameters, trainable_parameters
+from ..averaging import WeightAveraging, copy_parameters, interpolate, load_parameters, trainable_parameters
 from .base import Embeddings, Method, TaskContext
 
 ZSCL_CITATION = """@inproceedings{zheng2023zscl,
@@ -22,15 +22,25 @@ ZSCL_CITATION = """@inproceedings{zheng2023zscl,
 
 @dataclass
 class Regularized(Method):
-    """Fine-tuning with weight consolidation and weight ensemble; both are off by default.
+    """Fine-tuning with weight consolidation, averaged weights and a merge with the task's start; all off by default.
 
-    Source: WC and WE of ZSCL (Zheng et al., ICCV 2023, section 4.2).
+    With `theta` the parameters that learn and `theta_0` those at the start of the task: the loss grows by
+    `l2_weight * sum((theta - theta_0)^2)`; along the task the weights are averaged as [`WeightAveraging`] says; after
+    it, `theta = wise_alpha * theta + (1 - wise_alpha) * theta_0`.
+
+    Source: WC and WE of ZSCL (Zheng et al., ICCV 2023, section 4.2); WiSE-FT (Wortsman et al., CVPR 2022, eq. 1).
 
     Args:
         l2_weight (`float`, defaults to 0.0):
             Weight of the squared distance to the parameters at the start of this task.
         averaging_interval (`int`, defaults to 0):
             Average the weights along the task every so many steps; 0 for never.
+        averaging (`str`, defaults to `"uniform"`):
+            `uniform`, `mixed`, `exponential`, `towards_start`, `towards_snapshot` or `towards_zero_shot`; see
+            [`WeightAveraging`].
+        averaging_decay (`float`, *optional*): 0.98 for `mixed`, 0.999 for the kinds below it, where not given.
+        averaging_device (`str`, defaults to `"model"`): Where averages lie: `model` (its device) or `cpu`.
+        wise_alpha (`float`, defaults to 1.0): Share of the learnt weights in the merge after a task; 1 for no merge.
     """
 
     name: ClassVar[str] = "regularized"
@@ -38,66 +48,73 @@ class Regularized(Method):
 
     l2_weight: float = 0.0
     averaging_interval: int = 0
+    averaging: Literal[
+        "uniform", "mixed", "exponential", "towards_start", "towards_snapshot", "towards_zero_shot"
+    ] = "uniform"
+    averaging_decay: float | None = None
+    averaging_device: Literal["model", "cpu"] = "model"
+    wise_alpha: float = 1.0
 
     def __post_init__(self) -> None:
-        self.anchor: list[Tensor] = []
-        self.averaging = WeightAveraging(self.averaging_interval) if self.averaging_interval else None
+        self.anchor: dict[str, Tensor] = {}
+        self.averager: WeightAveraging | None = None
+        if self.averaging_interval > 0:
+            device = None if self.averaging_device == "model" else self.averaging_device
+            self.averager = WeightAveraging(
+                self.averaging_interval, self.averaging, self.averaging_decay, device=device
+            )
 
     def problems(self) -> list[str]:
         found = super().problems()
-        if self.l2_weight < 0:
-            found.append(f"l2_weight: must not be negative, found {self.l2_weight}")
+        found += [
+            f"{name}: must not be negative, found {getattr(self, name)}"
+            for name in type(self).__dataclass_fields__
+            if name.endswith("_weight") and getattr(self, name) < 0
+        ]
         if self.averaging_interval < 0:
             found.append(f"averaging_interval: must be 0 (never) or more, found {self.averaging_interval}")
+        for name in ("averaging_decay", "wise_alpha"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 1:
+                found.append(f"{name}: must lie between 0 and 1, found {value}")
         return found
+
+    @property
+    def needs_anchor(self) -> bool:
+        """Whether the parameters at the start of the task are kept."""
+        return self.l2_weight > 0 or self.wise_alpha < 1
 
     def begin_task(self, model: CLIPModel, context: TaskContext) -> None:
         super().begin_task(model, context)
-        self.anchor = list(copy_parameters(model).values()) if self.l2_weight else []
-        if self.averaging:
-            self.averaging.start(model)
+        self.anchor = copy_parameters(model) if self.needs_anchor else {}
+        if self.averager:
+            zero_shot = None
+            if self.averaging == "towards_zero_shot":
+                zero_shot = dict(context.initial_model().named_parameters())
+            self.averager.start(model, zero_shot)
 
     def terms(self, model: nn.Module, embeddings: Embeddings, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         terms = super().terms(model, embeddings, batch)
         if self.l2_weight:
-            distance = losses.squared_distance(list(trainable_parameters(model).values()), self.anchor)
-            terms["l2_loss"] = self.l2_weight * distance
+            parameters = list(trainable_parameters(model).values())
+            terms["l2_loss"] = self.l2_weight * losses.squared_distance(parameters, list(self.anchor.values()))
         return terms
 
     def callbacks(self) -> list[TrainerCallback]:
-        return [self.averaging] if self.averaging else []
+        return [self.averager] if self.averager else []
 
     def end_task(self, model: CLIPModel) -> CLIPModel:
-        self.anchor = []
-        if self.averaging:
-            self.averaging.finish(model)
+        if self.averager:
+            self.averager.finish(model)
+        if self.wise_alpha < 1:
+            load_parameters(model, interpolate(self.anchor, copy_parameters(model), self.wise_alpha))
+        self.anchor = {}
         return super().end_task(model)
 
     def state_dict(self) -> dict[str, Tensor]:
-        return self.averaging.state_dict() if self.averaging else {}
+        return {**super().state_dict(), **(self.averager.state_dict() if self.averager else {})}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        if self.averaging:
-            self.averaging.load_state_dict(state)
-
-
-@dataclass
-class L2(Regularized):
-    """Fine-tuning with an L2 penalty on the distance to the weights at the start of each task.
-
-    Source: the "WC" row of ZSCL (Zheng et al., ICCV 2023, table 5).
-    """
-
-    name: ClassVar[str] = "l2"
-    l2_weight: float = 1.0
-
-
-@dataclass
-class WeightEnsemble(Regularized):
-    """Fine-tuning whose weights are averaged along each task.
-
-    Source: WE of ZSCL (Zheng et al., ICCV 2023, eq. 6).
-    """
-
-    name: ClassVar[str] = "weight_ensemble"
-    averaging_interval: int = 100
+        super().load_state_dict(state)
+        if self.averager:
+            self.averager.load_state_dict(state)

@@ -1,7 +1,7 @@
 """A small world of rendered pictures in eight domains, for runs and tests without a download."""
 
-from .canvas import STYLES
 from .domains import DOMAINS, Domain
 from .render import render_captioned, render_domain, render_reference
+from .styles import STYLES
 
 __all__ = ["DOMAINS", "STYLES", "Domain", "render_captioned", "render_domain", "render_reference"]

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from .canvas import Canvas, Style
+from .canvas import Canvas
 from .outlines import DICE, DIE_BODY, DIGITS, FACES, SHAPES, SKETCHES, TEXTURES, disc
 from .scenes import SCENES
+from .styles import Style
 
 
 @dataclass(frozen=True)

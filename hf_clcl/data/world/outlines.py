@@ -65,13 +65,9 @@ DIGITS = {
     "nine": -_SIX,
 }
 
-# The centres of the pips, and the side of the die they are on.
-_DIAGONAL, _OTHER, _SIDES, _CENTRE = (
-    [(-0.5, -0.5), (0.5, 0.5)],
-    [(-0.5, 0.5), (0.5, -0.5)],
-    [(-0.5, 0), (0.5, 0)],
-    [(0, 0)],
-)
+# The centres of the pips.
+_CENTRE, _SIDES = [(0, 0)], [(-0.5, 0), (0.5, 0)]
+_DIAGONAL, _OTHER = [(-0.5, -0.5), (0.5, 0.5)], [(-0.5, 0.5), (0.5, -0.5)]
 DICE = {
     "one": _CENTRE,
     "two": _DIAGONAL,

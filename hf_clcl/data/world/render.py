@@ -11,8 +11,9 @@ import numpy as np
 from datasets import ClassLabel, Dataset, Features, Image, List, Value
 from PIL import Image as PILImage
 
-from .canvas import STYLES, Canvas
+from .canvas import Canvas
 from .domains import DOMAINS, Domain
+from .styles import STYLES
 
 SPLITS = ("train", "test")
 MOST_CAPTIONS = 3
@@ -33,7 +34,7 @@ def render_domain(
         count (`int`): How many pictures. Classes take turns, so that they are balanced.
         seed (`int`, defaults to 0): A picture depends on the seed, the name, the split, the style and its place alone.
         image_size (`int`, defaults to 32): Width and height in pixels.
-        style (`str`, defaults to `"field"`): `"study"` for clean pictures, `"field"` for worn ones.
+        style (`str`, defaults to `"field"`): `"study"` for clean pictures, `"field"` for worn ones, or `"reference"`.
 
     Raises:
         ValueError: For an unknown domain, split or style, with the choices.

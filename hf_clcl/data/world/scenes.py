@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .canvas import Canvas, Rgb
+from .canvas import Canvas
 from .outlines import SHAPES, arc, box, disc, line
+from .styles import Rgb
 
 
 def beach(canvas: Canvas) -> None:

@@ -1,0 +1,155 @@
+"""Calls to the Hub: the token, another try where it may help, and errors in plain words."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HFValidationError, OfflineModeIsEnabled
+from huggingface_hub.utils import (
+    are_progress_bars_disabled,
+    disable_progress_bars,
+    enable_progress_bars,
+    validate_repo_id,
+)
+
+from ..errors import RecipeError, UserError
+from ..recipe import TASK_NAME
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+# A task's tag, which is also the name of its folder.
+TAG = re.compile(r"task-\d{2,}-" + TASK_NAME.pattern)
+RECORD, RECIPE = "results.json", "recipe.yaml"
+
+WAITS = (1.0, 2.0, 4.0, 8.0, 16.0)  # seconds between tries, where the server asks for no more
+LONGEST_WAIT = 300.0
+
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
+_TOKEN = re.compile(r"hf_\w{8,}|(?<=Bearer )[^\s'\"]+")
+_ADVICE = {
+    401: "the token is missing or not valid; set HF_TOKEN or log in with `hf auth login`",
+    403: "the token may not do that; it needs the right to write, and {repo} must be yours or your organisation's",
+    404: "no such repository or revision, or a private one that the token may not see",
+    409: "somebody else changes the repository at this moment",
+    429: "too many requests",
+}
+
+
+def hub_api(token: str | None = None) -> HfApi:
+    """The client. Without a token it takes `HF_TOKEN` or the login, and the server from `HF_ENDPOINT`."""
+    return HfApi(token=token, library_name="hf_clcl")
+
+
+def token_from(variable: str | None) -> str | None:
+    """The token in an environment variable; `None` stands for `HF_TOKEN` or the login.
+
+    Raises:
+        UserError: Where the variable is not set. The message never shows its value.
+    """
+    if variable is None:
+        return None
+    if problems := hub_problems(hub_token_env=variable):
+        raise RecipeError(problems, "the values for the Hub")
+    token = os.environ.get(variable, "").strip()
+    if not re.fullmatch(r"[!-~]+", token):  # a line break would come back in the HTTP library's error message
+        raise UserError(f"hub_token_env names {variable}, and that environment variable holds no token; set it")
+    return token
+
+
+def hub_problems(
+    push_to_hub: bool | None = None, hub_model_id: str | None = None, hub_token_env: str | None = None
+) -> list[str]:
+    """What is wrong with the Hub's values of a recipe, a line each."""
+    found = []
+    if push_to_hub and not hub_model_id:
+        found.append("push_to_hub: needs hub_model_id, the repository to push to, such as your-name/clip-mtil-zscl")
+    if hub_model_id and not is_repository(hub_model_id):
+        found.append(f"hub_model_id: needs owner/name, such as your-name/clip-mtil-zscl, found {hub_model_id!r}")
+    if hub_token_env and not _VARIABLE.fullmatch(hub_token_env):
+        # The value is not shown: it may be a token.
+        found.append("hub_token_env: needs the name of an environment variable in capital letters, never a token")
+    return found
+
+
+def is_repository(name: str) -> bool:
+    """Whether a name is `owner/name` as the Hub has it."""
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return False
+    return name.count("/") == 1
+
+
+def patiently(call: Callable[[], T]) -> T:
+    """Call until it succeeds. Only what may pass is tried again: busy or broken servers, dropped connections."""
+    for wait in (*WAITS, None):
+        try:
+            return call()
+        except Exception as error:  # the client, its HTTP library and the file system share no base class
+            if wait is None or is_final(error):
+                raise
+            pause = max(wait, min(_retry_after(error), LONGEST_WAIT))
+            logger.info("%s; another try in %g s", explain(error), pause)
+            time.sleep(pause)
+    raise AssertionError("the last try returns or raises")
+
+
+def is_final(error: BaseException) -> bool:
+    """Whether another try would only get the same answer."""
+    status = status_of(error)
+    if status is None:
+        return isinstance(error, (UserError, OfflineModeIsEnabled))
+    return 400 <= status < 500 and status not in (408, 409, 412, 429)
+
+
+def status_of(error: BaseException | None) -> int | None:
+    """The HTTP status behind an error, or behind what caused it; `None` where no answer came."""
+    while error is not None:
+        response = getattr(error, "response", None)
+        if response is not None:
+            return response.status_code
+        error = error.__cause__
+    return None
+
+
+def _retry_after(error: BaseException | None) -> float:
+    while error is not None:
+        value = getattr(getattr(error, "response", None), "headers", {}).get("retry-after", "")
+        if value.isdigit():
+            return float(value)
+        error = error.__cause__
+    return 0.0
+
+
+def explain(error: BaseException, repo_id: str = "the repository") -> str:
+    """An error in one line, without addresses and tokens."""
+    if isinstance(error, UserError):
+        return str(error)
+    status = status_of(error)
+    if status in _ADVICE:
+        return f"{status}: {_ADVICE[status].format(repo=repo_id)}"
+    if status is not None and status >= 500:
+        return f"{status}: the Hub has a problem"
+    lines = str(error).strip().splitlines()
+    return _TOKEN.sub("***", f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__)
+
+
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """No bars of uploads, which would tear that of the training."""
+    shown = not are_progress_bars_disabled()
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        if shown:
+            enable_progress_bars()

@@ -1,0 +1,191 @@
+"""Pull a stream: its tasks, its record, and the checkpoint of any of them. Names from the Hub are never trusted."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+
+from huggingface_hub import HfApi
+
+from ..errors import UserError
+from ..files import whole_folder
+from ..record import RunRecord
+from .client import RECIPE, RECORD, TAG, explain, hub_api, patiently
+from .push import revision_name, same_run
+
+logger = logging.getLogger(__name__)
+
+# Files that tell of the whole run; the others are the checkpoint of one task.
+OF_RUN = (RECORD, RECIPE, "README.md", "matrix.png", "matrix.svg", "curves.png", "curves.svg", "base_model.json")
+
+# Parts of a path that begin with a letter, digit, `_` or `-` lead to no parent, no root and no hidden file.
+_SAFE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*")
+_KINDS = {".safetensors", ".json", ".txt", ".jinja", ".md", ".yaml", ".png", ".svg"}  # nothing that runs when loaded
+
+
+def list_tasks(repo_id: str, token: str | None = None) -> list[str]:
+    """The revisions of a stream in their order, from `task-00-zero-shot` to the newest task.
+
+    Args:
+        repo_id (`str`): The repository, `owner/name`.
+        token (`str`, *optional*): Token for a private one; `HF_TOKEN` or the login where not given.
+
+    Raises:
+        UserError: Where it cannot be read.
+    """
+    with _reading(repo_id):
+        refs = patiently(lambda: hub_api(token).list_repo_refs(repo_id))
+    return sorted((ref.name for ref in refs.tags if TAG.fullmatch(ref.name)), key=lambda tag: int(tag.split("-")[1]))
+
+
+def pull_record(repo_id: str, task: str | None = None, token: str | None = None) -> RunRecord:
+    """The record of a stream as it stood after a task, the newest one where not given; see [`pull_task`]."""
+    revision = _revision(repo_id, task, token)
+    with _reading(repo_id):
+        return RunRecord.load(_Snapshot(hub_api(token), repo_id, revision).cached(RECORD))
+
+
+def pull_task(repo_id: str, task: str, output_dir: str | Path | None = None, token: str | None = None) -> Path:
+    """Fetch the checkpoint of a task.
+
+    Args:
+        repo_id (`str`): The repository, `owner/name`.
+        task (`str`): The task's name or its revision, such as `cifar100` or `task-03-cifar100`.
+        output_dir (`str` or `Path`, *optional*): Where its folder goes; the cache of `huggingface_hub` otherwise.
+        token (`str`, *optional*): Token for a private one; `HF_TOKEN` or the login where not given.
+
+    Returns:
+        `Path`: The folder of the checkpoint, for `CLIPModel.from_pretrained`.
+
+    Raises:
+        UserError: Where the repository or the task cannot be fetched; nothing half is left.
+    """
+    revision = _revision(repo_id, task, token)
+    with _reading(repo_id):
+        snapshot = _Snapshot(hub_api(token), repo_id, revision)
+        names = snapshot.checkpoint()
+        if output_dir is None:
+            return [Path(snapshot.cached(name)) for name in names if "/" not in name][0].parent
+        folder = Path(output_dir, revision)
+        with whole_folder(folder) as partial:
+            for name in names:
+                snapshot.fetch(name, partial)
+        return folder
+
+
+def pull_run(
+    repo_id: str,
+    output_dir: str | Path,
+    task: str | None = None,
+    all_tasks: bool = False,
+    token: str | None = None,
+) -> RunRecord:
+    """Fetch a stream so that a run in `output_dir` goes on from it; what is already there is left as it is.
+
+    Args:
+        repo_id (`str`): The repository, `owner/name`.
+        output_dir (`str` or `Path`): The folder of the run; made if absent.
+        task (`str`, *optional*): Fetch the state after this task instead of the newest one.
+        all_tasks (`bool`, defaults to `False`): Fetch the checkpoints of earlier tasks too.
+        token (`str`, *optional*): Token for a private one; `HF_TOKEN` or the login where not given.
+
+    Returns:
+        `RunRecord`: The record that the folder now holds.
+
+    Raises:
+        UserError: Where the folder or the repository holds something else, or it cannot be fetched.
+    """
+    output, revision = Path(output_dir), _revision(repo_id, task, token)
+    with _reading(repo_id):
+        snapshot = _Snapshot(hub_api(token), repo_id, revision)
+        record = RunRecord.load(snapshot.cached(RECORD))
+        if revision_name(record) != revision:
+            raise UserError(f"{repo_id}: the {RECORD} of {revision} is that of {revision_name(record)!r:.80}")
+        if (output / RECORD).exists():
+            held = RunRecord.load(output)
+            if not same_run(held, record):
+                raise UserError(f"{output} holds a different run than {repo_id}; choose another folder")
+            if len(held.accuracy) >= len(record.accuracy) and not all_tasks:
+                logger.warning("%s already holds %s", output, revision)
+                return held
+        elif taken := [name for name in OF_RUN if (output / name).exists()]:
+            raise UserError(f"{output} holds {taken[0]} and no {RECORD}: it belongs to something else")
+        else:
+            held = None
+        for name in list_tasks(repo_id, token) if all_tasks else [revision]:
+            trained = record.trainable_parameters != 0 and 0 < _number(name) <= _number(revision)
+            if trained and not (held and (output / name).is_dir()):
+                pull_task(repo_id, name, output, token)
+        if held and len(held.accuracy) >= len(record.accuracy):
+            return held
+        output.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=output, prefix=".pull-") as scratch:
+            # The record comes after the checkpoint that it tells of, and the plots after both.
+            for name in filter(snapshot.files.__contains__, OF_RUN):
+                os.replace(snapshot.fetch(name, Path(scratch)), output / name)
+        return record
+
+
+class _Snapshot:
+    """The files of one revision."""
+
+    def __init__(self, api: HfApi, repo_id: str, revision: str):
+        self.api, self.repo_id, self.revision = api, repo_id, revision
+        info = patiently(lambda: api.model_info(repo_id, revision=revision))
+        self.commit, names = info.sha, [file.rfilename for file in info.siblings or []]
+        self.files = [n for n in names if _SAFE.fullmatch(n) and PurePosixPath(n).suffix in _KINDS]
+        if left := sorted(set(names) - {*self.files, ".gitattributes"}):
+            logger.warning("%s: left out, being neither weights in safetensors nor text: %.300s", repo_id, left)
+
+    def checkpoint(self) -> list[str]:
+        """Names of the files of the task's folder.
+
+        Raises:
+            UserError: Where there are no weights.
+        """
+        names = [name for name in self.files if name not in OF_RUN]
+        if not any(name.endswith(".safetensors") for name in names):
+            raise UserError(f"{self.repo_id}: {self.revision} holds no weights in safetensors")
+        return names
+
+    def cached(self, name: str) -> str:
+        """A file in the cache of `huggingface_hub`."""
+        return patiently(lambda: self.api.hf_hub_download(self.repo_id, name, revision=self.commit))
+
+    def fetch(self, name: str, folder: Path) -> Path:
+        """A file in a folder."""
+        file = patiently(
+            lambda: self.api.hf_hub_download(self.repo_id, name, revision=self.commit, local_dir=folder)
+        )
+        shutil.rmtree(folder / ".cache", ignore_errors=True)  # notes of the client
+        return Path(file)
+
+
+def _revision(repo_id: str, task: str | None, token: str | None) -> str:
+    """The tag of a task by its name or its tag; the newest one for `None`."""
+    tags = list_tasks(repo_id, token)
+    found = [tag for tag in tags if task in (None, tag, tag.split("-", 2)[2])]
+    if not found:
+        wanted = f"no task {task!r}" if tags else "no tasks; it was not pushed by this software"
+        raise UserError(f"{repo_id} holds {wanted}" + (f"; it holds {', '.join(tags)}" if tags else ""))
+    return found[-1]
+
+
+def _number(tag: str) -> int:
+    return int(tag.split("-")[1])
+
+
+@contextmanager
+def _reading(repo_id: str) -> Iterator[None]:
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # the client, its HTTP library and the file system share no base class
+        raise UserError(f"{repo_id} cannot be fetched: {explain(error, repo_id)}") from error

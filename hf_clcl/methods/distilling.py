@@ -1,0 +1,89 @@
+"""Knowledge distillation between images and texts: what LwF, VR-LwF, iCaRL and ZSCL share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from torch import Tensor
+
+from .. import losses
+from .base import Embeddings, TaskContext
+from .guided import Guided
+
+
+@dataclass
+class Distilling(Guided):
+    """Learn the task while the similarities of reference images to reference texts stay those of the teacher.
+
+    With `E` the teacher's embeddings of M reference texts `[M, d]`, `f` and `g` the student's and the teacher's of R
+    reference images `[R, d]`, `Z = s f E^T` and `Zt = s g E^T`, both `[R, M]`: the image loss is `KD(Zt, Z)` over texts,
+    the text loss `KD(Zt^T, Z^T)` over images. See [`~hf_clcl.losses.distillation`] for `KD`.
+
+    Source: Zheng et al., ICCV 2023, arXiv 2303.06628, eq. 3-5, and the ablations of its table 4.
+
+    Args:
+        image_weight (`float`, defaults to 1.0): Weight of the image loss (softmax over reference texts).
+        text_weight (`float`, defaults to 1.0): Weight of the text loss (softmax over reference images).
+        temperature (`float`, defaults to 2.0): Temperature of the distillation.
+        direction (`str`, defaults to `"forward"`):
+            `forward` (cross-entropy of the teacher's distribution with the student's) or `reverse` (divergence of the
+            student's from the teacher's).
+        student_texts (`bool`, defaults to `False`):
+            Encode the reference texts of `Z` with the student's own text encoder, which then learns from distillation;
+            dear, since they are encoded at each step.
+        feature_mse_weight (`float`, defaults to 0.0):
+            Weight of the mean squared error between the image embeddings `f` and `g`.
+        relational_weight (`float`, defaults to 0.0):
+            Weight of the distillation of the similarities among the images, `s f f^T`, without the diagonal.
+    """
+
+    name: ClassVar[str] = "distilling"
+
+    image_weight: float = 1.0
+    text_weight: float = 1.0
+    temperature: float = 2.0
+    direction: Literal["forward", "reverse"] = "forward"
+    student_texts: bool = False
+    feature_mse_weight: float = 0.0
+    relational_weight: float = 0.0
+
+    def problems(self) -> list[str]:
+        found = super().problems()
+        if self.temperature <= 0:
+            found.append(f"temperature: must be above 0, found {self.temperature}")
+        return found
+
+    def begin_task(self, model, context: TaskContext) -> None:
+        self.text_ids: Tensor | None = None
+        super().begin_task(model, context)
+        if self.student_texts:
+            self.text_ids = self.reference_texts(context)
+
+    def extra_texts(self) -> Tensor | None:
+        return self.text_ids
+
+    def guidance(self, teacher_images: Tensor, embeddings: Embeddings) -> dict[str, Tensor]:
+        scale, images = embeddings.scale.detach(), embeddings.reference_images
+        texts = self.student_reference_texts(embeddings) if self.student_texts else self.teacher_texts
+        student, teacher = scale * images @ texts.T, scale * teacher_images @ self.teacher_texts.T
+        reverse = self.direction == "reverse"
+        terms = {}
+        if self.image_weight:
+            loss, divergence = losses.distillation(teacher, student, self.temperature, reverse)
+            terms["image_distillation_loss"] = self.image_weight * loss
+            self.monitor("image_distillation_kl", divergence)
+        if self.text_weight:
+            loss, divergence = losses.distillation(teacher.T, student.T, self.temperature, reverse)
+            terms["text_distillation_loss"] = self.text_weight * loss
+            self.monitor("text_distillation_kl", divergence)
+        if self.feature_mse_weight:
+            terms["feature_loss"] = self.feature_mse_weight * losses.feature_mse(teacher_images, images)
+        if self.relational_weight:
+            loss = losses.relational(teacher_images, images, scale, self.temperature)
+            terms["relational_loss"] = self.relational_weight * loss
+        return terms
+
+    def student_reference_texts(self, embeddings: Embeddings) -> Tensor:
+        """The student's embeddings `[M, d]` of the reference texts, where it encodes them itself."""
+        return embeddings.extra_texts

@@ -1,0 +1,50 @@
+"""The diagonal of the Fisher information, which EWC and IMM weigh parameters by."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import CLIPModel
+
+from ..averaging import trainable_parameters
+from ..models import embed_images, embed_texts
+from .base import TaskContext
+
+FISHER = 1013  # sets these random numbers apart from those of batches
+
+
+def diagonal_fisher(model: CLIPModel, context: TaskContext, samples: int) -> dict[str, Tensor]:
+    """`mean_x E_(y ~ p(y | x)) (d log p(y | x) / d theta)^2` for each parameter that learns, by name.
+
+    Labels are drawn from the model's own predictions, as the Fisher information has it. Then the gradients of different
+    images are independent with mean zero, so the square of a batch's summed gradient has the expectation of the sum of
+    the squares: one backward a batch, not one an image.
+
+    Source: EWC (Kirkpatrick et al., PNAS 2017), its `F_i`.
+
+    Args:
+        model (`CLIPModel`): The model after a task.
+        context (`TaskContext`): The task; its class prompts give the classes.
+        samples (`int`): Images to look at, drawn from the task's.
+    """
+    rng = np.random.default_rng((*context.seed, FISHER))
+    rows = np.sort(rng.permutation(len(context.frames))[:samples])
+    seed = int(rng.integers(2**31))
+    size, accelerator = context.args.per_device_train_batch_size, context.accelerator
+    model.eval()
+    parameters = trainable_parameters(model)
+    fisher = {name: torch.zeros_like(parameter) for name, parameter in parameters.items()}
+    for start in range(0, len(rows), size)[accelerator.process_index :: accelerator.num_processes]:
+        frames = context.frames.evaluation_batch(rows[start : start + size]).to(model.device)
+        images = embed_images(model, context.normalize(frames))
+        texts = embed_texts(model, context.input_ids.to(model.device))
+        log_probabilities = (model.logit_scale.exp() * images @ texts.T).log_softmax(-1)
+        generator = torch.Generator().manual_seed(seed + start)
+        labels = torch.multinomial(log_probabilities.detach().exp().cpu(), 1, generator=generator).to(model.device)
+        gradients = torch.autograd.grad(log_probabilities.gather(1, labels).sum(), list(parameters.values()))
+        torch._foreach_addcmul_(list(fisher.values()), gradients, gradients, value=1 / len(rows))
+    return {
+        name: accelerator.reduce(value, reduction="sum") if accelerator.num_processes > 1 else value
+        for name, value in fisher.items()
+    }

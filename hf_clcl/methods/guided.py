@@ -1,0 +1,119 @@
+"""Fine-tuning beside a frozen teacher, whose embeddings are computed once, before the task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import CLIPModel
+
+from ..averaging import interpolate, load_parameters
+from ..data.frames import Frames
+from ..errors import UserError
+from ..models import frozen_copy, load_model
+from ..teacher import embed_all_images, embed_all_texts
+from .base import Embeddings, TaskContext
+from .regularized import Regularized
+
+
+@dataclass
+class Guided(Regularized):
+    """Base of the methods that compare the student with a frozen teacher on a second stream of images.
+
+    Reference images have the evaluation transform, which is deterministic, so the teacher embeds each of them once and
+    is then let go; only a method that draws new texts at each step keeps it. Unless a method says otherwise, the images
+    are the task's own.
+
+    Args:
+        teacher (`str`, defaults to `"previous"`):
+            `previous` (the model at the start of the task), `initial` (the zero-shot CLIP), `wise` (a mixture of their
+            weights), or the name or folder of any CLIP of the student's shape.
+        teacher_mixture (`float`, defaults to 0.8): Share of `previous` in the `wise` teacher; the rest is `initial`.
+    """
+
+    teacher: str = "previous"
+    teacher_mixture: float = 0.8
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.teacher_images: Tensor | None = None
+        self.teacher_texts: Tensor | None = None
+        self._asked: tuple[Any, ...] | None = None
+
+    def problems(self) -> list[str]:
+        found = super().problems()
+        if not 0 <= self.teacher_mixture <= 1:
+            found.append(f"teacher_mixture: must lie between 0 and 1, found {self.teacher_mixture}")
+        return found
+
+    def reference_frames(self, context: TaskContext) -> Frames | None:
+        return context.frames
+
+    def reference_texts(self, context: TaskContext) -> Tensor | None:
+        """Token ids `[M, L]` of the texts that the teacher embeds for this task, if any."""
+        return None
+
+    def begin_task(self, model: CLIPModel, context: TaskContext) -> None:
+        super().begin_task(model, context)
+        frames, texts = self.reference_frames(context), self.reference_texts(context)
+        if frames is None:
+            return
+        rows = context.drawn(len(frames))
+        if self.teacher not in ("previous", "wise"):
+            # The same teacher all along: where the task looks at most of the images, embed them all for later tasks.
+            rows = np.arange(len(frames)) if 2 * len(rows) > len(frames) else rows
+            asked = (frames, len(rows) == len(frames), None if texts is None else texts.tolist())
+            if asked[1] and asked == self._asked:
+                return
+            self._asked = asked
+        teacher = self.build_teacher(model, context)
+        if texts is not None:
+            self.teacher_texts = embed_all_texts(teacher, texts)
+        self.teacher_images = embed_all_images(
+            teacher,
+            frames,
+            context.normalize,
+            context.accelerator,
+            context.args.per_device_eval_batch_size,
+            "teacher: reference images",
+            rows,
+        )
+
+    def build_teacher(self, model: CLIPModel, context: TaskContext) -> CLIPModel:
+        """The teacher of this task. The previous model is the student as it stands now, so nothing is copied."""
+        if self.teacher == "previous":
+            return model
+        if self.teacher == "initial":
+            return context.initial_model().to(model.device)
+        if self.teacher == "wise":
+            teacher = frozen_copy(context.initial_model()).to(model.device)
+            initial, previous = dict(teacher.named_parameters()), dict(model.named_parameters())
+            load_parameters(teacher, interpolate(initial, previous, self.teacher_mixture))
+            return teacher
+        teacher = load_model(self.teacher).requires_grad_(False).to(model.device)
+        mine, theirs = ({n: tuple(p.shape) for n, p in m.named_parameters()} for m in (model, teacher))
+        if mine != theirs:
+            differing = next(n for n in {**mine, **theirs} if mine.get(n) != theirs.get(n))
+            raise UserError(
+                f"teacher: {self.teacher} is no CLIP of the student's shape: {differing} is {theirs.get(differing)}, "
+                f"the student's {mine.get(differing)}. Choose initial, previous, wise, or a CLIP of the same size"
+            )
+        return teacher
+
+    def terms(self, model: nn.Module, embeddings: Embeddings, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        terms = super().terms(model, embeddings, batch)
+        if embeddings.reference_images is not None:
+            terms |= self.guidance(self.teacher_images[batch["reference_index"]], embeddings)
+        return terms
+
+    def guidance(self, teacher_images: Tensor, embeddings: Embeddings) -> dict[str, Tensor]:
+        """The losses between teacher and student.
+
+        Args:
+            teacher_images (`Tensor` of shape `[R, d]`): The teacher's embeddings of the reference images of this step.
+            embeddings (`Embeddings`): The student's.
+        """
+        raise NotImplementedError

@@ -1,0 +1,147 @@
+"""Learning without forgetting with a replayed vocabulary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import CLIPModel
+
+from ..errors import UserError
+from ..models import frozen_copy, tokenize
+from ..teacher import embed_all_texts
+from .base import TaskContext
+from .distilling import Distilling
+
+VOCABULARY = 1009  # sets these random numbers apart from those of batches
+
+
+@dataclass
+class VRLwF(Distilling):
+    """LwF whose reference texts are replayed from the vocabulary: they need no data of earlier tasks, nor any captions.
+
+    The losses are those of [`Distilling`], from the model before the task on the task's own images (a second stream
+    with the evaluation transform), where `E [M, d]` embeds `number` texts that mean nothing.
+
+    Source: Ding et al., 2022, arXiv 2207.09248 (VR-LwF), in the form of ZSCL's comparison (LwF-VR).
+
+    Args:
+        vocabulary (`str`, defaults to `"tokens"`):
+            `tokens` (uniform token ids of the model's tokenizer, none of them special), `words` (uniform words of
+            `word_list`) or `captions` (drawn from the recipe's `reference_texts`).
+        word_list (`str`, *optional*): Text file with one word a line, for `words`.
+        number (`int`, defaults to 1000): Texts M; all captions where there are fewer.
+        length (`int`, defaults to 10): Tokens or words of each text.
+        redraw (`str`, defaults to `"task"`):
+            Draw the texts `once` a run, anew for each `task`, or at each `step`. For each step, the teacher is kept on
+            the device and encodes M texts every time.
+        kwargs: The options of [`Distilling`], [`Guided`] and [`Regularized`].
+    """
+
+    name: ClassVar[str] = "vr_lwf"
+    citation: ClassVar[str] = """@article{ding2022vrlwf,
+  title = {Don't Stop Learning: Towards Continual Learning for the {CLIP} Model},
+  author = {Ding, Yuxuan and Liu, Lingqiao and Tian, Chunna and Yang, Jingyuan and Ding, Haoxuan},
+  journal = {arXiv preprint arXiv:2207.09248},
+  year = {2022}
+}"""
+
+    vocabulary: Literal["tokens", "words", "captions"] = "tokens"
+    word_list: str | None = None
+    number: int = 1000
+    length: int = 10
+    redraw: Literal["once", "task", "step"] = "task"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._step = 0
+        self._teacher: CLIPModel | None = None
+
+    @property
+    def needs_reference_texts(self) -> bool:
+        return self.vocabulary == "captions"
+
+    def problems(self) -> list[str]:
+        found = super().problems()
+        found += [
+            f"{name}: must be at least 1, found {getattr(self, name)}"
+            for name in ("number", "length")
+            if getattr(self, name) < 1
+        ]
+        if self.vocabulary == "words":
+            if self.word_list is None:
+                found.append("word_list: vocabulary: words needs a text file with one word a line")
+            elif not Path(self.word_list).is_file():
+                found.append(f"word_list: there is no file {self.word_list}")
+            elif not self._words():
+                found.append(f"word_list: {self.word_list} holds no words")
+        elif self.word_list is not None:
+            found.append(f"word_list: belongs to vocabulary: words, found vocabulary: {self.vocabulary}")
+        return found
+
+    def begin_task(self, model: CLIPModel, context: TaskContext) -> None:
+        self._step, self._context = 0, context
+        super().begin_task(model, context)
+
+    def reference_texts(self, context: TaskContext) -> Tensor:
+        seed = {"once": context.seed[:1], "task": context.seed, "step": (*context.seed, self._step)}[self.redraw]
+        rng = np.random.default_rng((*seed, VOCABULARY))
+        if self.vocabulary == "captions":
+            captions = context.reference_input_ids
+            return captions[np.sort(rng.permutation(len(captions))[: self.number])]
+        if context.tokenizer is None:
+            raise UserError("vr_lwf draws from the tokenizer's vocabulary: give the trainer a processing_class")
+        if self.vocabulary == "words":
+            drawn = rng.choice(self._words(), (self.number, self.length))
+            return tokenize(context.tokenizer, [" ".join(words) for words in drawn])
+        return random_tokens(context.tokenizer, self.number, self.length, rng)
+
+    def build_teacher(self, model: CLIPModel, context: TaskContext) -> CLIPModel:
+        teacher = super().build_teacher(model, context)
+        if self.redraw == "step":
+            self._teacher = teacher = frozen_copy(model) if teacher is model else teacher
+        return teacher
+
+    def losses(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        if self._teacher is not None:
+            texts = self.reference_texts(self._context)
+            self.teacher_texts = embed_all_texts(self._teacher, texts)
+            self.text_ids = texts if self.student_texts else None
+            self._step += 1
+        return super().losses(model, batch)
+
+    def end_task(self, model: CLIPModel) -> CLIPModel:
+        self._teacher = None
+        return super().end_task(model)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {**super().state_dict(), **({"drawn": torch.tensor(self._step)} if self._teacher is not None else {})}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        super().load_state_dict(state)
+        self._step = int(state.get("drawn", 0))
+
+    def _words(self) -> Sequence[str]:
+        return Path(self.word_list).read_text(encoding="utf-8").split()
+
+
+def random_tokens(tokenizer, number: int, length: int, rng: np.random.Generator) -> Tensor:
+    """Texts `[number, length + 2]` of uniform token ids between a start and an end token, none of them special.
+
+    Raises:
+        UserError: Where the model takes no texts of this length.
+    """
+    if length + 2 > tokenizer.model_max_length:
+        raise UserError(
+            f"length: {length} tokens, a start and an end are more than the model's {tokenizer.model_max_length}"
+        )
+    special = {*tokenizer.all_special_ids, tokenizer.bos_token_id, tokenizer.eos_token_id}
+    allowed = np.array(sorted(set(tokenizer.get_vocab().values()) - special))
+    ids = torch.from_numpy(rng.choice(allowed, (number, length)))
+    start, end = (torch.full((number, 1), token) for token in (tokenizer.bos_token_id, tokenizer.eos_token_id))
+    return torch.cat([start, ids, end], dim=1)
