@@ -31,40 +31,52 @@ from hf_clcl.trainer import ContinualTrainer
 TOLERANCE = 1e-4
 
 
-def method_for(flags: dict[str, Any], expected: dict[str, Any]) -> Method | None:
-    """The method and options that the reference's flags describe, or `None` where there is none."""
+def method_for(case: str, flags: dict[str, Any], expected: dict[str, Any]) -> Method | None:
+    """The method and options that a case and its flags of the reference describe, or `None` where there is none."""
     flags = dict(flags)
-    interval = expected["averaging_every"]
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"l2_weight": flags.pop("l2", 0.0), "averaging_interval": 0}
     if flags.pop("we", False):
-        options["averaging_interval"] = interval
-    if l2_weight := flags.pop("l2", 0.0):
-        options["l2_weight"] = l2_weight
+        options["averaging_interval"] = expected["averaging_every"]
+    elif flags.pop("we_wise", False):
+        options |= {"averaging_interval": expected["averaging_every"], "averaging": "mixed"}
+    if flags.pop("wise_merge", False):
+        options["wise_alpha"] = 0.8
     distils = [flags.pop("image_loss", False), flags.pop("text_loss", False)]
+    name = "weight_ensemble"  # with an interval of 0, plain fine-tuning
     if any(distils):
-        options |= {"image_weight": float(distils[0]), "text_weight": float(distils[1])}
+        name = {"lwf": "lwf", "lwf_vr": "vr_lwf"}.get(case, "zscl")
+        weight = 0.5 if flags.pop("weight_adjust", False) else 1.0
+        options |= {"image_weight": weight * distils[0], "text_weight": weight * distils[1]}
         options["temperature"] = flags.pop("T", expected["temperature"])
-        options = {"l2_weight": 0.0, "averaging_interval": 0, **options}
-        name = "zscl"
-    else:
-        name = {(): "finetune", ("averaging_interval",): "weight_ensemble", ("l2_weight",): "l2"}.get(tuple(options))
-    return None if flags or name not in METHODS else METHODS[name](**options)
+        options["teacher"] = "previous" if flags.pop("ref_model", None) else "initial"
+        if flags.pop("ref_wise", False):
+            options["teacher"] = "wise"
+        options["feature_mse_weight"] = float(flags.pop("feature_mse", False))
+        options["relational_weight"] = float(flags.pop("ablation_loss_2", False))
+        if name == "vr_lwf":
+            options |= {"vocabulary": "captions", "number": 10**6}  # the reference's drawn texts, all of them
+    return None if flags else METHODS[name](**options)
 
 
 class TensorImages:
-    """Images that are already pixel values `[N, 3, H, W]`, without any crop."""
+    """Images that are already pixel values `[N, 3, H, W]`, without any crop.
 
-    def __init__(self, pixel_values: Tensor):
-        self.pixel_values = pixel_values
+    Args:
+        training (`Tensor`): What a task trains on.
+        evaluation (`Tensor`): What the teacher and the second stream see under the same rows.
+    """
+
+    def __init__(self, training: Tensor, evaluation: Tensor):
+        self.training, self.evaluation = training, evaluation
 
     def __len__(self) -> int:
-        return len(self.pixel_values)
+        return len(self.evaluation)
 
     def evaluation_batch(self, indices: Any) -> Tensor:
-        return self.pixel_values[torch.as_tensor(np.asarray(indices))]
+        return self.evaluation[torch.as_tensor(np.asarray(indices))]
 
     def training_batch(self, indices: Any, seeds: Any) -> Tensor:
-        return self.evaluation_batch(indices)
+        return self.training[torch.as_tensor(np.asarray(indices))]
 
 
 class InOrder(Draws):
@@ -96,7 +108,8 @@ def build_model(folder: Path, expected: dict[str, Any], name: str) -> CLIPModel:
     config = CLIPConfig(
         projection_dim=m["projection_dim"],
         text_config={
-            "hidden_size": m["text_width"], "intermediate_size": 4 * m["text_width"], "num_hidden_layers": m["text_layers"],
+            "hidden_size": m["text_width"], "intermediate_size": 4 * m["text_width"],
+            "num_hidden_layers": m["text_layers"],
             "num_attention_heads": m["text_heads"], "max_position_embeddings": m["context_length"],
             "vocab_size": m["vocab_size"], "bos_token_id": m["bos"], "eos_token_id": m["eos"], "pad_token_id": 0,
             "hidden_act": m["activation"],
@@ -115,18 +128,21 @@ def build_model(folder: Path, expected: dict[str, Any], name: str) -> CLIPModel:
 def run_case(folder: Path, expected: dict[str, Any], case: str) -> dict[str, Any]:
     """Train one case and measure the largest differences to the reference."""
     facts = expected["cases"][case]
-    method = method_for(facts["flags"], expected)
+    method = method_for(case, facts["flags"], expected)
     if method is None:
         return {"case": case, "unsupported": facts["flags"]}
     batches = load_file(folder / "batches.safetensors")
     steps, batch_size = batches["labels"].shape
+    images = TensorImages(batches["images"].flatten(0, 1), batches["reference_images"].flatten(0, 1))
+    texts = batches["random_vocabulary_input_ids" if case == "lwf_vr" else "reference_input_ids"].long()
     optimizer = expected["optimizer"]
     recorded = LossesOfEachStep()
     with tempfile.TemporaryDirectory() as scratch:
         args = ContinualTrainingArguments(
             output_dir=scratch, max_steps=facts["steps"], per_device_train_batch_size=batch_size,
             per_device_reference_batch_size=batches["reference_images"].shape[1], learning_rate=optimizer["lr"],
-            lr_scheduler_type=optimizer["schedule"], adam_beta1=optimizer["betas"][0], adam_beta2=optimizer["betas"][1],
+            lr_scheduler_type=optimizer["schedule"],
+            adam_beta1=optimizer["betas"][0], adam_beta2=optimizer["betas"][1],
             adam_epsilon=optimizer["eps"], weight_decay=optimizer["weight_decay"],
             label_smoothing_factor=expected["label_smoothing"], logging_steps=1, save_strategy="no", use_cpu=True,
             disable_tqdm=True,
@@ -139,27 +155,28 @@ def run_case(folder: Path, expected: dict[str, Any], case: str) -> dict[str, Any
             method=method,
             task=TaskData(
                 case,
-                TensorImages(batches["images"].flatten(0, 1)),
+                images,
                 batches["class_input_ids"].long(),
                 batches["labels"].flatten().long().numpy(),
             ),
-            reference_images=TensorImages(batches["reference_images"].flatten(0, 1)),
-            reference_input_ids=batches["reference_input_ids"].long(),
+            reference_images=images,
+            reference_input_ids=texts,
             initial_model=lambda: build_model(folder, expected, "initial_model").requires_grad_(False),
             callbacks=[recorded],
         )
         trainer.train()
-    return {"case": case, **differences(folder, facts, case, recorded.steps, trainer.model)}
+    return {"case": case, **differences(folder, facts, case, recorded.steps, trainer.model, method)}
 
 
 def differences(
-    folder: Path, facts: dict[str, Any], case: str, steps: list[dict[str, float]], model: CLIPModel
+    folder: Path, facts: dict[str, Any], case: str, steps: list[dict[str, float]], model: CLIPModel, method: Method
 ) -> dict[str, float]:
     """Largest difference of any loss, and of any weight or norm of weights."""
     of_losses = [abs(sum(s.values()) - e) for s, e in zip(steps, facts["total_loss"], strict=True)]
-    for name in ("image_distillation_loss", "l2_loss"):
-        if facts.get(name) and name in steps[0]:
-            of_losses += [abs(s[name] - e) for s, e in zip(steps, facts[name], strict=True)]
+    for name, weight in (("image_distillation_loss", "image_weight"), ("l2_loss", "l2_weight")):
+        if facts.get(name) and name in steps[0]:  # the reference notes single terms without their weights
+            scale = getattr(method, weight)
+            of_losses += [abs(s[name] / scale - e) for s, e in zip(steps, facts[name], strict=True)]
     weights = {name: tensor.detach() for name, tensor in model.state_dict().items()}
     start = load_file(folder / "previous_model.safetensors")
     norm = math.sqrt(sum(float(t.double().square().sum()) for n, t in weights.items() if n in start))

@@ -63,8 +63,8 @@ class WeightAveraging(TrainerCallback):
     - `mixed`: the same, then `average = decay * average + (1 - decay) * start`.
     - `exponential`: `average = decay * average + (1 - decay) * theta`.
     - `towards_start`, `towards_snapshot`, `towards_zero_shot`: the model itself is pulled,
-      `theta = decay * theta + (1 - decay) * target`, to the task's start, to where it stood after the previous pull, or
-      to the initial CLIP.
+      `theta = decay * theta + (1 - decay) * target`, to the task's start, to where it stood after the previous pull,
+      or to the initial CLIP.
 
     An average never acts on the task; it is what the model becomes when the task ends.
 

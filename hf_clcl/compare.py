@@ -38,7 +38,10 @@ COLUMNS = {
 }
 
 # Runs that differ in nothing else are repetitions of one another.
-_OF_ONE_RUN = {"seed", "data_seed", "output_dir", "run_name", "hub_model_id", "report_to", "logging_dir", "data_root"}
+_OF_ONE_RUN = {
+    "seed", "data_seed", "output_dir", "run_name", "report_to", "logging_dir", "data_root", "push_to_hub",
+    "hub_model_id", "hub_private_repo", "hub_strategy", "hub_overwrite", "hub_token_env", "resume_from_hub",
+}  # fmt: skip
 
 
 @dataclass

@@ -83,8 +83,8 @@ def distillation(
         student_logits (`Tensor` of shape `[rows, columns]`): Logits of the student.
         temperature (`float`): Both are divided by it.
         reverse (`bool`, defaults to `False`):
-            The divergence `T^2 * KL(student || teacher)` instead, under which the student avoids what the teacher finds
-            unlikely rather than covering all that it finds likely.
+            The divergence `T^2 * KL(student || teacher)` instead, under which the student avoids what the teacher
+            finds unlikely rather than covering all that it finds likely.
 
     Returns:
         `tuple[Tensor, Tensor]`: The loss, and for logs the divergence alone, which is 0 where both agree.
@@ -175,8 +175,8 @@ def geodesic_flow(teacher: Tensor, student: Tensor, dimensions: int) -> Tensor:
 
     With orthonormal bases `P` and `P'` of the two subspaces, `P^T P' = U cos(theta) V^T`; the geodesic from the
     principal vector `a = P U` to `b = P' V` is `g(tau) = cos(tau theta) a + sin(tau theta) c` with
-    `c = (b - cos(theta) a) / sin(theta)`, and `Q = sum over principal vectors of the integral of g g^T` over `tau` from
-    0 to 1, in closed form.
+    `c = (b - cos(theta) a) / sin(theta)`, and `Q = sum over principal vectors of the integral of g g^T` over `tau`
+    from 0 to 1, in closed form.
 
     Source: GeoDL (Simon et al., CVPR 2021), whose similarity is the geodesic flow kernel of Gong et al. (CVPR 2012).
 
@@ -193,9 +193,10 @@ def geodesic_flow(teacher: Tensor, student: Tensor, dimensions: int) -> Tensor:
 
     old, new = basis(teacher), basis(student)
     u, cosine, vh = torch.linalg.svd(old.T @ new)
-    a, b, cosine = old @ u, new @ vh.T, cosine.clamp(max=1)
-    c = F.normalize(b - a * cosine, dim=0)
-    theta = cosine.acos()
+    a, b = old @ u, new @ vh.T
+    c = b - a * cosine
+    theta = torch.atan2(c.norm(dim=0), cosine)  # near 0 an arc cosine would lose half of the digits
+    c = F.normalize(c, dim=0)
     wave = torch.sinc(2 * theta / torch.pi)  # sin(2 theta) / (2 theta), 1 at 0
     along, across = (1 + wave) / 2, (1 - wave) / 2
     between = theta.sin() * torch.sinc(theta / torch.pi) / 2  # sin^2(theta) / (2 theta)

@@ -24,6 +24,7 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from . import environment
 from .arguments import TASK_VALUES, ContinualTrainingArguments
+from .data.batches import TaskData
 from .data.columns import find_image_column
 from .data.frames import Frames, ImageCache, Normalizer
 from .data.task import Task
@@ -185,6 +186,7 @@ class Stream:
             problems.append(f"{self.method.name} distils on reference images: give reference_images")
         if self.method.needs_reference_texts and not self.reference_texts:
             problems.append(f"{self.method.name} distils on reference texts: give reference_texts")
+        problems += self.method.stream_problems(self.tasks)
         for task in self.tasks:
             unknown = set(task.training) - set(TASK_VALUES)
             problems += [f"{task.name}: {key} cannot be set for one task" for key in sorted(unknown)]
@@ -284,9 +286,7 @@ class Stream:
         if done and self.method.trains:
             folder = self._task_folder(done - 1)
             logger.warning("%d of %d tasks are finished; going on from %s", done, len(self.tasks), folder)
-            model = load_model(folder)
-            if (folder / METHOD_STATE).exists():
-                self.method.load_state_dict(load_file(folder / METHOD_STATE))
+            model = self._finished_model(folder)
         else:
             model = self._initial_model()
         check_tokenizer(model, self.processor.tokenizer)
@@ -296,14 +296,22 @@ class Stream:
             self.record.trainable_parameters = 0
         return model.to(self.args.device)
 
+    def _finished_model(self, folder: Path) -> CLIPModel:
+        """The model of a finished task, and with it what the method has to remember."""
+        if (folder / METHOD_STATE).exists():
+            self.method.load_state_dict(load_file(folder / METHOD_STATE))
+        return load_model(folder)
+
     # Training
 
     def _learn(self, model: CLIPModel, index: int) -> CLIPModel:
         """Train one task unless its folder is already there, save it, and evaluate."""
         task, folder = self.tasks[index], self._task_folder(index)
-        if self.method.trains and folder.exists():
+        if self.method.trains_jointly and index:
+            pass  # the first task was all of them
+        elif self.method.trains and folder.exists():
             logger.warning("%s is trained; only its evaluation is missing", folder.name)
-            model = load_model(folder).to(self.args.device)
+            model = self._finished_model(folder).to(self.args.device)
         elif self.method.trains:
             model = self._train(model, index)
         self._evaluate(model, task)
@@ -313,6 +321,9 @@ class Stream:
         task = self.tasks[index]
         scratch = self.output / CHECKPOINTS / self._task_folder(index).name
         args = task_arguments(self.args, task, scratch)
+        if self.method.trains_jointly:
+            steps = sum(self._steps(task) for task in self.tasks)
+            args = dataclasses.replace(self.args, max_steps=steps, output_dir=str(scratch), report_to="none")
         self.trainer = None
         gc.collect()
         with measured(self.record.phases, "training", task.name) as phase:
@@ -320,7 +331,7 @@ class Stream:
                 model,
                 args,
                 method=self.method,
-                task=task,
+                task=self._data_of_all(args.min_crop_scale) if self.method.trains_jointly else task,
                 processing_class=self.processor,
                 reference_images=self.reference_frames,
                 reference_input_ids=None
@@ -353,6 +364,11 @@ class Stream:
             shutil.rmtree(scratch.parent, ignore_errors=True)
         return model
 
+    def _data_of_all(self, min_crop_scale: float) -> TaskData:
+        """The training data of all tasks as one, for a method that learns them together."""
+        data = [TaskData.of(task, self.processor, self.cache, min_crop_scale) for task in self.tasks]
+        return TaskData.joined("all tasks", data)
+
     def _steps(self, task: Task) -> int:
         return task_arguments(self.args, task, self.output).steps_for(len(task.train))
 
@@ -372,6 +388,8 @@ class Stream:
         self.accelerator.wait_for_everyone()
 
     def _task_folder(self, index: int) -> Path:
+        if self.method.trains_jointly:
+            index = len(self.tasks) - 1  # one model, which has learnt all tasks
         return self.output / f"task-{index + 1:02d}-{self.tasks[index].name}"
 
     # Evaluation and record
@@ -379,9 +397,13 @@ class Stream:
     def _evaluate(self, model: CLIPModel, task: Task | None) -> None:
         """Fill the row of the matrix after a task, or the zero-shot row."""
         record = self.record
-        if not self.method.trains and record.zero_shot is not None:  # the same model gives the same row
+        # The same model gives the same row.
+        if not self.method.trains and record.zero_shot is not None:
             accuracy = dict(zip(record.tasks, record.zero_shot, strict=True))
             accuracy |= {name: entry["zero_shot"] for name, entry in record.evaluation_only.items()}
+        elif self.method.trains_jointly and record.accuracy:
+            accuracy = dict(zip(record.tasks, record.accuracy[-1], strict=True))
+            accuracy |= {name: entry["accuracy"][-1] for name, entry in record.evaluation_only.items()}
         else:
             after = task.name if task else None
             with measured(record.phases, "evaluation", after):

@@ -135,12 +135,12 @@ def run(recipe: Recipe, command: str) -> None:
 
     from .arguments import ContinualTrainingArguments
     from .data.resolve import resolve_reference_images, resolve_reference_texts, resolve_task
-    from .methods import METHODS
+    from .methods import create_method
     from .report import print_results
     from .run import run_stream
 
     args = ContinualTrainingArguments.checked(recipe.training)
-    method = METHODS[recipe.method]
+    method = create_method(recipe.method, recipe.method_options)
     with args.main_process_first(desc="reading datasets"):
         tasks = [resolve_task(entry, recipe.data_root, args.seed) for entry in recipe.tasks]
         others = [

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -111,6 +112,10 @@ class ContinualTrainer(Trainer):
             initial_model=initial_model or _copy_of(model),
             reference_frames=reference_images,
             reference_input_ids=reference_input_ids,
+            labels=task.labels,
+            tokenizer=processing_class.tokenizer if processing_class else None,
+            seed=(self._first_seed, index),
+            drawn=self._drawn,
         )
         self._fit_schedule()
 
@@ -170,9 +175,18 @@ class ContinualTrainer(Trainer):
             wrap=stream == REFERENCE,
         )
 
+    def _drawn(self, rows: int) -> np.ndarray:
+        """Rows of a reference of this size that the steps of the task look at, in all processes."""
+        draws = self.draws(rows, self.args.reference_batch_size, REFERENCE)
+        return draws.seen(self.args.max_steps * self.args.gradient_accumulation_steps)
+
+    @property
+    def _first_seed(self) -> int:
+        return self.args.seed if self.args.data_seed is None else self.args.data_seed
+
     @property
     def _seed(self) -> tuple[int, int]:
-        return (self.args.seed if self.args.data_seed is None else self.args.data_seed, self.context.index)
+        return self.context.seed
 
     def _fit_schedule(self) -> None:
         """Turn epochs into steps, so that a task is one pass of the loader, and see that the warm-up fits."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("HF_CLCL_SHARED", ROOT.parent / "shared"))
@@ -27,9 +28,10 @@ def shared() -> Path:
 def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A CLIP of 16 pixels with random weights, saved with its processor."""
     import torch
-    from hf_clcl.data.vocabulary import build_tokenizer
     from transformers import CLIPConfig, CLIPModel, CLIPProcessor
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+    from hf_clcl.data.vocabulary import build_tokenizer
 
     texts = [f"a photo of a {word} thing, it is {word}." for word in ("red", "green", "blue", "dark", "light", "grey")]
     tokenizer = build_tokenizer(texts, vocab_size=560, max_length=24)
@@ -71,3 +73,32 @@ def colour_images(count: int, seed: int = 0, size: tuple[int, int] = (20, 18)):
 def colours():
     """The function that makes small image datasets."""
     return colour_images
+
+
+@pytest.fixture
+def folders(tmp_path: Path, colours) -> Path:
+    """Two tasks as folders of images, one folder a class."""
+    for name, seed in (("warm", 0), ("cold", 5)):
+        for split, count in (("train", 18), ("test", 9)):
+            data = colours(count, seed=seed + len(split))
+            for index, row in enumerate(data):
+                folder = tmp_path / name / split / data.features["label"].names[row["label"]]
+                folder.mkdir(parents=True, exist_ok=True)
+                row["image"].save(folder / f"{index}.png")
+    (tmp_path / "texts.txt").write_text("a red thing\na blue thing\n")
+    return tmp_path
+
+
+@pytest.fixture
+def recipe(folders: Path, tiny_clip: Path) -> Path:
+    """A recipe of ZSCL on these folders; it writes to `out` beside it."""
+    values = {
+        "model_name_or_path": str(tiny_clip), "method": "zscl", "data_root": str(folders), "max_steps": 2,
+        "per_device_train_batch_size": 6, "learning_rate": 1e-3, "disable_tqdm": True,
+        "output_dir": str(folders / "out"),
+        "tasks": [{"name": "warm", "dataset": "warm"}, {"name": "cold", "dataset": "cold"}],
+        "reference_images": {"dataset": "cold", "split": "train"}, "reference_texts": {"dataset": "texts.txt"},
+    }  # fmt: skip
+    path = folders / "recipe.yaml"
+    path.write_text(yaml.safe_dump(values))
+    return path

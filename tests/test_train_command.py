@@ -8,40 +8,11 @@ import time
 from pathlib import Path
 
 import pytest
-import yaml
 
 from hf_clcl import train
 from hf_clcl.errors import RecipeError
 
 ROOT = Path(__file__).resolve().parent.parent
-
-
-@pytest.fixture
-def folders(tmp_path, colours):
-    """Two tasks as folders of images, one folder a class."""
-    for name, seed in (("warm", 0), ("cold", 5)):
-        for split, count in (("train", 18), ("test", 9)):
-            data = colours(count, seed=seed + len(split))
-            for index, row in enumerate(data):
-                folder = tmp_path / name / split / data.features["label"].names[row["label"]]
-                folder.mkdir(parents=True, exist_ok=True)
-                row["image"].save(folder / f"{index}.png")
-    (tmp_path / "texts.txt").write_text("a red thing\na blue thing\n")
-    return tmp_path
-
-
-@pytest.fixture
-def recipe(folders, tiny_clip):
-    values = {
-        "model_name_or_path": str(tiny_clip), "method": "zscl", "data_root": str(folders), "max_steps": 2,
-        "per_device_train_batch_size": 6, "learning_rate": 1e-3, "disable_tqdm": True,
-        "output_dir": str(folders / "out"),
-        "tasks": [{"name": "warm", "dataset": "warm"}, {"name": "cold", "dataset": "cold"}],
-        "reference_images": {"dataset": "cold", "split": "train"}, "reference_texts": {"dataset": "texts.txt"},
-    }  # fmt: skip
-    path = folders / "recipe.yaml"
-    path.write_text(yaml.safe_dump(values))
-    return path
 
 
 def test_a_run_on_folders_of_images(recipe, capsys):

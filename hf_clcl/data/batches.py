@@ -7,6 +7,8 @@ batch of `n * B` as for `n` processes, or `n` accumulated batches, of `B` each.
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ..models import tokenize
+from ..models import stack_texts, tokenize
 from .frames import Frames, ImageCache
 
 if TYPE_CHECKING:
@@ -72,6 +74,12 @@ class Draws:
         part = len(batch) // self.world_size
         return batch[self.rank * part : (self.rank + 1) * part]
 
+    def seen(self, steps: int) -> np.ndarray:
+        """The rows, sorted, that all processes together draw in so many steps."""
+        everyone = copy.copy(self)
+        everyone.batch_size, everyone.rank, everyone.world_size = self.batch_size * self.world_size, 0, 1
+        return np.unique(np.concatenate([everyone(step) for step in range(steps)]))
+
     def epoch(self, step: int) -> int:
         """The permutation that a step draws from, where batches do not wrap."""
         return step // self.steps_per_epoch
@@ -94,6 +102,7 @@ class TaskData:
         input_ids (`Tensor`): Class prompts `[C, L]`, or the captions of all images `[captions, L]`.
         labels (`np.ndarray` of shape `[rows]`, *optional*): Class indices.
         captions_of (`list[np.ndarray]`, *optional*): For captions, the rows of `input_ids` that describe each image.
+        class_groups (`Tensor` of shape `[C]`, *optional*): The task of each class, where several tasks are joined.
     """
 
     name: str
@@ -101,6 +110,7 @@ class TaskData:
     input_ids: Tensor
     labels: np.ndarray | None = None
     captions_of: list[np.ndarray] | None = None
+    class_groups: Tensor | None = None
 
     @classmethod
     def of(cls, task: Task, processor: CLIPProcessor, cache: ImageCache | None, min_crop_scale: float) -> TaskData:
@@ -113,6 +123,39 @@ class TaskData:
         image_processor = processor.image_processor
         frames = Frames(task.train, task.image_column, image_processor, cache, task.name, min_crop_scale)
         return cls(task.name, frames, tokenize(processor.tokenizer, texts), labels, captions_of)
+
+    @classmethod
+    def joined(cls, name: str, tasks: Sequence[TaskData]) -> TaskData:
+        """The data of several tasks with labels as one, whose classes are counted through."""
+        sizes = [len(task.input_ids) for task in tasks]
+        return cls(
+            name,
+            JoinedFrames([task.frames for task in tasks]),
+            stack_texts(*[task.input_ids for task in tasks]),
+            np.concatenate([task.labels + sum(sizes[:index]) for index, task in enumerate(tasks)]),
+            class_groups=torch.arange(len(tasks)).repeat_interleave(torch.tensor(sizes)),
+        )
+
+
+class JoinedFrames:
+    """The images of several tasks, one after another."""
+
+    def __init__(self, parts: Sequence[Frames]):
+        self.parts, self.ends = parts, np.cumsum([len(part) for part in parts])
+
+    def __len__(self) -> int:
+        return int(self.ends[-1])
+
+    def evaluation_batch(self, indices: Sequence[int]) -> Tensor:
+        return torch.cat([part.evaluation_batch([row]) for part, row, _ in self._located(indices)])
+
+    def training_batch(self, indices: Sequence[int], seeds: Sequence[Sequence[int]]) -> Tensor:
+        return torch.cat([part.training_batch([row], [seeds[i]]) for part, row, i in self._located(indices)])
+
+    def _located(self, indices: Sequence[int]) -> Iterator[tuple[Frames, int, int]]:
+        for position, index in enumerate(indices):
+            part = int(np.searchsorted(self.ends, index, side="right"))
+            yield self.parts[part], int(index) - int(self.ends[part]) + len(self.parts[part]), position
 
 
 class TaskBatches(Dataset):
@@ -157,6 +200,8 @@ class TaskBatches(Dataset):
         else:
             batch["labels"] = torch.from_numpy(data.labels[rows])
             batch["input_ids"] = data.input_ids
+        if data.class_groups is not None:
+            batch["class_groups"] = data.class_groups
         if self.reference is not None:
             reference_rows = self.reference_draws(step)
             batch["reference_pixel_values"] = self.reference.evaluation_batch(reference_rows)

@@ -160,9 +160,7 @@ class _Snapshot:
 
     def fetch(self, name: str, folder: Path) -> Path:
         """A file in a folder."""
-        file = patiently(
-            lambda: self.api.hf_hub_download(self.repo_id, name, revision=self.commit, local_dir=folder)
-        )
+        file = patiently(lambda: self.api.hf_hub_download(self.repo_id, name, revision=self.commit, local_dir=folder))
         shutil.rmtree(folder / ".cache", ignore_errors=True)  # notes of the client
         return Path(file)
 

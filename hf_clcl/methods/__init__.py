@@ -8,18 +8,54 @@ from ..errors import RecipeError
 from ..recipe import Recipe
 from ..values import build, nearest
 from .base import Embeddings, Method, TaskContext, option_names
-from .finetune import Finetune, ZeroShot
-from .regularized import L2, WeightEnsemble
-from .zscl import ZSCL, ZSCLStar
+from .custom import load_custom
+from .distilling import Distilling
+from .ewc import EWC
+from .finetune import Finetune
+from .geodl import GeoDL
+from .guided import Guided
+from .icarl import ICaRL
+from .imm import IMM
+from .joint import Joint
+from .l2 import L2
+from .lwf import LwF
+from .regularized import Regularized
+from .rkd import RKD
+from .vr_lwf import LwFVR, VRLwF
+from .weight_ensemble import WeightEnsemble
+from .wise_ft import WiSEFT
+from .zero_shot import ZeroShot
+from .zscl import ZSCL
+from .zscl_star import ZSCLStar
 
 METHODS: dict[str, type[Method]] = {
-    method.name: method for method in (ZeroShot, Finetune, L2, WeightEnsemble, ZSCLStar, ZSCL)
-}
+    method.name: method
+    for method in (
+        ZeroShot, Finetune, L2, EWC, WeightEnsemble, WiSEFT, IMM, LwF, VRLwF, LwFVR, GeoDL, RKD, ICaRL, ZSCLStar, ZSCL,
+        Joint,
+    )
+}  # fmt: skip
 
 __all__ = [
-    "METHODS", "Embeddings", "Finetune", "L2", "Method", "TaskContext", "WeightEnsemble", "ZSCL", "ZSCLStar",
-    "ZeroShot", "check_method", "create_method", "option_names",
+    "METHODS", "Distilling", "Embeddings", "Guided", "Method", "Regularized", "TaskContext", "check_method",
+    "create_method", "method_class", "option_names",
 ]  # fmt: skip
+
+
+def method_class(name: str) -> type[Method]:
+    """The method of this name, or the custom method `package.module:Class` or `file.py:Class`.
+
+    Raises:
+        RecipeError: Where there is none.
+    """
+    if ":" in name:
+        return load_custom(name)
+    if name not in METHODS:
+        raise RecipeError(
+            f"method: no method {name!r}{nearest(name, METHODS)}; there are {', '.join(METHODS)}, and your own as "
+            "package.module:Class or path/to/file.py:Class"
+        )
+    return METHODS[name]
 
 
 def create_method(name: str, options: dict[str, Any] | None = None) -> Method:
@@ -28,10 +64,8 @@ def create_method(name: str, options: dict[str, Any] | None = None) -> Method:
     Raises:
         RecipeError: Where there is no such method, or an option that it does not have or cannot take.
     """
-    if name not in METHODS:
-        raise RecipeError(f"method: no method {name!r}{nearest(name, METHODS)}; there are {', '.join(METHODS)}")
     problems: list[str] = []
-    method = build(METHODS[name], options or {}, f"methods.{name}: ", problems)
+    method = build(method_class(name), options or {}, f"methods.{name}: ", problems)
     problems += [f"methods.{name}: {problem}" for problem in ([] if problems else method.problems())]
     if problems:
         raise RecipeError(problems)
@@ -43,16 +77,17 @@ def check_method(recipe: Recipe) -> list[str]:
     problems = [
         f"methods.{name}: no such method{nearest(name, METHODS)}; there are {', '.join(METHODS)}"
         for name in recipe.methods
-        if name not in METHODS
+        if name not in METHODS and name != recipe.method
     ]
+    methods: dict[str, Method] = {}
     for name in dict.fromkeys([recipe.method, *recipe.methods]):
         if name in METHODS or name == recipe.method:
             try:
-                create_method(name, recipe.methods.get(name))
+                methods[name] = create_method(name, recipe.methods.get(name))
             except RecipeError as error:
                 problems += error.problems
     if not problems:
-        method = METHODS[recipe.method]
+        method = methods[recipe.method]
         if method.needs_reference_images and recipe.reference_images is None:
             problems.append(f"reference_images: {recipe.method} distils on reference images; name a dataset of images")
         if method.needs_reference_texts and recipe.reference_texts is None:

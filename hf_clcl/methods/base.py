@@ -37,7 +37,7 @@ class TaskContext:
         frames (`Frames`): Training images of the task.
         input_ids (`Tensor` of shape `[C, L]`): Class prompts, or the captions of a caption task.
         normalize (`Callable`): Turns frames into pixel values.
-        initial_model (`Callable[[], CLIPModel]`): Loads the untrained CLIP, frozen; shares no storage with the student.
+        initial_model (`Callable[[], CLIPModel]`): Loads the untrained CLIP, frozen, apart from the student.
         reference_frames (`Frames`, *optional*): Reference images.
         reference_input_ids (`Tensor` of shape `[M, L]`, *optional*): Reference texts.
         labels (`np.ndarray` of shape `[rows]`, *optional*): Class of each image; `None` for a task of captions.
@@ -148,7 +148,7 @@ class Method:
         return []
 
     def end_task(self, model: CLIPModel) -> CLIPModel:
-        """Finish a task, for example by averaging; returns the model that is saved and that the next task starts from."""
+        """Finish a task, for example by averaging; returns the model that is saved and goes on."""
         return model
 
     def state_dict(self) -> dict[str, Tensor]:

@@ -17,9 +17,9 @@ FISHER = 1013  # sets these random numbers apart from those of batches
 def diagonal_fisher(model: CLIPModel, context: TaskContext, samples: int) -> dict[str, Tensor]:
     """`mean_x E_(y ~ p(y | x)) (d log p(y | x) / d theta)^2` for each parameter that learns, by name.
 
-    Labels are drawn from the model's own predictions, as the Fisher information has it. Then the gradients of different
-    images are independent with mean zero, so the square of a batch's summed gradient has the expectation of the sum of
-    the squares: one backward a batch, not one an image.
+    Labels are drawn from the model's own predictions, as the Fisher information has it. Then the gradients of
+    different images are independent with mean zero, so the square of a batch's summed gradient has the expectation of
+    the sum of the squares: one backward a batch, not one an image.
 
     Source: EWC (Kirkpatrick et al., PNAS 2017), its `F_i`.
 

@@ -14,11 +14,11 @@ from .guided import Guided
 
 @dataclass
 class GeoDL(Guided):
-    """Keep the image embeddings similar to those of the model before the task, along the geodesic between the subspaces
-    that the two sets of embeddings `[R, d]` span.
+    """Keep the image embeddings similar to those of the model before the task, along the geodesic between the
+    subspaces that the two sets of embeddings `[R, d]` span.
 
-    `1 - mean_i <f_i, g_i>_Q / (|f_i|_Q |g_i|_Q)`, see [`~hf_clcl.losses.geodesic_flow`] for `Q [d, d]`. The subspaces are
-    those of one batch of the task's own images, spanned by its leading right singular vectors; no gradient flows
+    `1 - mean_i <f_i, g_i>_Q / (|f_i|_Q |g_i|_Q)`, see [`~hf_clcl.losses.geodesic_flow`] for `Q [d, d]`. The subspaces
+    are those of one batch of the task's own images, spanned by its leading right singular vectors; no gradient flows
     through them.
 
     Source: Simon et al., CVPR 2021, arXiv 2104.08572; adapted to CLIP as in Ding et al., 2022 (arXiv 2207.09248). The

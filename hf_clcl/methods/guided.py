@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 from transformers import CLIPModel
 
@@ -24,8 +23,8 @@ class Guided(Regularized):
     """Base of the methods that compare the student with a frozen teacher on a second stream of images.
 
     Reference images have the evaluation transform, which is deterministic, so the teacher embeds each of them once and
-    is then let go; only a method that draws new texts at each step keeps it. Unless a method says otherwise, the images
-    are the task's own.
+    is then let go; only a method that draws new texts at each step keeps it. Unless a method says otherwise, the
+    images are the task's own.
 
     Args:
         teacher (`str`, defaults to `"previous"`):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..data.task import Task
 
 
-@dataclass
+@dataclass(eq=False)
 class Exemplars:
     """Images kept from earlier tasks, with their classes: a source of images like [`Frames`].
 
@@ -85,9 +85,10 @@ class ICaRL(Distilling):
         self.exemplars: Exemplars | None = None
 
     def problems(self) -> list[str]:
-        return super().problems() + (
-            [f"memory: must be at least 1, found {self.memory}"] if self.memory < 1 else []
-        )  # fmt: skip
+        found = super().problems()
+        if self.memory < 1:
+            found.append(f"memory: must be at least 1, found {self.memory}")
+        return found
 
     def stream_problems(self, tasks: Sequence[Task]) -> list[str]:
         classes = sum(len(task.class_names or ()) for task in tasks)

@@ -23,10 +23,10 @@ class IMM(Regularized):
 
     `mean`: `theta = sum_k theta_k / K`; `mode`: `theta = sum_k F_k theta_k / sum_k F_k` with the diagonal Fisher
     information `F_k` at the end of task k. The merged model is what is evaluated and saved; each task is learnt from
-    the unmerged model of the task before (the paper's weight transfer), so that one is kept beside it. With `l2_weight`
-    it is the paper's L2 transfer.
+    the unmerged model of the task before (the paper's weight transfer), so that one is kept beside it. With
+    `l2_weight` it is the paper's L2 transfer.
 
-    Source: Lee et al., NeurIPS 2017, eq. 1 (mean) and eq. 5 (mode), all tasks weighing the same.
+    Source: Lee et al., NeurIPS 2017, mean-IMM and mode-IMM of section 3, all tasks weighing the same.
 
     Args:
         merge (`str`, defaults to `"mean"`): `mean` or `mode`.

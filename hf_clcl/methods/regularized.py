@@ -1,4 +1,4 @@
-"""Fine-tuning held near its start: by an L2 penalty, by averaging weights, by merging with the start, or by several."""
+"""Fine-tuning held near its start: by an L2 penalty, by averaged weights, by a merge with the start, or all."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ class Regularized(Method):
 
     l2_weight: float = 0.0
     averaging_interval: int = 0
-    averaging: Literal[
-        "uniform", "mixed", "exponential", "towards_start", "towards_snapshot", "towards_zero_shot"
-    ] = "uniform"
+    averaging: Literal["uniform", "mixed", "exponential", "towards_start", "towards_snapshot", "towards_zero_shot"] = (
+        "uniform"
+    )
     averaging_decay: float | None = None
     averaging_device: Literal["model", "cpu"] = "model"
     wise_alpha: float = 1.0

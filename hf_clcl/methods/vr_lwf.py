@@ -23,7 +23,7 @@ VOCABULARY = 1009  # sets these random numbers apart from those of batches
 
 @dataclass
 class VRLwF(Distilling):
-    """LwF whose reference texts are replayed from the vocabulary: they need no data of earlier tasks, nor any captions.
+    """LwF whose reference texts are replayed from the vocabulary, so that they need neither captions nor earlier data.
 
     The losses are those of [`Distilling`], from the model before the task on the task's own images (a second stream
     with the evaluation transform), where `E [M, d]` embeds `number` texts that mean nothing.
@@ -128,6 +128,13 @@ class VRLwF(Distilling):
 
     def _words(self) -> Sequence[str]:
         return Path(self.word_list).read_text(encoding="utf-8").split()
+
+
+@dataclass
+class LwFVR(VRLwF):
+    """VR-LwF under the name that ZSCL gives it."""
+
+    name: ClassVar[str] = "lwf_vr"
 
 
 def random_tokens(tokenizer, number: int, length: int, rng: np.random.Generator) -> Tensor:

@@ -1,0 +1,49 @@
+"""Methods of a user's own, from a file or an installed package; never from the Hub."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from ..errors import RecipeError
+from .base import Method
+
+
+def load_custom(reference: str) -> type[Method]:
+    """The method that `my_pkg.my_module:MyMethod` or `path/to/file.py:MyMethod` names.
+
+    Args:
+        reference (`str`): A module or a Python file (relative to the working directory), and a class in it.
+
+    Raises:
+        RecipeError: Where there is no such class, or it is not a method.
+    """
+    where, _, name = reference.rpartition(":")
+    try:
+        module = _load_file(Path(where)) if where.endswith(".py") else importlib.import_module(where)
+    except (ImportError, OSError, SyntaxError, ValueError) as error:
+        raise RecipeError(
+            f"method: {reference}: {where or 'nothing'} cannot be loaded: {error}. Give package.module:Class or "
+            "path/to/file.py:Class"
+        ) from error
+    own = {n: c for n, c in vars(module).items() if isinstance(c, type) and issubclass(c, Method)}
+    own = {n: c for n, c in own.items() if c.__module__ == module.__name__}
+    if name not in own:
+        raise RecipeError(
+            f"method: {reference}: {where} has no method {name!r}; "
+            + (f"it has {', '.join(own)}" if own else "a method is a dataclass that extends hf_clcl.Method")
+        )
+    if "name" not in vars(own[name]):
+        raise RecipeError(f'method: {reference}: give the class a name of its own, such as name = "{name.lower()}"')
+    return own[name]
+
+
+def _load_file(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"hf_clcl_custom.{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their types up there
+    spec.loader.exec_module(module)
+    return module
