@@ -12,6 +12,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
+def gather_rows(rows: Tensor) -> Tensor:
+    """The rows `[B, d]` of all processes, `[n * B, d]`, with gradients back to where they came from.
+
+    A loss of gathered rows that each process computes in full, has the gradient of one process with all rows once
+    the processes' gradients are averaged, as `DistributedDataParallel` does.
+    """
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return rows
+    from torch.distributed.nn.functional import all_gather
+
+    return torch.cat(all_gather(rows))
+
+
 def classification(
     images: Tensor,
     class_texts: Tensor,
@@ -56,12 +69,8 @@ def contrastive(images: Tensor, texts: Tensor, scale: Tensor) -> Tensor:
         texts (`Tensor` of shape `[B, d]`): Text embeddings, row by row those of `images`.
         scale (`Tensor`, scalar): `exp(logit_scale)`.
     """
-    all_images, all_texts, offset = images, texts, 0
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        from torch.distributed.nn.functional import all_gather
-
-        all_images, all_texts = torch.cat(all_gather(images)), torch.cat(all_gather(texts))
-        offset = torch.distributed.get_rank() * len(images)
+    all_images, all_texts = gather_rows(images), gather_rows(texts)
+    offset = torch.distributed.get_rank() * len(images) if len(all_images) > len(images) else 0
     targets = torch.arange(offset, offset + len(images), device=images.device)
     image_to_text = F.cross_entropy(scale * images @ all_texts.T, targets)
     text_to_image = F.cross_entropy(scale * texts @ all_images.T, targets)

@@ -29,6 +29,8 @@ what learns         trainable (both, vision, text), train_logit_scale
 speed and memory    bf16, fp16, gradient_checkpointing, per_device_eval_batch_size, dataloader_num_workers,
                     image_cache_mb, use_cpu
 logs, checkpoints   logging_steps, save_steps, save_total_limit, report_to, run_name, disable_tqdm
+the Hub             push_to_hub, hub_model_id, hub_private_repo, hub_strategy (every_save, end), hub_overwrite,
+                    hub_token_env, resume_from_hub
 
 Training values are those of transformers.TrainingArguments, and mean the same. The same command again continues a
 stopped run. Exit code: 0 done, 1 the run could not go on, 2 the recipe cannot be run.
@@ -100,8 +102,9 @@ def _pairs(rest: list[str]) -> dict[str, str]:
 
 def set_up_logging() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    for name in ("hf_clcl", "transformers"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()  # a bar for each file that is read or written tells nothing here
 
 
 def show_stream(recipe: Recipe) -> None:

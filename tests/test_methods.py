@@ -14,8 +14,8 @@ from hf_clcl.models import embed_images, embed_texts, load_model, load_processor
 
 DISTILLATION = {"image_distillation_loss", "text_distillation_loss"}
 TERMS = {
-    "finetune": set(), "l2": {"l2_loss"}, "ewc": {"ewc_loss"}, "weight_ensemble": set(), "wise_ft": set(), "imm": set(),
-    "lwf": DISTILLATION, "vr_lwf": DISTILLATION, "lwf_vr": DISTILLATION, "geodl": {"geodesic_loss"},
+    "finetune": set(), "l2": {"l2_loss"}, "ewc": {"ewc_loss"}, "weight_ensemble": set(), "wise_ft": set(),
+    "imm": set(), "lwf": DISTILLATION, "vr_lwf": DISTILLATION, "lwf_vr": DISTILLATION, "geodl": {"geodesic_loss"},
     "rkd": {"distance_loss", "angle_loss"}, "icarl": DISTILLATION | {"replay_loss"}, "zscl_star": DISTILLATION,
     "zscl": DISTILLATION | {"l2_loss"},
 }  # fmt: skip
@@ -27,7 +27,9 @@ def learn(tiny_clip, colours, tmp_path):
     """Teaches a model the second of two tasks, or more; returns the trainer of the last."""
 
     def run(method, options=None, tasks=2, model=None, **values):
-        method = create_method(method, {**SMALL.get(method, {}), **(options or {})}) if isinstance(method, str) else method
+        method = (
+            create_method(method, {**SMALL.get(method, {}), **(options or {})}) if isinstance(method, str) else method
+        )
         processor, model = load_processor(tiny_clip), model or load_model(tiny_clip)
         defaults = {
             "output_dir": str(tmp_path / "out"), "max_steps": 3, "learning_rate": 1e-3, "logging_steps": 1,
@@ -91,7 +93,9 @@ def test_switches_add_their_terms(learn):
     assert entry["image_distillation_loss"] == pytest.approx(entry["image_distillation_kl"], abs=1e-4)
 
 
-@pytest.mark.parametrize("averaging", ["mixed", "exponential", "towards_start", "towards_snapshot", "towards_zero_shot"])
+@pytest.mark.parametrize(
+    "averaging", ["mixed", "exponential", "towards_start", "towards_snapshot", "towards_zero_shot"]
+)
 def test_kinds_of_averaging_keep_the_model_nearer(learn, tiny_clip, averaging):
     start = load_model(tiny_clip).state_dict()
 
@@ -107,7 +111,7 @@ def test_kinds_of_averaging_keep_the_model_nearer(learn, tiny_clip, averaging):
 
 
 def test_teachers(learn, tiny_clip, tmp_path):
-    """The initial teacher agrees with the first task's start, the previous with each task's, the mixture in between."""
+    """The previous teacher agrees with the student when a task starts, the initial does not, the mixture partly."""
     kl = {}
     for teacher in ("initial", "previous", "wise"):
         kl[teacher] = logged(learn("zscl_star", {"teacher": teacher}))[0]["image_distillation_kl"]

@@ -13,8 +13,8 @@ from transformers import TrainerState
 
 from hf_clcl import losses
 from hf_clcl.averaging import WeightAveraging
-from hf_clcl.methods import imm as imm_module
 from hf_clcl.methods import create_method
+from hf_clcl.methods import imm as imm_module
 from hf_clcl.methods.icarl import herd
 
 
@@ -77,7 +77,10 @@ def test_geodesic_flow_within_one_subspace_is_its_projection():
 
 def test_weighted_distance_and_its_gradient():
     parameters = [torch.tensor([1.0, 2.0], requires_grad=True), torch.tensor([[3.0]], requires_grad=True)]
-    start, importance = [torch.tensor([0.0, 1.0]), torch.tensor([[5.0]])], [torch.tensor([2.0, 3.0]), torch.tensor([[4.0]])]
+    start, importance = (
+        [torch.tensor([0.0, 1.0]), torch.tensor([[5.0]])],
+        [torch.tensor([2.0, 3.0]), torch.tensor([[4.0]])],
+    )
     distance = losses.squared_distance(parameters, start, importance)
     assert distance.item() == 2 * 1 + 3 * 1 + 4 * 4
     gradients = torch.autograd.grad(0.5 * distance, parameters)
@@ -97,7 +100,9 @@ def test_classification_within_groups():
     torch.manual_seed(0)
     images, texts, scale = torch.randn(5, 4), torch.randn(7, 4), torch.tensor(3.0)
     labels, groups = torch.tensor([0, 5, 2, 3, 6]), torch.tensor([0, 0, 0, 1, 1, 1, 1])
-    first = F.cross_entropy(3 * images[[0, 2]] @ texts[:3].T, torch.tensor([0, 2]), label_smoothing=0.2, reduction="sum")
+    first = F.cross_entropy(
+        3 * images[[0, 2]] @ texts[:3].T, torch.tensor([0, 2]), label_smoothing=0.2, reduction="sum"
+    )
     second = F.cross_entropy(
         3 * images[[1, 3, 4]] @ texts[3:].T, torch.tensor([2, 0, 3]), label_smoothing=0.2, reduction="sum"
     )

@@ -35,7 +35,10 @@ class Stopped(Exception):
 
 
 @pytest.fixture
-def stream(tiny_clip, colours):
+def stream(tiny_clip, colours, monkeypatch):
+    for name in ("plots.plot_matrix", "plots.plot_curves"):  # most of the time of so short a run
+        monkeypatch.setattr(f"hf_clcl.{name}", lambda *args: None)
+
     def run(folder, method, options, **values):
         tasks = [Task(f"t{s}", train=colours(12, seed=s), test=colours(6, seed=s + 1)) for s in (0, 5)]
         defaults = {
@@ -43,7 +46,8 @@ def stream(tiny_clip, colours):
             "per_device_reference_batch_size": 4, "learning_rate": 1e-3, "disable_tqdm": True,
         }  # fmt: skip
         return run_stream(
-            str(tiny_clip), tasks, method, method_options=options, evaluation_only=[Task("o", test=colours(6, seed=9))],
+            str(tiny_clip), tasks, method, method_options=options,
+            evaluation_only=[Task("o", test=colours(6, seed=9))],
             reference_images=colours(8, seed=7), reference_texts=["a red thing", "a blue thing"],
             output_dir=str(folder), **{**defaults, **values},
         )  # fmt: skip

@@ -241,6 +241,30 @@ def test_bad_calls_are_explained(tmp_path, tiny_clip, colours, change, message):
         run_stream(**values)
 
 
+def test_a_tracker_sees_one_run_whose_steps_do_not_go_back(stream, tmp_path, monkeypatch):
+    from transformers import TrainerCallback
+
+    events = []
+
+    class Tracker(TrainerCallback):
+        def on_train_begin(self, args, state, control, **kwargs):
+            events.append("begin")
+
+        def on_log(self, args, state, control, logs=None, **kwargs):
+            events.append((state.global_step, sorted(logs)))
+
+        def on_train_end(self, args, state, control, **kwargs):
+            events.append("end")
+
+    monkeypatch.setattr("hf_clcl.run.get_reporting_integration_callbacks", lambda report_to: [Tracker])
+    stream(tmp_path, "finetune")
+    assert events[0] == "begin" and events[-1] == "end" and events.count("end") == 1
+    steps = [event[0] for event in events if isinstance(event, tuple)]
+    assert steps == sorted(steps) and steps[-1] == 14
+    accuracies = [event for event in events if isinstance(event, tuple) and "accuracy/cold" in event[1]]
+    assert [event[0] for event in accuracies] == [7, 14]
+
+
 def test_a_foreign_folder_is_not_touched(tmp_path, stream):
     (tmp_path / "task-01-mine").mkdir()
     with pytest.raises(UserError, match="belongs to something else"):

@@ -138,7 +138,7 @@ def hyper_parameters(record: RunRecord) -> dict[str, Any]:
         for k, v in recipe.items()
         if k not in _NOT_TRAINING and not k.startswith("hub_") and not _SECRET.search(k)
     }
-    options = _mapping(_mapping(recipe.get("methods")).get(record.method))
+    options = _mapping(_mapping(recipe.get("methods")).get(recipe.get("method", record.method)))
     chosen |= {f"methods.{record.method}.{key}": value for key, value in options.items()}
     of_data = {f.name for f in dataclasses.fields(TaskEntry)}
     for task in filter(lambda entry: isinstance(entry, Mapping), recipe.get("tasks") or []):

@@ -29,6 +29,8 @@ T = TypeVar("T")
 # A task's tag, which is also the name of its folder.
 TAG = re.compile(r"task-\d{2,}-" + TASK_NAME.pattern)
 RECORD, RECIPE = "results.json", "recipe.yaml"
+# What a repository may hold besides: the Hub's own files and the owner's words.
+OWNERS = {".gitattributes", ".gitignore", "README.md", "LICENSE", "LICENSE.md"}
 
 WAITS = (1.0, 2.0, 4.0, 8.0, 16.0)  # seconds between tries, where the server asks for no more
 LONGEST_WAIT = 300.0

@@ -16,7 +16,7 @@ from huggingface_hub import HfApi
 from ..errors import UserError
 from ..files import whole_folder
 from ..record import RunRecord
-from .client import RECIPE, RECORD, TAG, explain, hub_api, patiently
+from .client import OWNERS, RECIPE, RECORD, TAG, explain, hub_api, patiently
 from .push import revision_name, same_run
 
 logger = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ def pull_task(repo_id: str, task: str, output_dir: str | Path | None = None, tok
         snapshot = _Snapshot(hub_api(token), repo_id, revision)
         names = snapshot.checkpoint()
         if output_dir is None:
-            return [Path(snapshot.cached(name)) for name in names if "/" not in name][0].parent
+            return [Path(snapshot.cached(name)).parents[name.count("/")] for name in names][0]
         folder = Path(output_dir, revision)
         with whole_folder(folder) as partial:
             for name in names:
@@ -140,7 +140,7 @@ class _Snapshot:
         info = patiently(lambda: api.model_info(repo_id, revision=revision))
         self.commit, names = info.sha, [file.rfilename for file in info.siblings or []]
         self.files = [n for n in names if _SAFE.fullmatch(n) and PurePosixPath(n).suffix in _KINDS]
-        if left := sorted(set(names) - {*self.files, ".gitattributes"}):
+        if left := sorted(set(names) - {*self.files, *OWNERS}):
             logger.warning("%s: left out, being neither weights in safetensors nor text: %.300s", repo_id, left)
 
     def checkpoint(self) -> list[str]:

@@ -18,6 +18,7 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 from ..errors import RecipeError, UserError
 from ..record import RunRecord
 from .client import (
+    OWNERS,
     RECIPE,
     RECORD,
     TAG,
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
     from ..arguments import ContinualTrainingArguments
 
 logger = logging.getLogger(__name__)
-
-# What a repository may hold before the first push: the Hub's own files and the owner's words.
-_HARMLESS = {".gitattributes", ".gitignore", "README.md", "LICENSE", "LICENSE.md"}
 
 
 @dataclass
@@ -66,8 +64,12 @@ class Repository:
             raise RecipeError(problems, "the values for the Hub")
         self.repo_id, self.private, self.overwrite, self.api = repo_id, private, overwrite, hub_api(token)
 
-    def open(self, record: RunRecord) -> set[str]:
+    def open(self, record: RunRecord, replace_other: bool = False) -> set[str]:
         """Create the repository where it does not exist, and tell which revisions of this run it holds.
+
+        Args:
+            record (`RunRecord`): The run.
+            replace_other (`bool`, defaults to `False`): Whether to take the tags from a run that may be overwritten.
 
         Raises:
             UserError: Where it belongs to something else.
@@ -83,16 +85,15 @@ class Repository:
                 f"holds with --resume_from_hub {self.repo_id} and a new --output_dir, or replace it with "
                 "--hub_overwrite"
             )
-        if other:
+        if other and replace_other:
             for tag in tags:
                 self.api.delete_tag(self.repo_id, tag=tag)
-            return set()
-        return tags
+        return set() if other else tags
 
     def _other_run(self, record: RunRecord, commit: str, files: set[str]) -> str | None:
         """What the repository holds, in words, unless it is this run."""
         if RECORD not in files:
-            foreign = sorted(files - _HARMLESS)
+            foreign = sorted(files - OWNERS)
             return f"{foreign[0]} and no {RECORD}: it is no repository of this software" if foreign else None
         try:
             # By its commit: a branch might be answered from the cache.
@@ -171,6 +172,7 @@ class HubPusher:
     ) -> None:
         if kind is not None and not issubclass(kind, Exception):
             return  # stopped by hand: the user does not want to wait
+        logger.warning("pushing what is left to %s", self.repo_id)
         self._queue.put(None)
         if self.at_end:
             self._thread.start()
@@ -239,8 +241,10 @@ def push_output(
 
 def push_revisions(repository: Repository, revisions: list[Revision]) -> list[str]:
     """Push revisions in their order; each is taken from the list when the repository holds it."""
+    if not revisions:
+        return []
     pushed: list[str] = []
-    tags = patiently(lambda: repository.open(revisions[-1].record)) if revisions else set()
+    tags = patiently(lambda: repository.open(revisions[-1].record, replace_other=True))
     while revisions:
         revision = revisions[0]
         if revision.name not in tags:

@@ -7,7 +7,7 @@ ends. It keeps no reference to the model, and whatever it must remember to go on
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -200,4 +200,4 @@ class Method:
 
 def option_names(cls: type[Method]) -> list[str]:
     """Names of the options that a method has."""
-    return [name for name, f in cls.__dataclass_fields__.items() if f.init]
+    return [f.name for f in fields(cls) if f.init]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
 from transformers import CLIPModel
 
+from .. import losses
 from ..averaging import interpolate, load_parameters
 from ..data.frames import Frames
 from ..errors import UserError
@@ -105,7 +106,10 @@ class Guided(Regularized):
     def terms(self, model: nn.Module, embeddings: Embeddings, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         terms = super().terms(model, embeddings, batch)
         if embeddings.reference_images is not None:
-            terms |= self.guidance(self.teacher_images[batch["reference_index"]], embeddings)
+            # Some of these losses compare the images of a batch with each other: the batch of all processes.
+            index = losses.gather_rows(batch["reference_index"])
+            embeddings = replace(embeddings, reference_images=losses.gather_rows(embeddings.reference_images))
+            terms |= self.guidance(self.teacher_images[index], embeddings)
         return terms
 
     def guidance(self, teacher_images: Tensor, embeddings: Embeddings) -> dict[str, Tensor]:

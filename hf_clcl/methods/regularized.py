@@ -10,7 +10,7 @@ from transformers import CLIPModel, TrainerCallback
 
 from .. import losses
 from ..averaging import WeightAveraging, copy_parameters, interpolate, load_parameters, trainable_parameters
-from .base import Embeddings, Method, TaskContext
+from .base import Embeddings, Method, TaskContext, option_names
 
 ZSCL_CITATION = """@inproceedings{zheng2023zscl,
   title = {Preventing Zero-Shot Transfer Degradation in Continual Learning of Vision-Language Models},
@@ -68,7 +68,7 @@ class Regularized(Method):
         found = super().problems()
         found += [
             f"{name}: must not be negative, found {getattr(self, name)}"
-            for name in type(self).__dataclass_fields__
+            for name in option_names(type(self))
             if name.endswith("_weight") and getattr(self, name) < 0
         ]
         if self.averaging_interval < 0:
