@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from accelerate import Accelerator
 from datasets import Dataset
 from safetensors.torch import load_file, save_file
-from transformers import CLIPModel, TrainerCallback
+from transformers import CLIPModel
 from transformers.integrations import get_reporting_integration_callbacks
 from transformers.trainer_utils import get_last_checkpoint
 
@@ -28,36 +27,21 @@ from .data.batches import TaskData
 from .data.columns import find_image_column
 from .data.frames import Frames, ImageCache, Normalizer
 from .data.task import Task
-from .errors import RecipeError, UserError
+from .description import dataset_note, recipe_of_objects
+from .errors import RecipeError
 from .evaluation.zero_shot import ZeroShotEvaluator
-from .files import whole_file, whole_folder
+from .files import whole_folder
 from .hub import HubPusher, pull_run
 from .hub.client import token_from
 from .methods import Method, create_method
-from .models import (
-    check_tokenizer,
-    choose_trainable,
-    load_model,
-    load_processor,
-    parameter_counts,
-    tokenize,
-)  # fmt: skip
+from .models import check_tokenizer, choose_trainable, load_model, load_processor, parameter_counts, tokenize
+from .output import OutputFolder
 from .phases import measured
 from .record import RunRecord
+from .trackers import KeepOpen
 from .trainer import METHOD_STATE, ContinualTrainer
 
 logger = logging.getLogger(__name__)
-
-RECORD, RECIPE, CHECKPOINTS = "results.json", "recipe.yaml", "checkpoints"
-
-# What may differ between a run and its resumption, since no number depends on it.
-FREE_TO_CHANGE = {
-    "output_dir", "data_root", "logging_steps", "logging_strategy", "logging_first_step", "save_steps",
-    "save_strategy", "save_total_limit", "report_to", "run_name", "project", "disable_tqdm", "log_level",
-    "dataloader_num_workers", "dataloader_prefetch_factor", "dataloader_pin_memory", "image_cache_mb",
-    "trackio_space_id", "log_level_replica", "push_to_hub", "hub_model_id", "hub_private_repo", "hub_strategy",
-    "hub_overwrite", "hub_token_env", "resume_from_hub",
-}  # fmt: skip
 
 
 def run_stream(
@@ -134,20 +118,21 @@ class Stream:
         self.model_name, self.model_revision, self.random_init = model_name, model_revision, random_init
         self.tasks, self.evaluation_only, self.method, self.args = tasks, evaluation_only, method, args
         self.reference_images, self.reference_texts = reference_images, reference_texts
-        self.recipe, self.command = recipe or self._recipe_of_objects(), command
-        self.output = Path(args.output_dir)
+        self.recipe = recipe or recipe_of_objects(model_name, method, tasks, evaluation_only, args)
+        self.command = command
+        self.output = OutputFolder(Path(args.output_dir), args.should_save)
         self._check()
 
     def run(self) -> RunRecord:
         """Run what is left of the stream, and push what is finished."""
         self._open_output()
         pushes = self.args.push_to_hub and self.args.process_index == 0
-        with HubPusher(self.output, self.record, self.args) if pushes else nullcontext() as self.hub:
+        with HubPusher(self.output.path, self.record, self.args) if pushes else nullcontext() as self.hub:
             return self._run()
 
     def _run(self) -> RunRecord:
         if self.record.finished:
-            logger.warning("%s holds this run, finished: nothing is left to do", self.output)
+            logger.warning("%s holds this run, finished: nothing is left to do", self.output.path)
             self._push()
             return self.record
         self._prepare()
@@ -159,7 +144,7 @@ class Stream:
             model = self._learn(model, index)
         self._close_reporters(model)
         self.record.finished = True
-        self._write()
+        self.output.write(self.record)
         self._push()
         return self.record
 
@@ -199,29 +184,11 @@ class Stream:
             with self.args.main_process_first(desc="fetching the run"):
                 if self.args.process_index == 0:
                     token = token_from(self.args.hub_token_env)
-                    pull_run(self.args.resume_from_hub, self.output, token=token)
-        if self.args.should_save:
-            try:
-                self.output.mkdir(parents=True, exist_ok=True)
-                with whole_file(self.output / ".writable") as probe:
-                    probe.touch()
-                (self.output / ".writable").unlink(missing_ok=True)
-            except OSError as error:
-                raise UserError(
-                    f"the output folder {self.output} cannot be written ({error.strerror or error}); choose another "
-                    "with --output_dir"
-                ) from None
-        path = self.output / RECORD
-        if path.exists():
-            self.record = RunRecord.load(path)
-            self._refuse_other_recipe()
+                    pull_run(self.args.resume_from_hub, self.output.path, token=token)
+        found = self.output.open(self.recipe)
+        if found is not None:
+            self.record = found
             return
-        leftovers = sorted(p.name for p in self.output.glob("task-*")) if self.output.exists() else []
-        if leftovers:
-            raise UserError(
-                f"{self.output} holds {leftovers[0]} but no {RECORD}: it belongs to something else. Choose another "
-                "folder with --output_dir"
-            )
         self.record = RunRecord(
             method=self.method.name,
             model=self.model_name,
@@ -231,25 +198,12 @@ class Stream:
             versions=environment.versions(),
             seed=self.args.seed,
             device=environment.device_name(self.args.device),
-            datasets=[_note(task) for task in [*self.tasks, *self.evaluation_only] if task.kind != "captions"],
+            datasets=[dataset_note(task) for task in [*self.tasks, *self.evaluation_only] if task.kind != "captions"],
             created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             command=self.command,
             citations=[self.method.citation] if self.method.citation else [],
             licence=self.recipe.get("licence"),
         )
-
-    def _refuse_other_recipe(self) -> None:
-        before, now = _comparable(self.record.recipe), _comparable(self.recipe)
-        differing = [
-            f"{key}: {before.get(key, 'default')} before, {now.get(key, 'default')} now"
-            for key in sorted(before.keys() | now.keys())
-            if before.get(key) != now.get(key)
-        ]
-        if differing:
-            raise RecipeError(
-                [*differing, "choose another folder with --output_dir, or give the values that the run began with"],
-                f"resuming {self.output}",
-            )
 
     def _prepare(self) -> None:
         args = self.args
@@ -319,7 +273,7 @@ class Stream:
 
     def _train(self, model: CLIPModel, index: int) -> CLIPModel:
         task = self.tasks[index]
-        scratch = self.output / CHECKPOINTS / self._task_folder(index).name
+        scratch = self.output.scratch(index, task.name)
         args = task_arguments(self.args, task, scratch)
         if self.method.trains_jointly:
             steps = sum(self._steps(task) for task in self.tasks)
@@ -370,7 +324,7 @@ class Stream:
         return TaskData.joined("all tasks", data)
 
     def _steps(self, task: Task) -> int:
-        return task_arguments(self.args, task, self.output).steps_for(len(task.train))
+        return task_arguments(self.args, task, self.output.path).steps_for(len(task.train))
 
     def _save(self, model: CLIPModel, index: int) -> None:
         if self.args.should_save:
@@ -384,13 +338,13 @@ class Stream:
                     save_file(
                         {name: t.detach().cpu().contiguous() for name, t in state.items()}, folder / METHOD_STATE
                     )
-            self._write()
+            self.output.write(self.record)
         self.accelerator.wait_for_everyone()
 
     def _task_folder(self, index: int) -> Path:
         if self.method.trains_jointly:
             index = len(self.tasks) - 1  # one model, which has learnt all tasks
-        return self.output / f"task-{index + 1:02d}-{self.tasks[index].name}"
+        return self.output.task(index, self.tasks[index].name)
 
     # Evaluation and record
 
@@ -421,70 +375,12 @@ class Stream:
                 entry["accuracy"].append(accuracy.get(name))
         if self.trainer is not None:
             self.trainer.log({f"accuracy/{name}": value for name, value in accuracy.items()})
-        self._write()
-
-    def _write(self) -> None:
-        """Write the record and what is made of it: recipe, card, plots."""
-        if not self.args.should_save:
-            return
-        from .cards import write_card
-        from .plots import plot_curves, plot_matrix
-
-        self.record.save(self.output / RECORD)
-        with whole_file(self.output / RECIPE) as path:
-            path.write_text(yaml.safe_dump(self.recipe, sort_keys=False, allow_unicode=True), encoding="utf-8")
-        if self.record.zero_shot is not None and any(value is not None for value in self.record.zero_shot):
-            plot_matrix(self.record, self.output)
-            plot_curves(self.record, self.output)
-        with whole_file(self.output / "README.md") as path:
-            path.write_text(write_card(self.record), encoding="utf-8")
+        self.output.write(self.record)
 
     def _close_reporters(self, model: CLIPModel) -> None:
         for reporter in self.reporters:
             if self.trainer is not None:
                 reporter.close(self.trainer, model)
-
-    def _recipe_of_objects(self) -> dict[str, Any]:
-        """What can be told of a run that was started from Python objects."""
-        changed = {
-            f.name: getattr(self.args, f.name)
-            for f in dataclasses.fields(ContinualTrainingArguments)
-            if f.name in (*TASK_VALUES, "output_dir", "seed", "bf16", "fp16", "trainable", "train_logit_scale")
-        }
-        plain = {key: getattr(value, "value", value) for key, value in changed.items()}
-        plain = {key: value for key, value in plain.items() if isinstance(value, (bool, int, float, str))}
-        return {
-            "model_name_or_path": self.model_name,
-            "method": self.method.name,
-            "methods": {self.method.name: self.method.options()},
-            "tasks": [
-                {"name": t.name, "dataset": t.source or "Python object", "expect": _counts(t), **t.training}
-                for t in self.tasks
-            ],
-            "evaluation_only": [
-                {"name": t.name, "dataset": t.source or "Python object", "expect": _counts(t)}
-                for t in self.evaluation_only
-            ],
-            **plain,
-        }
-
-
-class KeepOpen:
-    """A reporting callback that stays open from the first task to the last, so that a tracker shows one run."""
-
-    def __init__(self, reporter: TrainerCallback):
-        self.reporter = reporter
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.reporter, name)
-
-    def on_train_end(self, *args: Any, **kwargs: Any) -> None:
-        """The stream goes on; [`close`] ends the report."""
-
-    def close(self, trainer: ContinualTrainer, model: CLIPModel) -> None:
-        self.reporter.on_train_end(
-            trainer.args, trainer.state, trainer.control, model=model, processing_class=trainer.processing_class
-        )
 
 
 def task_arguments(args: ContinualTrainingArguments, task: Task, output: Path) -> ContinualTrainingArguments:
@@ -493,40 +389,3 @@ def task_arguments(args: ContinualTrainingArguments, task: Task, output: Path) -
     if "num_train_epochs" in own and "max_steps" not in own:
         own["max_steps"] = -1
     return dataclasses.replace(args, **own, output_dir=str(output), report_to="none", push_to_hub=False)
-
-
-def _counts(task: Task) -> dict[str, int]:
-    counts = {"classes": len(task.class_names or ()), "train": len(task.train or ()), "test": len(task.test or ())}
-    return {key: value for key, value in counts.items() if value}
-
-
-def _note(task: Task) -> dict[str, Any]:
-    return {
-        "task": task.name,
-        "dataset": task.source or "Python object",
-        "classes": len(task.class_names),
-        "train": len(task.train) if task.train is not None else None,
-        "test": len(task.test),
-        "split_note": task.split_note,
-        "licence": task.licence,
-    }
-
-
-def _comparable(recipe: dict[str, Any]) -> dict[str, Any]:
-    """Values that numbers depend on, under dotted names, with the options of the method in use alone."""
-    flat: dict[str, Any] = {}
-
-    def flatten(value: Any, name: str) -> None:
-        if isinstance(value, dict):
-            for key, entry in value.items():
-                flatten(entry, f"{name}.{key}" if name else key)
-        elif isinstance(value, list) and value and all(isinstance(entry, dict) and "name" in entry for entry in value):
-            flat[name] = [entry["name"] for entry in value]
-            for entry in value:
-                flatten(entry, f"{name}.{entry['name']}")
-        else:
-            flat[name] = value
-
-    flatten({key: value for key, value in recipe.items() if key not in FREE_TO_CHANGE}, "")
-    used = f"methods.{recipe.get('method', 'zscl')}."
-    return {key: value for key, value in flat.items() if not key.startswith("methods.") or key.startswith(used)}

@@ -1,0 +1,49 @@
+"""What a record says of the data of a run, and of a run that was started from Python objects."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from .arguments import TASK_VALUES, ContinualTrainingArguments
+from .data.task import Task
+from .methods import Method
+from .record import DatasetNote
+
+STREAM_VALUES = ("output_dir", "seed", "bf16", "fp16", "trainable", "train_logit_scale")
+OBJECT = "Python object"
+
+
+def dataset_note(task: Task) -> DatasetNote:
+    """What the data of a task are: sizes, source, licence."""
+    return {
+        "task": task.name,
+        "dataset": task.source or OBJECT,
+        "classes": len(task.class_names),
+        "train": len(task.train) if task.train is not None else None,
+        "test": len(task.test),
+        "split_note": task.split_note,
+        "licence": task.licence,
+    }
+
+
+def recipe_of_objects(
+    model: str, method: Method, tasks: list[Task], evaluation_only: list[Task], args: ContinualTrainingArguments
+) -> dict[str, Any]:
+    """A recipe, as plain values, of a run that had none: it tells what differs when the run is resumed."""
+    defaults = {f.name: f.default for f in dataclasses.fields(args) if f.default is not dataclasses.MISSING}
+    values = {name: getattr(args, name) for name in (*TASK_VALUES, *STREAM_VALUES)}
+    values = {name: getattr(value, "value", value) for name, value in values.items() if value != defaults.get(name)}
+    return {
+        "model_name_or_path": model,
+        "method": method.name,
+        "methods": {method.name: method.options()},
+        "tasks": [{**_entry(task), **task.training} for task in tasks],
+        "evaluation_only": [_entry(task) for task in evaluation_only],
+        **{name: value for name, value in values.items() if isinstance(value, (bool, int, float, str))},
+    }
+
+
+def _entry(task: Task) -> dict[str, Any]:
+    counts = {"classes": len(task.class_names or ()), "train": len(task.train or ()), "test": len(task.test or ())}
+    return {"name": task.name, "dataset": task.source or OBJECT, "expect": {k: v for k, v in counts.items() if v}}
