@@ -10,6 +10,7 @@ _HOMES = {
     "AccuracyMatrix": "evaluation.matrix",
     "ContinualTrainer": "trainer",
     "ContinualTrainingArguments": "arguments",
+    "LoRA": "recipe",
     "METHODS": "methods",
     "Method": "methods",
     "Recipe": "recipe",
@@ -25,6 +26,7 @@ __all__ = [
     "AccuracyMatrix",
     "ContinualTrainer",
     "ContinualTrainingArguments",
+    "LoRA",
     "Method",
     "Recipe",
     "RunRecord",
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
     from .errors import UserError
     from .evaluation.matrix import AccuracyMatrix
     from .methods import METHODS, Method, create_method
-    from .recipe import Recipe, read_recipe
+    from .recipe import LoRA, Recipe, read_recipe
     from .record import RunRecord
     from .run import run_stream
     from .trainer import ContinualTrainer

@@ -8,6 +8,7 @@ from typing import Any
 from .arguments import TASK_VALUES, ContinualTrainingArguments
 from .data.task import Task
 from .methods import Method
+from .recipe import LoRA
 from .record import DatasetNote
 
 STREAM_VALUES = ("output_dir", "seed", "bf16", "fp16", "trainable", "train_logit_scale")
@@ -28,7 +29,12 @@ def dataset_note(task: Task) -> DatasetNote:
 
 
 def recipe_of_objects(
-    model: str, method: Method, tasks: list[Task], evaluation_only: list[Task], args: ContinualTrainingArguments
+    model: str,
+    method: Method,
+    tasks: list[Task],
+    evaluation_only: list[Task],
+    args: ContinualTrainingArguments,
+    peft: LoRA | None = None,
 ) -> dict[str, Any]:
     """A recipe, as plain values, of a run that had none: it tells what differs when the run is resumed."""
     defaults = {f.name: f.default for f in dataclasses.fields(args) if f.default is not dataclasses.MISSING}
@@ -40,6 +46,7 @@ def recipe_of_objects(
         "methods": {method.name: method.options()},
         "tasks": [{**_entry(task), **task.training} for task in tasks],
         "evaluation_only": [_entry(task) for task in evaluation_only],
+        **({"peft": dataclasses.asdict(peft)} if peft else {}),
         **{name: value for name, value in values.items() if isinstance(value, (bool, int, float, str))},
     }
 

@@ -122,20 +122,26 @@ def choose_trainable(model: nn.Module, towers: str = "both", train_logit_scale: 
         towers (`str`, defaults to `"both"`): `both`, `vision` or `text`.
         train_logit_scale (`bool`, defaults to `False`): Whether the temperature learns.
     """
+    adapted = any(".lora_" in name for name, _ in model.named_parameters())
     for name, parameter in model.named_parameters():
         is_vision = name.startswith(("vision_model.", "visual_projection."))
         is_text = name.startswith(("text_model.", "text_projection."))
         parameter.requires_grad_(
-            (is_vision and towers in ("both", "vision"))
-            or (is_text and towers in ("both", "text"))
+            ((is_vision and towers != "text") or (is_text and towers != "vision"))
+            and (".lora_" in name or not adapted)
             or (name == "logit_scale" and train_logit_scale)
         )
+
+
+def plain_weights(model: nn.Module) -> dict[str, Tensor]:
+    """The weights of a CLIP under their plain names. Adapters are left out: at the start of a task they are zero."""
+    return {name.replace(".base_layer.", "."): t for name, t in model.state_dict().items() if ".lora_" not in name}
 
 
 def frozen_copy(model: CLIPModel) -> CLIPModel:
     """A copy in evaluation mode that learns nothing and shares no storage with the model."""
     copy = CLIPModel(model.config)
-    copy.load_state_dict(model.state_dict())  # copies values into the new model's own storage
+    copy.load_state_dict(plain_weights(model))  # copies values into the new model's own storage
     return copy.to(model.device).eval().requires_grad_(False)
 
 

@@ -65,13 +65,19 @@ class OutputFolder:
         """The folder of the checkpoints within a task, gone when it is finished."""
         return self.path / CHECKPOINTS / self.task(index, name).name
 
-    def write(self, record: RunRecord) -> None:
-        """Write the record and what is made of it: recipe, plots, card."""
+    def write_record(self, record: RunRecord) -> None:
+        """Write the record and the recipe."""
         if not self.writes:
             return
         record.save(self.path / RECORD)
         with whole_file(self.path / RECIPE) as path:
             path.write_text(yaml.safe_dump(record.recipe, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+    def write(self, record: RunRecord) -> None:
+        """Write the record, and what shows its accuracies: plots and card."""
+        self.write_record(record)
+        if not self.writes:
+            return
         if record.zero_shot is not None and any(value is not None for value in record.zero_shot):
             plot_matrix(record, self.path)
             plot_curves(record, self.path)

@@ -12,13 +12,14 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
 from .errors import RecipeError
 from .values import build, describe
 
+ADAPTED = ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")
 TASK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
@@ -102,6 +103,46 @@ class ReferenceEntry(DatasetEntry):
 
 
 @dataclass
+class LoRA:
+    """The `peft` block of a recipe: any method that trains by gradients then learns in low-rank updates alone.
+
+    `W + lora_alpha / r * B A` with `B [out, r]`, zero at first, and `A [r, in]`. Each task starts with a fresh
+    adapter, drawn from the same seed, and ends by merging it.
+
+    Source: Hu et al., ICLR 2022, eq. 3, by `peft`.
+
+    Args:
+        r (`int`, defaults to 8): Rank.
+        lora_alpha (`int`, defaults to 16): The update is scaled by `lora_alpha / r`.
+        lora_dropout (`float`, defaults to 0.0): Dropout before `A`.
+        target_modules (`list[str]`): Names of the linear layers, those of attention and MLP where not given.
+        towers (`str`, defaults to `"both"`): `both`, `vision` or `text`.
+        keep_adapters (`bool`, defaults to `False`):
+            Save each task's adapter too, in `adapter/` of its folder. It belongs on the model before that task.
+    """
+
+    r: int = 8
+    lora_alpha: int = 16
+    lora_dropout: float = 0.0
+    target_modules: list[str] = field(default_factory=lambda: list(ADAPTED))
+    towers: Literal["both", "vision", "text"] = "both"
+    keep_adapters: bool = False
+
+    def problems(self) -> list[str]:
+        """What is wrong with the values, a line each."""
+        found = [
+            f"peft: {name}: must be at least 1, found {getattr(self, name)}"
+            for name in ("r", "lora_alpha")
+            if getattr(self, name) < 1
+        ]
+        if not 0 <= self.lora_dropout < 1:
+            found.append(f"peft: lora_dropout: must be at least 0 and below 1, found {self.lora_dropout}")
+        if not self.target_modules:
+            found.append(f"peft: target_modules: is empty; leave it out for {', '.join(ADAPTED)}")
+        return found
+
+
+@dataclass
 class Recipe:
     """One run: a model taught a stream of tasks by one method.
 
@@ -116,6 +157,7 @@ class Recipe:
         reference_images (`ReferenceEntry`, *optional*): Images that distillation looks at.
         reference_texts (`ReferenceEntry`, *optional*): Texts that distillation compares them with. `dataset` may be a
             text file with one text a line.
+        peft (`LoRA`, *optional*): Learn low-rank updates alone; whole weights where not given.
         data_root (`str`, *optional*): Folder that relative dataset paths start from.
         licence (`str`, *optional*): Licence of the resulting weights as the Hub spells it, for the model card.
         training (`dict`): Values of `ContinualTrainingArguments`. In YAML they stand beside the keys above.
@@ -130,6 +172,7 @@ class Recipe:
     evaluation_only: list[TaskEntry] = field(default_factory=list)
     reference_images: ReferenceEntry | None = None
     reference_texts: ReferenceEntry | None = None
+    peft: LoRA | None = None
     data_root: str | None = None
     licence: str | None = None
     training: dict[str, Any] = field(default_factory=dict)
@@ -184,6 +227,7 @@ def parse_recipe(values: Mapping[str, Any], source: str = "the recipe") -> Recip
         for task in recipe.tasks:
             where = f"tasks: {task.name}: "
             problems += [where + problem for problem in ContinualTrainingArguments.problems(task.training, task=True)]
+        problems += recipe.peft.problems() if recipe.peft else []
         problems += check_method(recipe)
     if problems:
         raise RecipeError(problems, source)

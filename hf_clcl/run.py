@@ -33,10 +33,12 @@ from .evaluation.zero_shot import ZeroShotEvaluator
 from .files import whole_folder
 from .hub import HubPusher, pull_run
 from .hub.client import token_from
+from .lora import Adapter, adapter_size
 from .methods import Method, create_method
 from .models import check_tokenizer, choose_trainable, load_model, load_processor, parameter_counts, tokenize
 from .output import OutputFolder
 from .phases import measured
+from .recipe import LoRA
 from .record import RunRecord
 from .trackers import KeepOpen
 from .trainer import METHOD_STATE, ContinualTrainer
@@ -58,6 +60,7 @@ def run_stream(
     random_init: bool = False,
     recipe: dict[str, Any] | None = None,
     command: str | None = None,
+    peft: LoRA | None = None,
     **training_values: Any,
 ) -> RunRecord:
     """Teach a CLIP one task after another, evaluating all of them after each.
@@ -77,6 +80,7 @@ def run_stream(
         random_init (`bool`, defaults to `False`): Take only the model's configuration.
         recipe (`dict`, *optional*): The recipe as plain values, kept as `recipe.yaml`.
         command (`str`, *optional*): The command that started the run, for the record.
+        peft (`LoRA`, *optional*): Learn low-rank updates alone, merged after each task.
         training_values: Values of `ContinualTrainingArguments`, such as `output_dir`, `max_steps`, `learning_rate`.
 
     Returns:
@@ -94,6 +98,7 @@ def run_stream(
     stream = Stream(
         str(model), list(tasks), method, list(evaluation_only), reference_images,
         None if reference_texts is None else list(reference_texts), args, model_revision, random_init, recipe, command,
+        peft,
     )  # fmt: skip
     return stream.run()
 
@@ -114,12 +119,13 @@ class Stream:
         random_init: bool,
         recipe: dict[str, Any] | None,
         command: str | None,
+        peft: LoRA | None,
     ):
         self.model_name, self.model_revision, self.random_init = model_name, model_revision, random_init
         self.tasks, self.evaluation_only, self.method, self.args = tasks, evaluation_only, method, args
         self.reference_images, self.reference_texts = reference_images, reference_texts
-        self.recipe = recipe or recipe_of_objects(model_name, method, tasks, evaluation_only, args)
-        self.command = command
+        self.recipe = recipe or recipe_of_objects(model_name, method, tasks, evaluation_only, args, peft)
+        self.command, self.peft = command, peft
         self.output = OutputFolder(Path(args.output_dir), args.should_save)
         self._check()
 
@@ -172,6 +178,10 @@ class Stream:
         if self.method.needs_reference_texts and not self.reference_texts:
             problems.append(f"{self.method.name} distils on reference texts: give reference_texts")
         problems += self.method.stream_problems(self.tasks)
+        if self.peft is not None:
+            problems += self.peft.problems()
+            if not self.method.takes_adapters:
+                problems.append(f"peft: {self.method.name} does not learn by adapters; leave peft out")
         for task in self.tasks:
             unknown = set(task.training) - set(TASK_VALUES)
             problems += [f"{task.name}: {key} cannot be set for one task" for key in sorted(unknown)]
@@ -248,6 +258,8 @@ class Stream:
         self.record.trainable_parameters, self.record.total_parameters = parameter_counts(model)
         if not self.method.trains:
             self.record.trainable_parameters = 0
+        if self.peft is not None:
+            self.record.trainable_parameters = adapter_size(model, self.peft)
         return model.to(self.args.device)
 
     def _finished_model(self, folder: Path) -> CLIPModel:
@@ -277,9 +289,12 @@ class Stream:
         args = task_arguments(self.args, task, scratch)
         if self.method.trains_jointly:
             steps = sum(self._steps(task) for task in self.tasks)
-            args = dataclasses.replace(self.args, max_steps=steps, output_dir=str(scratch), report_to="none")
+            args = dataclasses.replace(
+                self.args, max_steps=steps, output_dir=str(scratch), report_to="none", push_to_hub=False
+            )
         self.trainer = None
         gc.collect()
+        adapter = Adapter(model, self.peft, self.args.seed) if self.peft else None
         with measured(self.record.phases, "training", task.name) as phase:
             self.trainer = trainer = ContinualTrainer(
                 model,
@@ -302,6 +317,8 @@ class Stream:
                 logger.warning("%s: going on from %s", task.name, os.path.basename(checkpoint))
             trainer.train(resume_from_checkpoint=checkpoint)
             model = self.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
+            if adapter is not None:
+                model = adapter.merge()
             phase["seconds"] = trainer.seconds
         self.record.losses += [
             {"task": task.name, "step": entry["step"] - trainer.step_offset}
@@ -313,7 +330,7 @@ class Stream:
             for entry in trainer.state.log_history
             if "loss" in entry
         ]
-        self._save(model, index)
+        self._save(model, index, adapter)
         if self.args.should_save:
             shutil.rmtree(scratch.parent, ignore_errors=True)
         return model
@@ -326,7 +343,7 @@ class Stream:
     def _steps(self, task: Task) -> int:
         return task_arguments(self.args, task, self.output.path).steps_for(len(task.train))
 
-    def _save(self, model: CLIPModel, index: int) -> None:
+    def _save(self, model: CLIPModel, index: int, adapter: Adapter | None) -> None:
         if self.args.should_save:
             with (
                 measured(self.record.phases, "saving", self.tasks[index].name),
@@ -334,11 +351,13 @@ class Stream:
             ):
                 model.save_pretrained(folder)
                 self.processor.save_pretrained(folder)
+                if adapter is not None and self.peft.keep_adapters:
+                    adapter.save(folder / "adapter", self._task_folder(index - 1).name if index else self.model_name)
                 if state := self.method.state_dict():
                     save_file(
                         {name: t.detach().cpu().contiguous() for name, t in state.items()}, folder / METHOD_STATE
                     )
-            self.output.write(self.record)
+            self.output.write_record(self.record)
         self.accelerator.wait_for_everyone()
 
     def _task_folder(self, index: int) -> Path:

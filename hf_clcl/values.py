@@ -92,7 +92,7 @@ def _convert(value: Any, hint: Any, where: str, problems: list[str], training_fi
 
 
 def _scalar(value: Any, hint: Any, choices: tuple[Any, ...]) -> Any:
-    """A scalar of type `hint`, or `None` where the value is not one. YAML reads `1e-4` as text; here it is a number."""
+    """A scalar of type `hint`, or `None` where it is none. YAML reads `1e-4` as text; here it is a number."""
     if choices:
         return value if value in choices else None
     if hint is bool:

@@ -13,11 +13,11 @@ import sys
 from pathlib import Path
 
 import torch
-from hf_clcl.data.vocabulary import build_tokenizer
 from transformers import CLIPConfig, CLIPModel, CLIPProcessor
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from hf_clcl import train
+from hf_clcl.data.vocabulary import build_tokenizer
 from hf_clcl.data.world import DOMAINS, render_captioned
 from hf_clcl.models import BUILT_IN
 

@@ -128,6 +128,7 @@ class _Problem(Exception):
 class _Handler(BaseHTTPRequestHandler):
     hub: LoopbackHub
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # an answer has a head and a body, and would wait 40 ms between the two
 
     def log_message(self, *args: Any) -> None:
         """Silent."""

@@ -225,11 +225,11 @@ def test_hub_ids(name: str, hub: bool) -> None:
 
 def test_usage_names_the_revision_of_a_pushed_stream() -> None:
     card = write_card(example(recipe={"hub_model_id": "me/clip-mtil"}))
-    assert "model='me/clip-mtil', revision='task-03-digits'" in card and "# clip-mtil\n" in card
-    assert "model='outputs/zscl/task-03-digits'" in write_card(example())
-    assert "model='task-03-digits'" in write_card(example(recipe={"output_dir": "/home/me/out"}))
+    assert 'model="me/clip-mtil", revision="task-03-digits"' in card and "# clip-mtil\n" in card
+    assert 'model="outputs/zscl/task-03-digits"' in write_card(example())
+    assert 'model="task-03-digits"' in write_card(example(recipe={"output_dir": "/home/me/out"}))
     usage = write_card(example(method="zero_shot", trainable_parameters=0))
-    assert "model='openai/clip-vit-base-patch16'" in usage and "taught" not in usage
+    assert 'model="openai/clip-vit-base-patch16"' in usage and "taught" not in usage
     python = re.search(r"```python\n(.*?)```", card, re.DOTALL)
     assert python and compile(python[1], "card", "exec")
 

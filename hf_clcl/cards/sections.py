@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from collections.abc import Mapping
 from pathlib import PurePath
@@ -77,17 +78,22 @@ def summary(record: RunRecord) -> str:
     )
 
 
+def _quoted(value: str) -> str:
+    """A Python string in double quotes."""
+    return json.dumps(value, ensure_ascii=False)
+
+
 def usage(record: RunRecord) -> str:
     hub, output = record.recipe.get("hub_model_id"), str(record.recipe.get("output_dir") or "")
     revision = folder_name(record)
     if not record.accuracy or record.trainable_parameters == 0:
-        where = f"model={record.model!r}"
+        where = f"model={_quoted(record.model)}"
     elif hub:
-        where = f"model={hub!r}, revision={revision!r}"
+        where = f"model={_quoted(hub)}, revision={_quoted(revision)}"
     else:
         # A path from elsewhere on the author's machine would help nobody.
         relative = output and not PurePath(output).is_absolute()
-        where = f"model={str(PurePath(output, revision) if relative else revision)!r}"
+        where = f"model={_quoted(str(PurePath(output, revision) if relative else revision))}"
     return block(
         "from PIL import Image\nfrom transformers import pipeline\n\n"
         f'classify = pipeline("zero-shot-image-classification", {where})\n'

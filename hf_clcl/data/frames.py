@@ -93,7 +93,10 @@ class Frames:
         key = (id(self), "decoded", index)
         if key in self.cache.images:
             return self.cache.images[key]
-        return self.cache.keep(key, np.asarray(_on_white(self._read(index))))
+        # As the model's own processor turns images into RGB, transparent ones too.
+        steps = ("do_resize", "do_center_crop", "do_rescale", "do_normalize")
+        image = self.processor(self._read(index), **dict.fromkeys(steps, False))["pixel_values"][0]
+        return self.cache.keep(key, np.ascontiguousarray(np.moveaxis(image, 0, -1)))
 
     def _read(self, index: int) -> Image.Image:
         try:
@@ -109,14 +112,6 @@ class Frames:
                 f"{self.name}: the image in row {index} (column {self.column!r}) cannot be read: {error}. "
                 "Replace or remove that image"
             ) from None
-
-
-def _on_white(image: Image.Image) -> Image.Image:
-    """The image in RGB, transparency on white as the image processor has it."""
-    if "A" in image.getbands() or "transparency" in image.info:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert("RGB")
 
 
 def random_resized_crop(

@@ -87,6 +87,7 @@ class Method:
     trains: ClassVar[bool] = True
     trains_jointly: ClassVar[bool] = False
     needs_labels: ClassVar[bool] = False
+    takes_adapters: ClassVar[bool] = True
     citation: ClassVar[str] = ""
 
     monitored: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)

@@ -13,7 +13,7 @@ from .. import losses
 from ..averaging import interpolate, load_parameters
 from ..data.frames import Frames
 from ..errors import UserError
-from ..models import frozen_copy, load_model
+from ..models import frozen_copy, load_model, plain_weights
 from ..teacher import embed_all_images, embed_all_texts
 from .base import Embeddings, TaskContext
 from .regularized import Regularized
@@ -90,11 +90,11 @@ class Guided(Regularized):
             return context.initial_model().to(model.device)
         if self.teacher == "wise":
             teacher = frozen_copy(context.initial_model()).to(model.device)
-            initial, previous = dict(teacher.named_parameters()), dict(model.named_parameters())
+            initial, previous = dict(teacher.named_parameters()), plain_weights(model)
             load_parameters(teacher, interpolate(initial, previous, self.teacher_mixture))
             return teacher
         teacher = load_model(self.teacher).requires_grad_(False).to(model.device)
-        mine, theirs = ({n: tuple(p.shape) for n, p in m.named_parameters()} for m in (model, teacher))
+        mine, theirs = ({n: tuple(t.shape) for n, t in plain_weights(m).items()} for m in (model, teacher))
         if mine != theirs:
             differing = next(n for n in {**mine, **theirs} if mine.get(n) != theirs.get(n))
             raise UserError(

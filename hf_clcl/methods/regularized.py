@@ -10,6 +10,7 @@ from transformers import CLIPModel, TrainerCallback
 
 from .. import losses
 from ..averaging import WeightAveraging, copy_parameters, interpolate, load_parameters, trainable_parameters
+from ..errors import UserError
 from .base import Embeddings, Method, TaskContext, option_names
 
 ZSCL_CITATION = """@inproceedings{zheng2023zscl,
@@ -91,6 +92,11 @@ class Regularized(Method):
             zero_shot = None
             if self.averaging == "towards_zero_shot":
                 zero_shot = dict(context.initial_model().named_parameters())
+                if not copy_parameters(model).keys() <= zero_shot.keys():
+                    raise UserError(
+                        "averaging: towards_zero_shot pulls whole weights, and an adapter has none of the initial "
+                        "CLIP's; choose another kind, or leave peft out"
+                    )
             self.averager.start(model, zero_shot)
 
     def terms(self, model: nn.Module, embeddings: Embeddings, batch: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -107,7 +113,9 @@ class Regularized(Method):
         if self.averager:
             self.averager.finish(model)
         if self.wise_alpha < 1:
-            load_parameters(model, interpolate(self.anchor, copy_parameters(model), self.wise_alpha))
+            merged = interpolate(self.anchor, learnt := copy_parameters(model), self.wise_alpha)
+            # The update of an adapter is B A, with B zero at the start: scaling B alone interpolates the weights.
+            load_parameters(model, {n: learnt[n] if ".lora_A." in n else value for n, value in merged.items()})
         self.anchor = {}
         return super().end_task(model)
 

@@ -17,6 +17,7 @@ class ZeroShot(Method):
 
     name: ClassVar[str] = "zero_shot"
     trains: ClassVar[bool] = False
+    takes_adapters: ClassVar[bool] = False
     citation: ClassVar[str] = """@inproceedings{radford2021clip,
   title = {Learning Transferable Visual Models From Natural Language Supervision},
   author = {Radford, Alec and Kim, Jong Wook and Hallacy, Chris and others},
