@@ -17,7 +17,7 @@ from ..errors import UserError
 from ..files import whole_folder
 from ..record import RunRecord
 from .client import OWNERS, RECIPE, RECORD, TAG, explain, hub_api, patiently
-from .push import revision_name, same_run
+from .revisions import revision_name, same_run
 
 logger = logging.getLogger(__name__)
 

@@ -1,0 +1,99 @@
+"""The repository of a stream: whose it is, and how a revision gets into it as a whole."""
+
+from __future__ import annotations
+
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
+from ..errors import RecipeError, UserError
+from ..record import RunRecord
+from .client import OWNERS, RECORD, TAG, hub_api, hub_problems, patiently
+from .revisions import Revision, same_run
+
+
+class Repository:
+    """The model repository of one stream.
+
+    Args:
+        repo_id (`str`): `owner/name`.
+        private (`bool`, *optional*): Whether it is created private; the owner's default where not given.
+        overwrite (`bool`, defaults to `False`): Whether the revisions of a different run may be replaced.
+        token (`str`, *optional*): Token with the right to write; `HF_TOKEN` or the login where not given.
+    """
+
+    def __init__(
+        self, repo_id: str | None, private: bool | None = None, overwrite: bool = False, token: str | None = None
+    ):
+        if problems := hub_problems(True, repo_id):
+            raise RecipeError(problems, "the values for the Hub")
+        self.repo_id, self.private, self.overwrite, self.api = repo_id, private, overwrite, hub_api(token)
+
+    def open(self, record: RunRecord, replace_other: bool = False) -> set[str]:
+        """Create the repository where it does not exist, and tell which revisions of this run it holds.
+
+        Args:
+            record (`RunRecord`): The run.
+            replace_other (`bool`, defaults to `False`): Whether to take the tags from a run that may be overwritten.
+
+        Raises:
+            UserError: Where it belongs to something else.
+        """
+        self.api.create_repo(self.repo_id, private=self.private, exist_ok=True)
+        info = self.api.model_info(self.repo_id)
+        tags = {ref.name for ref in self.api.list_repo_refs(self.repo_id).tags if TAG.fullmatch(ref.name)}
+        files = {file.rfilename for file in info.siblings or []}
+        other = self._other_run(record, info.sha, files)
+        if other and not self.overwrite:
+            raise UserError(
+                f"{self.repo_id} holds {other}. Choose another repository with --hub_model_id, go on from what it "
+                f"holds with --resume_from_hub {self.repo_id} and a new --output_dir, or replace it with "
+                "--hub_overwrite"
+            )
+        if other and replace_other:
+            for tag in tags:
+                self.api.delete_tag(self.repo_id, tag=tag)
+        return set() if other else tags
+
+    def _other_run(self, record: RunRecord, commit: str, files: set[str]) -> str | None:
+        """What the repository holds, in words, unless it is this run."""
+        if RECORD not in files:
+            foreign = sorted(files - OWNERS)
+            return f"{foreign[0]} and no {RECORD}: it is no repository of this software" if foreign else None
+        try:
+            # By its commit: a branch might be answered from the cache.
+            held = RunRecord.load(self.api.hf_hub_download(self.repo_id, RECORD, revision=commit))
+        except UserError:
+            return f"a {RECORD} that cannot be read"
+        if same_run(record, held):
+            return None
+        done = f"{len(held.accuracy)} of {len(held.tasks)} tasks"
+        return f"a different run ({held.method}, {done}, begun {held.created or 'some day'})"
+
+    def push(self, revision: Revision) -> None:
+        """Commit a revision as a whole, then tag it: a tag never names half of one."""
+        held = self.api.list_repo_files(self.repo_id)
+        # Weights and configurations of an earlier revision would be taken for this one's.
+        stale = [name for name in held if name not in revision.files and name.endswith((".safetensors", ".json"))]
+        commit = self.api.create_commit(
+            self.repo_id,
+            [
+                *(CommitOperationAdd(name, source) for name, source in revision.files.items()),
+                *(CommitOperationDelete(name) for name in stale),
+            ],
+            commit_message=revision.name,
+        )
+        self.api.create_tag(self.repo_id, tag=revision.name, revision=commit.oid, exist_ok=True)
+
+
+def push_revisions(repository: Repository, revisions: list[Revision]) -> list[str]:
+    """Push revisions in their order; each is taken from the list when the repository holds it."""
+    if not revisions:
+        return []
+    pushed: list[str] = []
+    tags = patiently(lambda: repository.open(revisions[-1].record, replace_other=True))
+    while revisions:
+        revision = revisions[0]
+        if revision.name not in tags:
+            patiently(lambda revision=revision: repository.push(revision))
+            pushed.append(revision.name)
+        del revisions[0]
+    return pushed

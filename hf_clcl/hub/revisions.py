@@ -1,0 +1,93 @@
+"""The revisions of a run: one before training and one after each task, each a record and all its files."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from ..errors import UserError
+from ..record import RunRecord
+from .client import RECIPE, RECORD, TAG, explain
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Revision:
+    """The state of a run after one task: its name, its record, and all files of the repository."""
+
+    name: str
+    record: RunRecord
+    files: dict[str, Path | bytes]
+
+
+def states(record: RunRecord) -> list[RunRecord]:
+    """The record as it stood before training and after each finished task."""
+    start = [record.until(None)] if record.zero_shot is not None else []
+    return start + [record.until(task) for task in record.tasks[: len(record.accuracy)]]
+
+
+def revision_name(record: RunRecord) -> str:
+    """The tag, and the folder, of a record's newest state.
+
+    Raises:
+        UserError: Where the task's name can be neither; records from elsewhere are not to be trusted.
+    """
+    from ..cards.sections import folder_name
+
+    name = folder_name(record)
+    if not TAG.fullmatch(name):
+        raise UserError(f"{name!r:.80} is no name of a task: it needs 1 to 64 letters, digits, '-' and '_'")
+    return name
+
+
+def same_run(one: RunRecord, other: RunRecord) -> bool:
+    """Whether two records are states of one run: begun together, and with the same numbers as far as both go."""
+    first, second = ([r.created, r.method, r.model, r.tasks, r.seed] for r in (one, other))
+    rows = ([r.zero_shot, *r.accuracy] if r.zero_shot is not None else [] for r in (one, other))
+    return first == second and all(a == b for a, b in zip(*rows, strict=False))
+
+
+def unpushed(output: Path, record: RunRecord, repo_id: str, known: set[str]) -> Iterator[Revision]:
+    """Every revision of a record that is not among the known names, which it adds to; what cannot be is warned of."""
+    for state in states(record):
+        name = revision_name(state)
+        if name not in known:
+            known.add(name)
+            try:
+                yield prepare(output, state, repo_id)
+            except Exception as error:  # whatever it is, training must go on
+                logger.warning("%s cannot be pushed: %s", name, explain(error))
+
+
+def prepare(output: Path, record: RunRecord, repo_id: str) -> Revision:
+    """All files of the newest state of a record.
+
+    Raises:
+        UserError: Where its checkpoint is gone.
+    """
+    from ..cards import save_card
+
+    name, count = revision_name(record), len(record.accuracy)
+    folder, files = output / name, {}
+    if folder.is_dir():
+        files = {file.relative_to(folder).as_posix(): file for file in sorted(folder.rglob("*")) if file.is_file()}
+    elif count and record.trainable_parameters != 0:
+        raise UserError(f"its checkpoint is not in {output}")
+    else:
+        base = {"base_model": record.model, "revision": record.recipe.get("model_revision")}
+        files = {"base_model.json": json.dumps(base, indent=2).encode()}
+    # The card names the repository that it is in, whatever the recipe says.
+    shown = replace(record, recipe={**record.recipe, "hub_model_id": repo_id})
+    of_task = record.tasks[count - 1] if count and not record.finished else None
+    with TemporaryDirectory() as scratch:
+        record.save(Path(scratch, RECORD))
+        save_card(shown, scratch, of_task)
+        files |= {file.name: file.read_bytes() for file in Path(scratch).iterdir()}
+    if (output / RECIPE).exists():
+        files[RECIPE] = (output / RECIPE).read_bytes()
+    return Revision(name, record, files)
