@@ -1,4 +1,4 @@
-"""Runs side by side: `python -m hf_clcl.compare RESULTS_OR_FOLDER ... [--published FILE] [--output DIR]`."""
+"""Runs side by side: `python -m hf_clcl.compare FOLDER_OR_REPOSITORY ... [--published FILE] [--output DIR]`."""
 
 from __future__ import annotations
 
@@ -21,9 +21,11 @@ from rich.text import Text
 
 from .cards.markdown import table as markdown_table
 from .cards.markdown import text
+from .cards.sections import looks_like_hub_id
 from .errors import UserError
 from .evaluation.matrix import AccuracyMatrix
 from .files import whole_file
+from .hub import pull_record
 from .plots import BLUE, ORANGE, STYLE, save_figure
 from .record import RunRecord
 from .report import number
@@ -70,15 +72,22 @@ class Row:
         return number(mean, digits) + (f" ± {number(deviation, digits)}" if deviation is not None else "")
 
 
-def find_records(paths: Iterable[str | Path]) -> dict[Path, RunRecord]:
-    """The record of each path: a `results.json`, the folder of a run, or a folder with runs below it."""
-    files: dict[Path, None] = {}
+def find_records(paths: Iterable[str | Path]) -> dict[str, RunRecord]:
+    """The records of runs: `results.json` files, folders of runs, folders with runs below, Hub repositories.
+
+    Raises:
+        UserError: Where there is no record.
+    """
+    records: dict[str, RunRecord] = {}
     for path in map(Path, paths):
+        if not path.exists() and looks_like_hub_id(str(path)):
+            records[str(path)] = pull_record(str(path))
+            continue
         below = sorted(path.rglob("results.json")) if path.is_dir() else [path]
         if not below:
             raise UserError(f"{path}: holds no results.json; give the folder of a run or one above it")
-        files |= dict.fromkeys(file.resolve() for file in below)
-    return {file: RunRecord.load(file) for file in files}
+        records |= {str(file.resolve()): RunRecord.load(file) for file in below}
+    return records
 
 
 def group_runs(records: Iterable[RunRecord]) -> list[Row]:
@@ -183,7 +192,10 @@ def main(argv: list[str] | None = None) -> int:
     """Compare runs; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m hf_clcl.compare", description="Set runs side by side.")
     parser.add_argument(
-        "runs", nargs="+", metavar="RESULTS_OR_FOLDER", help="results.json, or a folder with runs below"
+        "runs",
+        nargs="+",
+        metavar="FOLDER_OR_REPOSITORY",
+        help="a run, a folder with runs below, or owner/name on the Hub",
     )
     parser.add_argument("--published", metavar="FILE", help="JSON of published matrices to set beside the runs")
     parser.add_argument(

@@ -12,6 +12,7 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("HF_CLCL_SHARED", ROOT.parent / "shared"))
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # for tiny models, threads only wait for each other
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
 

@@ -421,6 +421,17 @@ def test_pulling_a_run(hub, pushed, tmp_path, capsys):
         pull_task("me/four", "zero-shot")
 
 
+def test_repositories_are_compared_like_folders(hub, pushed, tmp_path, capsys):
+    from hf_clcl import compare
+
+    assert compare.main(["me/four", "--output", str(tmp_path / "compared")]) == 0
+    last = RunRecord.load(pushed).metrics["last"]
+    assert f"{last:.1f}" in capsys.readouterr().out
+    assert f"{last:.2f}" in (tmp_path / "compared" / "comparison.md").read_text()
+    assert compare.main(["me/none", "--output", str(tmp_path / "compared")]) != 0
+    assert "me/none" in capsys.readouterr().err
+
+
 def test_pulling_never_mixes_runs(hub, pushed, small, tmp_path):
     push_output(small, "me/small")
     with pytest.raises(UserError, match="holds a different run than me/four"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,7 +21,7 @@ from .regularized import Regularized
 
 
 @dataclass
-class Guided(Regularized):
+class Guided(Regularized, ABC):
     """Base of the methods that compare the student with a frozen teacher on a second stream of images.
 
     Reference images have the evaluation transform, which is deterministic, so the teacher embeds each of them once and
@@ -112,6 +113,7 @@ class Guided(Regularized):
             terms |= self.guidance(self.teacher_images[index], embeddings)
         return terms
 
+    @abstractmethod
     def guidance(self, teacher_images: Tensor, embeddings: Embeddings) -> dict[str, Tensor]:
         """The losses between teacher and student.
 
@@ -119,4 +121,3 @@ class Guided(Regularized):
             teacher_images (`Tensor` of shape `[R, d]`): The teacher's embeddings of the reference images of this step.
             embeddings (`Embeddings`): The student's.
         """
-        raise NotImplementedError
