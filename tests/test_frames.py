@@ -35,13 +35,26 @@ def test_evaluation_path_is_exactly_the_processors(size, mode):
 
 def test_cache_changes_nothing_and_respects_its_limit():
     data = dataset_of([random_image(30, 30, seed=seed) for seed in range(4)])
-    cached, plain = Frames(data, "image", PROCESSOR, ImageCache(1)), Frames(data, "image", PROCESSOR)
+    cache, empty = ImageCache(1), ImageCache(0)
+    cached, plain = Frames(data, "image", PROCESSOR, cache), Frames(data, "image", PROCESSOR, empty)
     for _ in range(2):
         assert torch.equal(cached.evaluation_batch([2, 0]), plain.evaluation_batch([2, 0]))
-    assert len(cached.cache.images) == 2
-    cache = ImageCache(0)
-    Frames(data, "image", PROCESSOR, cache).evaluation_batch([0])
-    assert not cache.images
+    assert cache.free == 2**20 - 2 * 3 * 24 * 24 and empty.free == 0
+    assert not plain._kept
+
+
+def test_a_cache_is_never_mistaken_for_that_of_another_dataset():
+    """Datasets come and go along a stream; Python gives their identities to new objects."""
+    cache, size = ImageCache(16), 2**24
+    for seed in range(30):
+        image = random_image(24, 24, seed=seed)
+        frames = Frames(dataset_of([image]), "image", PROCESSOR, cache)
+        assert np.array_equal(frames.evaluation_batch([0])[0].permute(1, 2, 0).numpy(), np.asarray(image))
+        frames.training_batch([0], [(0,)])
+        assert np.array_equal(frames._decoded(0), np.asarray(image))
+        assert cache.free < size
+        del frames
+        assert cache.free == size
 
 
 def test_training_crop_is_a_function_of_its_seed():

@@ -22,17 +22,23 @@ CROP_ATTEMPTS = 10
 
 
 class ImageCache:
-    """Decoded images of a whole run in memory, up to a number of bytes; what does not fit is decoded each time."""
+    """Memory for decoded images, shared by the datasets of a run; what does not fit is decoded each time.
+
+    It only counts: each [`Frames`] holds its own images, and gives their memory back when it goes.
+
+    Args:
+        megabytes (`int`): Memory in MB.
+    """
 
     def __init__(self, megabytes: int):
         self.free = megabytes * 2**20
-        self.images: dict[tuple[int, str, int], np.ndarray] = {}
 
-    def keep(self, key: tuple[int, str, int], image: np.ndarray) -> np.ndarray:
-        if image.nbytes <= self.free:
-            self.free -= image.nbytes
-            self.images[key] = image
-        return image
+    def take(self, size: int) -> bool:
+        """Reserve `size` bytes, where there are as many."""
+        if size > self.free:
+            return False
+        self.free -= size
+        return True
 
 
 class Frames:
@@ -56,16 +62,20 @@ class Frames:
         name: str = "dataset",
         min_crop_scale: float = 0.9,
     ):
+        self.cache = cache or ImageCache(0)
+        self._kept: dict[tuple[str, int], np.ndarray] = {}
         self.images = dataset.select_columns([column])
         self.column = column
         self.processor = processor
-        self.cache = cache or ImageCache(0)
         self.name = name
         self.crop_scale = (min_crop_scale, 1.0)
         self.size = (processor.crop_size["height"], processor.crop_size["width"])
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def __del__(self) -> None:
+        self.cache.free += sum(image.nbytes for image in self._kept.values())
 
     def evaluation_batch(self, indices: Sequence[int]) -> Tensor:
         """Deterministic frames (resize, centre crop), uint8 `[len(indices), 3, height, width]`."""
@@ -82,21 +92,24 @@ class Frames:
         return torch.from_numpy(np.stack([np.asarray(frame) for frame in frames])).permute(0, 3, 1, 2).contiguous()
 
     def _evaluation_frame(self, index: int) -> np.ndarray:
-        key = (id(self), "frame", index)
-        if key in self.cache.images:
-            return self.cache.images[key]
+        if ("frame", index) in self._kept:
+            return self._kept["frame", index]
         # The model's own processor, up to where values leave uint8.
         frame = self.processor(self._read(index), do_rescale=False, do_normalize=False)["pixel_values"][0]
-        return self.cache.keep(key, np.ascontiguousarray(frame))
+        return self._keep(("frame", index), np.ascontiguousarray(frame))
 
     def _decoded(self, index: int) -> np.ndarray:
-        key = (id(self), "decoded", index)
-        if key in self.cache.images:
-            return self.cache.images[key]
+        if ("decoded", index) in self._kept:
+            return self._kept["decoded", index]
         # As the model's own processor turns images into RGB, transparent ones too.
         steps = ("do_resize", "do_center_crop", "do_rescale", "do_normalize")
         image = self.processor(self._read(index), **dict.fromkeys(steps, False))["pixel_values"][0]
-        return self.cache.keep(key, np.ascontiguousarray(np.moveaxis(image, 0, -1)))
+        return self._keep(("decoded", index), np.ascontiguousarray(np.moveaxis(image, 0, -1)))
+
+    def _keep(self, key: tuple[str, int], image: np.ndarray) -> np.ndarray:
+        if self.cache.take(image.nbytes):
+            self._kept[key] = image
+        return image
 
     def _read(self, index: int) -> Image.Image:
         try:
