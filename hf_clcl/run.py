@@ -25,11 +25,11 @@ from . import environment
 from .arguments import TASK_VALUES, ContinualTrainingArguments
 from .data.batches import TaskData
 from .data.columns import find_image_column
-from .data.frames import Frames, ImageCache, Normalizer
+from .data.frames import Frames, ImageCache
 from .data.task import Task
 from .description import dataset_note, recipe_of_objects
 from .errors import RecipeError
-from .evaluation.zero_shot import ZeroShotEvaluator
+from .evaluation.stream import StreamEvaluation
 from .files import whole_folder
 from .hub import HubPusher, pull_run
 from .hub.client import token_from
@@ -219,7 +219,6 @@ class Stream:
         args = self.args
         self.accelerator = Accelerator(mixed_precision=args.mixed_precision, cpu=args.use_cpu)
         self.processor = load_processor(self.model_name, self.model_revision)
-        self.normalize = Normalizer(self.processor.image_processor)
         self.cache = ImageCache(args.image_cache_mb)
         self.reporters = [KeepOpen(cls()) for cls in get_reporting_integration_callbacks(args.report_to)]
         self.trainer: ContinualTrainer | None = None
@@ -227,13 +226,14 @@ class Stream:
         if self.reference_images is not None:
             column = find_image_column(self.reference_images.features, None, "reference images")
             self.reference_frames = self._frames(self.reference_images, column, "reference images")
-        evaluated = [task for task in [*self.tasks, *self.evaluation_only] if task.kind != "captions"]
-        self.evaluator = ZeroShotEvaluator(
-            {t.name: (self._frames(t.test, t.image_column, t.name), t.labels("test"), t.prompts) for t in evaluated},
-            self.processor.tokenizer,
-            self.normalize,
+        self.evaluation = StreamEvaluation(
+            self.record,
+            self.tasks,
+            self.evaluation_only,
+            lambda task: self._frames(task.test, task.image_column, task.name),
+            self.processor,
             self.accelerator,
-            args.per_device_eval_batch_size,
+            args,
         )
 
     def _frames(self, dataset: Dataset, column: str, name: str) -> Frames:
@@ -369,31 +369,13 @@ class Stream:
 
     def _evaluate(self, model: CLIPModel, task: Task | None) -> None:
         """Fill the row of the matrix after a task, or the zero-shot row."""
-        record = self.record
         # The same model gives the same row.
-        if not self.method.trains and record.zero_shot is not None:
-            accuracy = dict(zip(record.tasks, record.zero_shot, strict=True))
-            accuracy |= {name: entry["zero_shot"] for name, entry in record.evaluation_only.items()}
-        elif self.method.trains_jointly and record.accuracy:
-            accuracy = dict(zip(record.tasks, record.accuracy[-1], strict=True))
-            accuracy |= {name: entry["accuracy"][-1] for name, entry in record.evaluation_only.items()}
+        if task and (not self.method.trains or (self.method.trains_jointly and self.record.accuracy)):
+            self.evaluation.repeat(task.name)
         else:
-            after = task.name if task else None
-            with measured(record.phases, "evaluation", after):
-                title = f"evaluation after {after}" if after else "evaluation before training"
-                accuracy = self.evaluator(model, title, show=not self.args.disable_tqdm)
-        row = [accuracy.get(name) for name in record.tasks]
-        if task is None:
-            record.zero_shot = row
-        else:
-            record.accuracy.append(row)
-        for name, entry in record.evaluation_only.items():
-            if task is None:
-                entry["zero_shot"] = accuracy.get(name)
-            else:
-                entry["accuracy"].append(accuracy.get(name))
-        if self.trainer is not None:
-            self.trainer.log({f"accuracy/{name}": value for name, value in accuracy.items()})
+            numbers = self.evaluation.measure(model, task.name if task else None)
+            if self.trainer is not None:
+                self.trainer.log(numbers)
         self.output.write(self.record)
 
     def _close_reporters(self, model: CLIPModel) -> None:
