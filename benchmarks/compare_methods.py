@@ -1,0 +1,103 @@
+"""Run a list of methods on one stream and set them side by side: a table, and a plot of Transfer against Last.
+
+    python benchmarks/compare_methods.py --data_root DATA --model_name_or_path MODEL [--methods zscl lwf] [--seeds 42]
+
+Each run has its own results folder and goes on where it stopped; finished runs are only read. A method may be
+followed by options (`imm:merge=mode`), and `+lora` makes it learn in low-rank updates (`zscl+lora`). Further
+`--key value` pairs go to every run, as to `python -m hf_clcl.train`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tqdm.auto import tqdm
+
+from hf_clcl.errors import UserError
+from hf_clcl.record import RunRecord
+
+HERE = Path(__file__).resolve().parent
+SEEDS = (42, 43, 44)
+# What the published comparison rests on, with every seed.
+REPEATED = ("finetune", "lwf", "vr_lwf", "wise_ft", "zscl_star", "zscl", "zscl+lora")
+ONCE = (
+    "zero_shot",
+    "l2",
+    "ewc",
+    "weight_ensemble",
+    "icarl",
+    "geodl",
+    "imm:merge=mean",
+    "imm:merge=mode",
+    "rkd",
+    "joint",
+)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run what is missing, then compare; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0], allow_abbrev=False)
+    parser.add_argument("--recipe", default=str(HERE / "methods.yaml"), help="the stream (%(default)s)")
+    parser.add_argument("--output_dir", default="outputs/methods", help="a folder a run, and the comparison")
+    parser.add_argument("--methods", nargs="+", metavar="METHOD", help="with every seed; else the published comparison "
+                        "with every seed, the other methods with the first")  # fmt: skip
+    parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS), help="seeds (%(default)s)")
+    parser.add_argument("--keep_weights", action="store_true", help="keep the checkpoints of finished runs")
+    options, rest = parser.parse_known_args(argv)
+    runs = planned(options.methods, options.seeds)
+    for method, seed in (bar := tqdm(runs, unit="run")):
+        bar.set_postfix_str(f"{method} seed {seed}")
+        folder = Path(options.output_dir, f"{method.replace(':', '-').replace('=', '-')}-seed{seed}")
+        code = run(options.recipe, method, seed, folder, rest)
+        if code:
+            sys.stderr.write(f"error: {method} with seed {seed} ended with exit code {code}; see {folder}.log\n")
+            return code
+        if not options.keep_weights:
+            for task in folder.glob("task-*"):
+                shutil.rmtree(task)
+    comparison = Path(options.output_dir, "comparison")
+    return subprocess.call(
+        [sys.executable, "-m", "hf_clcl.compare", options.output_dir, "--output", str(comparison)], cwd=Path.cwd()
+    )
+
+
+def planned(methods: list[str] | None, seeds: list[int]) -> list[tuple[str, int]]:
+    """Method and seed of each run: every method once before any is repeated."""
+    if methods:
+        return [(method, seed) for seed in seeds for method in methods]
+    first = [(method, seeds[0]) for method in (*REPEATED, *ONCE)]
+    return first + [(method, seed) for seed in seeds[1:] for method in REPEATED]
+
+
+def run(recipe: str, method: str, seed: int, folder: Path, rest: list[str]) -> int:
+    """One run as a process of its own, so that its memory and time are its own; returns the exit code."""
+    if finished(folder):
+        return 0
+    name, *adapted = method.split("+")
+    name, *pairs = name.split(":")
+    values = ["--method", name, "--seed", str(seed), "--output_dir", str(folder), *rest]
+    for pair in pairs:
+        key, _, value = pair.partition("=")
+        values += [f"--methods.{name}.{key}", value]
+    if adapted:
+        values += ["--peft.r", "8"]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with open(f"{folder}.log", "a", encoding="utf-8") as log:
+        command = [sys.executable, "-m", "hf_clcl.train", recipe, *values]
+        return subprocess.call(command, stdout=log, stderr=subprocess.STDOUT)
+
+
+def finished(folder: Path) -> bool:
+    """Whether a folder holds a run that came to its end."""
+    try:
+        return RunRecord.load(folder).finished
+    except UserError:
+        return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())
