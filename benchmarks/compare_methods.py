@@ -43,8 +43,12 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0], allow_abbrev=False)
     parser.add_argument("--recipe", default=str(HERE / "methods.yaml"), help="the stream (%(default)s)")
     parser.add_argument("--output_dir", default="outputs/methods", help="a folder a run, and the comparison")
-    parser.add_argument("--methods", nargs="+", metavar="METHOD", help="with every seed; else the published comparison "
-                        "with every seed, the other methods with the first")  # fmt: skip
+    parser.add_argument(
+        "--methods",
+        nargs="+",
+        metavar="METHOD",
+        help="with every seed; else the published comparison with every seed, the other methods with the first",
+    )
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS), help="seeds (%(default)s)")
     parser.add_argument("--keep_weights", action="store_true", help="keep the checkpoints of finished runs")
     options, rest = parser.parse_known_args(argv)
@@ -77,18 +81,22 @@ def run(recipe: str, method: str, seed: int, folder: Path, rest: list[str]) -> i
     """One run as a process of its own, so that its memory and time are its own; returns the exit code."""
     if finished(folder):
         return 0
-    name, *adapted = method.split("+")
-    name, *pairs = name.split(":")
-    values = ["--method", name, "--seed", str(seed), "--output_dir", str(folder), *rest]
-    for pair in pairs:
-        key, _, value = pair.partition("=")
-        values += [f"--methods.{name}.{key}", value]
-    if adapted:
-        values += ["--peft.r", "8"]
+    values = [f"--{value}" if place % 2 == 0 else value for place, value in enumerate(values_of(method, seed, folder))]
     folder.parent.mkdir(parents=True, exist_ok=True)
     with open(f"{folder}.log", "a", encoding="utf-8") as log:
-        command = [sys.executable, "-m", "hf_clcl.train", recipe, *values]
+        command = [sys.executable, "-m", "hf_clcl.train", recipe, *values, *rest]
         return subprocess.call(command, stdout=log, stderr=subprocess.STDOUT)
+
+
+def values_of(method: str, seed: int, folder: Path) -> list[str]:
+    """Keys and values, in turn, that make a recipe run a method: `imm:merge=mode`, `zscl+lora`."""
+    name, *adapted = method.split("+")
+    name, *pairs = name.split(":")
+    values = ["method", name, "seed", str(seed), "output_dir", str(folder)]
+    for pair in pairs:
+        key, _, value = pair.partition("=")
+        values += [f"methods.{name}.{key}", value]
+    return values + (["peft.r", "8"] if adapted else [])
 
 
 def finished(folder: Path) -> bool:

@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -26,7 +24,7 @@ from .errors import UserError
 from .evaluation.matrix import AccuracyMatrix
 from .files import whole_file
 from .hub import pull_record
-from .plots import BLUE, ORANGE, STYLE, save_figure
+from .pareto import plot_comparison
 from .record import RunRecord
 from .report import number
 
@@ -38,6 +36,9 @@ COLUMNS = {
     "seconds": "seconds",
     "peak_memory_mb": "memory (MB)",
 }
+
+# Learns all tasks at once: what it does on tasks not yet trained, and forgets, means nothing.
+UPPER_BOUND = "joint"
 
 # Runs that differ in nothing else are repetitions of one another.
 _OF_ONE_RUN = {
@@ -56,6 +57,18 @@ class Row:
     values: dict[str, list[float]] = field(default_factory=dict)
     runs: int = 1
     note: str = ""
+    variant: str = ""
+
+    @property
+    def name(self) -> str:
+        """The method, and what sets it apart from other rows of the same one."""
+        return f"{self.method}, {self.variant}" if self.variant else self.method
+
+    @property
+    def label(self) -> str:
+        """The name with what the reader must know of it."""
+        notes = [self.note, f"{self.runs} seeds" if self.runs > 1 else ""]
+        return self.name + "".join(f" ({note})" for note in notes if note)
 
     def mean(self, key: str) -> float | None:
         return statistics.fmean(self.values[key]) if self.values.get(key) else None
@@ -98,7 +111,10 @@ def group_runs(records: Iterable[RunRecord]) -> list[Row]:
         alone = None if record.matrix().finished else place
         key = json.dumps([record.method, record.model, record.tasks, recipe, alone], sort_keys=True)
         groups.setdefault(key, []).append(record)
-    return [_row(runs) for runs in groups.values()]
+    rows = [_row(runs) for runs in groups.values()]
+    for row, variant in zip(rows, _variants([runs[0] for runs in groups.values()]), strict=True):
+        row.variant = variant
+    return rows
 
 
 def read_published(path: str | Path) -> list[Row]:
@@ -126,7 +142,7 @@ def read_published(path: str | Path) -> list[Row]:
 def as_markdown(rows: Sequence[Row]) -> str:
     """The comparison as a Markdown table, with model and stream where they differ."""
     extra = _differing(rows)
-    lines = [[text(_label(row)), *(text(v) for v in extra(row)), *(row.cell(key) for key in COLUMNS)] for row in rows]
+    lines = [[text(row.label), *(text(v) for v in extra(row)), *(row.cell(key) for key in COLUMNS)] for row in rows]
     head = ["method", *extra(None), *COLUMNS.values()]
     return markdown_table(head, lines, words=range(len(head) - len(COLUMNS))) + "\n"
 
@@ -144,31 +160,6 @@ def as_csv(rows: Sequence[Row]) -> str:
     return file.getvalue()
 
 
-def plot_comparison(rows: Sequence[Row], folder: str | Path) -> list[Path]:
-    """Transfer against Last: `comparison.png` and `comparison.svg`. Published results are hollow."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(6.4, 4.6), layout="constrained")
-        axes = figure.add_subplot()
-        for row in rows:
-            x, y = row.mean("last"), row.mean("transfer")
-            if x is None or y is None:
-                continue
-            published = row.note == "published"
-            colour, face = (ORANGE, "none") if published else (BLUE, BLUE)
-            axes.errorbar(
-                x, y, xerr=row.deviation("last"), yerr=row.deviation("transfer"),
-                fmt="o", color=colour, markerfacecolor=face, capsize=2,
-            )  # fmt: skip
-            # A run and the published result of its method lie close: one label stands above, one below.
-            label, place = (row.method, (5, -11)) if published else (_label(row), (5, 5))
-            axes.annotate(label, (x, y), xytext=place, textcoords="offset points", fontsize=8, color=colour)
-        axes.margins(0.15)
-        axes.grid(color="#EEEEEE", linewidth=0.6)
-        axes.set(xlabel="Last: accuracy on all tasks at the end (%)", ylabel="Transfer: tasks not yet trained (%)")
-        axes.set_title("up and to the right is better; hollow: published", loc="left", fontsize=10)
-        return save_figure(figure, Path(folder) / "comparison")
-
-
 def print_comparison(rows: Sequence[Row], console: Console | None = None) -> None:
     """Print the comparison as a table of 80 columns; the files hold more digits, models and streams."""
     console = console or Console()
@@ -179,7 +170,7 @@ def print_comparison(rows: Sequence[Row], console: Console | None = None) -> Non
     for row in rows:
         marks = "*" if row.note == "published" else f" x{row.runs}" if row.runs > 1 else ""
         marks += f" ({row.note})" if row.note not in ("", "published") else ""
-        table.add_row(Text(row.method + marks), *(row.cell(key, digits=1) for key in COLUMNS))
+        table.add_row(Text(row.name + marks), *(row.cell(key, digits=1) for key in COLUMNS))
     console.print(table)
     notes = ["* published"] * any(row.note == "published" for row in rows)
     notes += ["x: runs over seeds, mean ± deviation"] * any(row.runs > 1 for row in rows)
@@ -224,16 +215,36 @@ def _row(runs: list[RunRecord]) -> Row:
     first = runs[0]
     values: dict[str, list[float]] = {}
     for run in runs:
-        for key, value in {**run.metrics, "seconds": run.seconds, "peak_memory_mb": run.peak_memory_mb}.items():
+        metrics = {"last": run.metrics.get("last")} if run.method == UPPER_BOUND else run.metrics
+        for key, value in {**metrics, "seconds": run.seconds, "peak_memory_mb": run.peak_memory_mb}.items():
             values.setdefault(key, []).extend([] if value is None else [value])
     done = len(first.accuracy)
     note = "" if done == len(first.tasks) else f"{done} of {len(first.tasks)} tasks"
     return Row(first.method, first.model, tuple(first.tasks), values, len(runs), note)
 
 
-def _label(row: Row) -> str:
-    notes = [row.note, f"{row.runs} seeds" if row.runs > 1 else ""]
-    return row.method + "".join(f" ({note})" for note in notes if note)
+def _variants(records: Sequence[RunRecord]) -> list[str]:
+    """For each run, the values of its recipe in which it differs from the other runs of its method."""
+    recipes = [_flat({k: v for k, v in record.recipe.items() if k not in _OF_ONE_RUN}) for record in records]
+    variants = []
+    for record, recipe in zip(records, recipes, strict=True):
+        same = [other for r, other in zip(records, recipes, strict=True) if r.method == record.method]
+        differing = [
+            key
+            for key, value in recipe.items()
+            if not key.startswith(("peft.", "tasks", "evaluation_only")) and any(o.get(key) != value for o in same)
+        ]
+        parts = ["LoRA"] if "peft" in record.recipe else []
+        variants.append(", ".join(parts + [f"{key.rsplit('.', 1)[-1]} {recipe[key]}" for key in differing[:3]]))
+    return variants
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Values of nested blocks under dotted names."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
 
 
 def _differing(rows: Sequence[Row]) -> Any:

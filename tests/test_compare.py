@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hf_clcl.compare import as_csv, as_markdown, find_records, group_runs, main, read_published
+from hf_clcl.compare import Row, as_csv, as_markdown, find_records, group_runs, main, read_published
+from hf_clcl.pareto import pareto_front, plot_comparison
 from hf_clcl.record import RunRecord
 
 
@@ -117,3 +118,41 @@ def test_an_output_that_cannot_be_written_ends_with_a_message(
     run("zscl", 1).save(tmp_path / "results.json")
     assert main([str(tmp_path), "--output", str(tmp_path / "results.json" / "x")]) == 2
     assert "cannot be written" in capsys.readouterr().err
+
+
+def test_runs_of_one_method_are_told_apart_by_their_values() -> None:
+    rows = group_runs(
+        [
+            run("imm", 1, methods={"imm": {"merge": "mean"}}),
+            run("imm", 1, methods={"imm": {"merge": "mode"}}),
+            run("zscl", 1),
+            run("zscl", 1, peft={"r": 8}),
+            run("lwf", 1, learning_rate=1.0),
+        ]
+    )
+    assert [row.name for row in rows] == ["imm, merge mean", "imm, merge mode", "zscl", "zscl, LoRA", "lwf"]
+
+
+def test_joint_training_has_a_last_accuracy_and_nothing_else() -> None:
+    (row,) = group_runs([run("joint", 1)])
+    assert row.cell("last") == "75.00" and row.cell("transfer") == row.cell("forgetting") == "–"
+
+
+def points(**places: tuple[float, float]) -> list[Row]:
+    return [Row(n, "m", ("a",), {"last": [x], "transfer": [y]}) for n, (x, y) in places.items()]
+
+
+def test_the_pareto_front_holds_what_nothing_beats_in_both() -> None:
+    rows = points(low=(1, 9), beaten=(2, 4), best=(3, 5), same_last=(3, 4), far=(4, 1))
+    assert [row.method for row in pareto_front(rows)] == ["low", "best", "far"]
+
+
+def test_the_plot_names_every_run_and_what_it_cost(tmp_path: Path) -> None:
+    rows = points(first=(40, 30), second=(40.1, 30.05), third=(42, 28))
+    for place, row in enumerate(rows):
+        row.values["seconds"] = [100.0 + place]
+    rows.append(Row("joint", "m", ("a",), {"last": [50.0]}))
+    plot_comparison(rows, tmp_path)
+    drawn = (tmp_path / "comparison.svg").read_text()
+    assert all(f">{name}<" in drawn for name in ("first", "second", "third", "joint: Last", "seconds", "102"))
+    assert "peak memory" not in drawn
