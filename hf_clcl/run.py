@@ -179,9 +179,7 @@ class Stream:
             problems.append(f"{self.method.name} distils on reference texts: give reference_texts")
         problems += self.method.stream_problems(self.tasks)
         if self.peft is not None:
-            problems += self.peft.problems()
-            if not self.method.takes_adapters:
-                problems.append(f"peft: {self.method.name} does not learn by adapters; leave peft out")
+            problems += self.peft.problems() + self.method.adapter_problems()
         for task in self.tasks:
             unknown = set(task.training) - set(TASK_VALUES)
             problems += [f"{task.name}: {key} cannot be set for one task" for key in sorted(unknown)]
@@ -254,6 +252,8 @@ class Stream:
         else:
             model = self._initial_model()
         check_tokenizer(model, self.processor.tokenizer)
+        if problems := self.method.model_problems(model):
+            raise RecipeError(problems, "the method")
         choose_trainable(model, self.args.trainable, self.args.train_logit_scale)
         self.record.trainable_parameters, self.record.total_parameters = parameter_counts(model)
         if not self.method.trains:

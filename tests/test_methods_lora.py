@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 
 from hf_clcl import LoRA, RunRecord, Task, run_stream
 from hf_clcl.errors import RecipeError, UserError
+from hf_clcl.evaluation.stream import StreamEvaluation
 from hf_clcl.models import load_model
 from hf_clcl.recipe import parse_recipe
 from hf_clcl.trainer import ContinualTrainer
@@ -110,12 +111,15 @@ def test_the_merge_with_the_start_is_one_of_weights(stream, tmp_path, tiny_clip)
             "has no linear layer query; it has fc1, fc2",
         ),
         ("finetune", {}, LoRA(r=0), "peft: r: must be at least 1"),
+        ("zscl", {"teacher": "builtin:tiny-clip"}, LoRA(), "no CLIP of the student's shape: .*token_embedding"),
         ("imm", {}, LoRA(), "imm does not learn by adapters"),
         ("l2", {"averaging_interval": 1, "averaging": "towards_zero_shot"}, LoRA(), "pulls whole weights"),
     ],
 )
-def test_what_cannot_be_is_said_before_training(stream, tmp_path, monkeypatch, method, options, peft, message):
-    monkeypatch.setattr(ContinualTrainer, "training_step", None)
+def test_what_cannot_be_is_said_before_anything_is_measured(
+    stream, tmp_path, monkeypatch, method, options, peft, message
+):
+    monkeypatch.setattr(StreamEvaluation, "measure", None)
     with pytest.raises(UserError, match=message):
         stream(tmp_path, method, options, peft)
 

@@ -88,8 +88,7 @@ def check_method(recipe: Recipe) -> list[str]:
                 problems += error.problems
     if not problems:
         method = methods[recipe.method]
-        if recipe.peft and not method.takes_adapters:
-            problems.append(f"peft: {recipe.method} does not learn by adapters; leave peft out")
+        problems += method.adapter_problems() if recipe.peft else []
         if method.needs_reference_images and recipe.reference_images is None:
             problems.append(f"reference_images: {recipe.method} distils on reference images; name a dataset of images")
         if method.needs_reference_texts and recipe.reference_texts is None:

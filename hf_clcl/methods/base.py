@@ -104,6 +104,14 @@ class Method:
             if self.needs_labels and task.kind == "captions"
         ]
 
+    def adapter_problems(self) -> list[str]:
+        """What keeps this method from learning by adapters (`peft`), a line each."""
+        return [] if self.takes_adapters else [f"peft: {self.name} does not learn by adapters; leave peft out"]
+
+    def model_problems(self, model: CLIPModel) -> list[str]:
+        """What keeps this method from teaching a model, a line each; asked before anything is measured."""
+        return []
+
     @property
     def needs_reference_images(self) -> bool:
         """Whether the recipe has to name reference images."""

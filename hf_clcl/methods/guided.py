@@ -50,6 +50,22 @@ class Guided(Regularized, ABC):
             found.append(f"teacher_mixture: must lie between 0 and 1, found {self.teacher_mixture}")
         return found
 
+    def model_problems(self, model: CLIPModel) -> list[str]:
+        found = super().model_problems(model)
+        if self.teacher in ("previous", "initial", "wise"):
+            return found
+        return found + self._shape_problems(model, load_model(self.teacher))
+
+    def _shape_problems(self, model: CLIPModel, teacher: CLIPModel) -> list[str]:
+        mine, theirs = ({n: tuple(t.shape) for n, t in plain_weights(m).items()} for m in (model, teacher))
+        if mine == theirs:
+            return []
+        differing = next(n for n in {**mine, **theirs} if mine.get(n) != theirs.get(n))
+        return [
+            f"teacher: {self.teacher} is no CLIP of the student's shape: {differing} is {theirs.get(differing)}, "
+            f"the student's {mine.get(differing)}. Choose initial, previous, wise, or a CLIP of the same size"
+        ]
+
     def reference_frames(self, context: TaskContext) -> Frames | None:
         return context.frames
 
@@ -94,15 +110,10 @@ class Guided(Regularized, ABC):
             initial, previous = dict(teacher.named_parameters()), plain_weights(model)
             load_parameters(teacher, interpolate(initial, previous, self.teacher_mixture))
             return teacher
-        teacher = load_model(self.teacher).requires_grad_(False).to(model.device)
-        mine, theirs = ({n: tuple(t.shape) for n, t in plain_weights(m).items()} for m in (model, teacher))
-        if mine != theirs:
-            differing = next(n for n in {**mine, **theirs} if mine.get(n) != theirs.get(n))
-            raise UserError(
-                f"teacher: {self.teacher} is no CLIP of the student's shape: {differing} is {theirs.get(differing)}, "
-                f"the student's {mine.get(differing)}. Choose initial, previous, wise, or a CLIP of the same size"
-            )
-        return teacher
+        teacher = load_model(self.teacher).requires_grad_(False)
+        if problems := self._shape_problems(model, teacher):
+            raise UserError("; ".join(problems))
+        return teacher.to(model.device)
 
     def terms(self, model: nn.Module, embeddings: Embeddings, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         terms = super().terms(model, embeddings, batch)

@@ -10,7 +10,6 @@ from transformers import CLIPModel, TrainerCallback
 
 from .. import losses
 from ..averaging import WeightAveraging, copy_parameters, interpolate, load_parameters, trainable_parameters
-from ..errors import UserError
 from .base import Embeddings, Method, TaskContext, option_names
 
 ZSCL_CITATION = """@inproceedings{zheng2023zscl,
@@ -80,6 +79,15 @@ class Regularized(Method):
                 found.append(f"{name}: must lie between 0 and 1, found {value}")
         return found
 
+    def adapter_problems(self) -> list[str]:
+        found = super().adapter_problems()
+        if self.averager and self.averaging == "towards_zero_shot":
+            found.append(
+                "averaging: towards_zero_shot pulls whole weights, and an adapter has none of the initial CLIP's; "
+                "choose another kind, or leave peft out"
+            )
+        return found
+
     @property
     def needs_anchor(self) -> bool:
         """Whether the parameters at the start of the task are kept."""
@@ -92,11 +100,6 @@ class Regularized(Method):
             zero_shot = None
             if self.averaging == "towards_zero_shot":
                 zero_shot = dict(context.initial_model().named_parameters())
-                if not copy_parameters(model).keys() <= zero_shot.keys():
-                    raise UserError(
-                        "averaging: towards_zero_shot pulls whole weights, and an adapter has none of the initial "
-                        "CLIP's; choose another kind, or leave peft out"
-                    )
             self.averager.start(model, zero_shot)
 
     def terms(self, model: nn.Module, embeddings: Embeddings, batch: dict[str, Tensor]) -> dict[str, Tensor]:
