@@ -16,90 +16,14 @@ from typing import Any, Literal
 
 import yaml
 
+from .class_incremental import ClassIncremental
+from .entries import ReferenceEntry, TaskEntry, repeated
 from .errors import RecipeError
 from .values import build, describe
 
 ADAPTED = ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")
 TASK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-
-
-@dataclass
-class DatasetEntry:
-    """Where a dataset lies and how to read it.
-
-    Args:
-        dataset (`str`):
-            A Hub dataset id, a local folder (images in one folder a class, Parquet files, webdataset tars, or a
-            `Dataset.save_to_disk` folder), a Parquet file, or `rendered:<domain>` for the built-in rendered world.
-            Relative paths are looked for in `data_root` first.
-        config (`str`, *optional*): Configuration of a Hub dataset.
-        revision (`str`, *optional*): Branch, tag or commit of a Hub dataset.
-        image_column (`str`, *optional*): Column of images; found by its type where not given.
-        caption_column (`str`, *optional*): Column of captions (a string or a list of strings).
-        licence (`str`, *optional*): Licence of the data, for the model card.
-    """
-
-    dataset: str
-    config: str | None = None
-    revision: str | None = None
-    image_column: str | None = None
-    caption_column: str | None = None
-    licence: str | None = None
-
-
-@dataclass
-class TaskEntry(DatasetEntry):
-    """One task of the stream, or one dataset that is only evaluated.
-
-    Args:
-        name (`str`): Name of the task: letters, digits, `-` and `_`.
-        train_split (`str`, defaults to `"train"`): Split trained on. Slices such as `train[:80%]` are allowed.
-        test_split (`str`, defaults to `"test"`): Split evaluated on.
-        test_fraction (`float`, *optional*):
-            For datasets with a single split: this share of `train_split`, drawn with seed 42, is the test set.
-        label_column (`str`, *optional*): Column of labels; found by its type where not given.
-        class_names (`list[str]`, `dict[str, str]` or `str`, *optional*):
-            Words for the classes in label order; or a renaming `{name in the dataset: words}`; or the name of a
-            built-in list (see `hf_clcl/assets/prompts.json`). The dataset's own names where not given.
-        templates (`list[str]` or `str`, *optional*):
-            Prompts with `{}` in the place of the class name, or the name of a built-in list. The first one is trained
-            on, all are averaged for evaluation.
-        training_template (`str`, *optional*): The prompt trained on, where it is not the first of `templates`.
-        take_train (`int`, *optional*): At most this many training images, drawn with the run's seed.
-        take_test (`int`, *optional*): At most this many test images, drawn with the run's seed.
-        expect (`dict[str, int]`, *optional*): Numbers to check the data against: `classes`, `train`, `test`.
-        split_note (`str`, *optional*): What the model card should say about the split.
-        training (`dict`): Training values for this task alone. In YAML they stand beside the keys above.
-    """
-
-    name: str = field(default="", metadata={"required": True})
-    train_split: str = "train"
-    test_split: str = "test"
-    test_fraction: float | None = None
-    label_column: str | None = None
-    class_names: list[str] | dict[str, str] | str | None = None
-    templates: list[str] | str | None = None
-    training_template: str | None = None
-    take_train: int | None = None
-    take_test: int | None = None
-    expect: dict[str, int] | None = None
-    split_note: str | None = None
-    training: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass
-class ReferenceEntry(DatasetEntry):
-    """Images or texts that distillation uses as its reference set.
-
-    Args:
-        split (`str`, defaults to `"train"`): Split to read.
-        take (`int`, *optional*): At most this many, drawn with the run's seed.
-        text_column (`str`, *optional*): Column of texts, for reference texts.
-    """
-
-    split: str = "train"
-    take: int | None = None
-    text_column: str | None = None
+Scenario = Literal["task_incremental", "class_incremental", "domain_agnostic"]
 
 
 @dataclass
@@ -153,6 +77,14 @@ class Recipe:
         method (`str`, defaults to `"zscl"`): How to learn without forgetting.
         methods (`dict[str, dict]`): Options for each method, by its name; only those of `method` apply.
         tasks (`list[TaskEntry]`): The stream, in order.
+        class_incremental (`ClassIncremental`, *optional*): One dataset cut into steps, in the place of `tasks`.
+        scenarios (`list[str]`, defaults to `["task_incremental"]`):
+            What an image is classified among: the classes of its own task (`task_incremental`), those of all tasks
+            seen so far (`class_incremental`), those of all tasks of the stream (`domain_agnostic`). The first is the
+            one that the accuracy matrix shows; the others are measured in the same pass. With a `class_incremental`
+            block `["class_incremental", "task_incremental"]`.
+        few_shot (`int`, *optional*):
+            Training images of each class, for tasks that set neither `few_shot` nor `take_train`.
         evaluation_only (`list[TaskEntry]`): Datasets evaluated after each task and never trained on.
         reference_images (`ReferenceEntry`, *optional*): Images that distillation looks at.
         reference_texts (`ReferenceEntry`, *optional*): Texts that distillation compares them with. `dataset` may be a
@@ -169,6 +101,9 @@ class Recipe:
     method: str = "zscl"
     methods: dict[str, dict[str, Any]] = field(default_factory=dict)
     tasks: list[TaskEntry] = field(default_factory=list)
+    class_incremental: ClassIncremental | None = None
+    scenarios: list[Scenario] = field(default_factory=lambda: ["task_incremental"])
+    few_shot: int | None = None
     evaluation_only: list[TaskEntry] = field(default_factory=list)
     reference_images: ReferenceEntry | None = None
     reference_texts: ReferenceEntry | None = None
@@ -183,7 +118,10 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe as plain YAML values: only what is not default, training values beside the others."""
-        return _flatten(self)
+        values = _flatten(self)
+        if self.class_incremental is not None:
+            del values["tasks"]  # they follow from the block
+        return values
 
 
 def read_recipe(path: str | Path, overrides: Mapping[str, str] | None = None) -> Recipe:
@@ -218,10 +156,14 @@ def parse_recipe(values: Mapping[str, Any], source: str = "the recipe") -> Recip
         f.name: training_types[f.name] for f in dataclasses.fields(ContinualTrainingArguments) if f.init
     }
     recipe = build(Recipe, values, "", problems, training_fields)
+    _check_entries(recipe, problems)
+    if recipe.class_incremental is not None and not problems:
+        recipe.tasks = recipe.class_incremental.tasks()
+        if "scenarios" not in values:
+            recipe.scenarios = ["class_incremental", "task_incremental"]
     if not recipe.tasks and not problems:
         problems.append("tasks: the stream is empty; list at least one task with `name` and `dataset`")
     _check_names(recipe, problems)
-    _check_templates(recipe, problems)
     if not problems:
         problems += ContinualTrainingArguments.problems(recipe.training)
         for task in recipe.tasks:
@@ -295,19 +237,20 @@ def _check_names(recipe: Recipe, problems: list[str]) -> None:
         seen.add(task.name.lower())
 
 
-def _check_templates(recipe: Recipe, problems: list[str]) -> None:
+def _check_entries(recipe: Recipe, problems: list[str]) -> None:
+    """Problems of each entry by itself, and of what the scenarios make of them together."""
     for task in [*recipe.tasks, *recipe.evaluation_only]:
-        listed = task.templates if isinstance(task.templates, list) else []
-        for template in [*listed, *([task.training_template] if task.training_template else [])]:
-            if template.count("{}") != 1:
-                problems.append(f"tasks: {task.name}: template {template!r} needs one {{}} for the class name")
-        if task.templates == []:
-            problems.append(f"tasks: {task.name}: templates is empty; leave it out or list at least one")
-        if task.test_fraction is not None and not 0 < task.test_fraction < 1:
-            problems.append(f"tasks: {task.name}: test_fraction must lie between 0 and 1, found {task.test_fraction}")
-        for key in ("take_train", "take_test"):
-            if getattr(task, key) is not None and getattr(task, key) < 1:
-                problems.append(f"tasks: {task.name}: {key} must be at least 1, found {getattr(task, key)}")
+        problems += [f"tasks: {task.name}: {problem}" for problem in task.problems()]
+    block = recipe.class_incremental
+    if block is not None:
+        problems += [f"class_incremental: {problem}" for problem in block.problems()]
+        if recipe.tasks:
+            problems.append("tasks and class_incremental: choose one of the two; the block makes the tasks")
+    problems += [f"scenarios: {name} is listed twice" for name in repeated(recipe.scenarios)]
+    if not recipe.scenarios:
+        problems.append("scenarios: is empty; leave it out for task_incremental")
+    if recipe.few_shot is not None and recipe.few_shot < 1:
+        problems.append(f"few_shot: must be at least 1, found {recipe.few_shot}")
 
 
 def _flatten(entry: Any) -> Any:

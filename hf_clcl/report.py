@@ -16,6 +16,13 @@ from .record import RunRecord
 TOLERANCE = 0.05
 """Points below which a difference is neither gain nor loss: what one decimal cannot show."""
 
+SCENARIOS = {
+    "task_incremental": "among the classes of the image's own task",
+    "class_incremental": "among the classes of all tasks seen so far",
+    "domain_agnostic": "among the classes of all tasks of the stream",
+}
+"""Scenario -> what an image is classified among."""
+
 _STYLES = {"+": "green", "-": "red", " ": ""}
 
 
@@ -45,23 +52,31 @@ def print_results(record: RunRecord, console: Console | None = None) -> None:
         console.print(Text(f"{done}: metrics that need the rest are left out.", style="yellow"))
 
 
-def print_stream(rows: Sequence[Mapping[str, Any]], console: Console | None = None) -> None:
+def print_stream(
+    rows: Sequence[Mapping[str, Any]], scenarios: Sequence[str] = (), console: Console | None = None
+) -> None:
     """Print the tasks that a recipe would train, without training them.
 
     Args:
-        rows (`Sequence[Mapping[str, Any]]`): One for each task: `task`, `train`, `test`, `classes`, `prompt`, `steps`.
+        rows (`Sequence[Mapping[str, Any]]`):
+            One for each task: `task`, `train`, `test`, `classes`, `shots` (images a class), `prompt`, `steps`.
+        scenarios (`Sequence[str]`): What images are classified among, the main one first.
         console (`rich.console.Console`, *optional*): Where to print; the terminal by default.
     """
     table = Table(box=None, pad_edge=False, header_style="bold")
-    heads = {"task": "task", "train": "train", "test": "test", "classes": "classes", "steps": "steps"}
+    few = ["shots"] if any(row.get("shots") for row in rows) else []
+    heads = ["task", "train", "test", "classes", *few, "steps"]
     table.add_column("", justify="right", style="dim")
-    for key, head in heads.items():
-        table.add_column(head, justify="left" if key == "task" else "right", overflow="fold", no_wrap=key != "task")
+    for key in heads:
+        table.add_column(key, justify="left" if key == "task" else "right", overflow="fold", no_wrap=key != "task")
     table.add_column("first prompt", overflow="fold")
     for number, row in enumerate(rows, start=1):
         cells = [_count(row.get(key)) for key in heads]
         table.add_row(str(number), *map(escape, cells), escape(str(row.get("prompt") or "")))
-    (console or Console()).print(table)
+    console = console or Console()
+    console.print(table)
+    for place, name in enumerate(scenarios):
+        console.print(Text(f"{'also ' * (place > 0)}{name}: {SCENARIOS[name]}", style="dim"))
 
 
 def _columns(record: RunRecord) -> list[tuple[str, str, list[float | None]]]:

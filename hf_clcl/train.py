@@ -112,24 +112,25 @@ def show_stream(recipe: Recipe) -> None:
     from pathlib import Path
 
     from .arguments import ContinualTrainingArguments
-    from .data.resolve import resolve_task
+    from .data.stream import resolve_stream
     from .report import print_stream
     from .run import task_arguments
 
     args = ContinualTrainingArguments.checked(recipe.training)
     rows = []
-    for entry in [*recipe.tasks, *recipe.evaluation_only]:
-        task = resolve_task(entry, recipe.data_root, args.seed, evaluation_only=entry in recipe.evaluation_only)
+    tasks, others = resolve_stream(recipe, args.seed)
+    for task, entry in zip([*tasks, *others], [*recipe.tasks, *recipe.evaluation_only], strict=True):
         steps = task_arguments(args, task, Path(args.output_dir)).steps_for(len(task.train)) if task.train else None
         rows.append({
             "task": task.name,
             "train": len(task.train) if task.train else None,
             "test": len(task.test) if task.test else None,
             "classes": len(task.class_names or ()),
+            "shots": entry.shots(recipe.few_shot) if task.train else None,
             "prompt": (task.training_prompts or ["(captions)"])[0],
             "steps": steps,
         })  # fmt: skip
-    print_stream(rows)
+    print_stream(rows, recipe.scenarios)
 
 
 def run(recipe: Recipe, command: str) -> None:
@@ -137,7 +138,8 @@ def run(recipe: Recipe, command: str) -> None:
     from accelerate import PartialState
 
     from .arguments import ContinualTrainingArguments
-    from .data.resolve import resolve_reference_images, resolve_reference_texts, resolve_task
+    from .data.resolve import resolve_reference_images, resolve_reference_texts
+    from .data.stream import resolve_stream
     from .methods import create_method
     from .report import print_results
     from .run import run_stream
@@ -145,10 +147,7 @@ def run(recipe: Recipe, command: str) -> None:
     args = ContinualTrainingArguments.checked(recipe.training)
     method = create_method(recipe.method, recipe.method_options)
     with args.main_process_first(desc="reading datasets"):
-        tasks = [resolve_task(entry, recipe.data_root, args.seed) for entry in recipe.tasks]
-        others = [
-            resolve_task(entry, recipe.data_root, args.seed, evaluation_only=True) for entry in recipe.evaluation_only
-        ]
+        tasks, others = resolve_stream(recipe, args.seed)
         images = texts = None
         if method.needs_reference_images:
             images, column = resolve_reference_images(recipe.reference_images, recipe.data_root, args.seed)

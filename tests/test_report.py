@@ -106,7 +106,7 @@ def test_the_stream_of_a_dry_run() -> None:
         "prompt": "a photo of a [b]cat[/b].",
         "steps": None,
     }
-    print_stream([row, {**row, "task": "cars", "prompt": "a car " * 30}], Console(file=file, width=80))
+    print_stream([row, {**row, "task": "cars", "prompt": "a car " * 30}], console=Console(file=file, width=80))
     table = rows(file.getvalue())
     assert table[0] == ["task", "train", "test", "classes", "steps", "first", "prompt"]
     assert table[1][:5] == ["1", "[pets]", "3,680", "3,669", "37"] and "[b]cat[/b]." in file.getvalue()

@@ -14,8 +14,8 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
 from .. import __version__
+from ..entries import TaskEntry
 from ..evaluation.matrix import METRICS
-from ..recipe import TaskEntry
 from ..record import RunRecord
 from ..report import TOLERANCE, number
 from .markdown import block, code, listed, table, text

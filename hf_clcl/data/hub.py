@@ -17,7 +17,7 @@ from .local import check_images_stay_inside, split_names
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from ..recipe import DatasetEntry
+    from ..entries import DatasetEntry
 
 # Repositories of webdataset tars: left to itself, `datasets` reads some of them as plain text.
 WEBDATASETS = ("clip-benchmark/wds_",)

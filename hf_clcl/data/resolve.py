@@ -6,9 +6,9 @@ import difflib
 import re
 from typing import TYPE_CHECKING, Any
 
+from ..entries import DatasetEntry, ReferenceEntry, TaskEntry
 from ..errors import DataError
-from ..recipe import DatasetEntry, ReferenceEntry, TaskEntry
-from . import columns, prompts
+from . import columns, prompts, selection
 from .hub import hub_class_names, load_hub, stream_hub
 from .local import find_local, load_local, reading
 from .task import Task
@@ -16,6 +16,13 @@ from .task import Task
 if TYPE_CHECKING:
     from datasets import Dataset
 
+Loaded = dict[str, "tuple[dict[str, Dataset], list[str] | None]"]  # splits, and the words of their classes
+
+# What entries that share a dataset may differ in.
+SHARED_BY = {
+    "name", "templates", "training_template", "classes", "drop_classes", "few_shot", "take_train", "take_test",
+    "expect", "expect_dataset", "split_note", "licence", "training",
+}  # fmt: skip
 RENDERED = re.compile(r"rendered:(?P<domain>[\w-]+)(@(?P<size>\d+))?")
 RENDERED_SIZE = 32
 RENDERED_SPLITS = {"train": 0, "test": 1}  # the seeds of captioned pictures, where no split is part of the seed
@@ -25,30 +32,41 @@ SPLIT_SEED = 42  # of `test_fraction`: a benchmark's test set must not change wi
 
 
 def resolve_task(
-    entry: TaskEntry, data_root: str | None = None, seed: int = 42, evaluation_only: bool = False
+    entry: TaskEntry,
+    data_root: str | None = None,
+    seed: int = 42,
+    evaluation_only: bool = False,
+    few_shot: int | None = None,
+    loaded: Loaded | None = None,
 ) -> Task:
     """Find, read and check the data of one task.
 
     Args:
         entry (`TaskEntry`): The entry in the recipe.
         data_root (`str`, *optional*): Folder that relative paths start from.
-        seed (`int`, defaults to 42): Seed that `take_train` and `take_test` draw with.
+        seed (`int`, defaults to 42): Seed that `few_shot`, `take_train` and `take_test` draw with.
         evaluation_only (`bool`, defaults to `False`): Leave the training data alone.
+        few_shot (`int`, *optional*): Training images of each class, where the entry sets none.
+        loaded (`Loaded`, *optional*): Datasets read before, for entries that share one; this one is added.
 
     Raises:
         DataError: Where the data is not there or not what the entry says; the message names the task.
     """
     where = f"task {entry.name}"
-    splits = _load_splits(entry, data_root, evaluation_only, where)
-    class_names = None
+    splits, class_names = _loaded_splits(entry, data_root, evaluation_only, {} if loaded is None else loaded, where)
     if entry.caption_column is None:
-        splits, class_names = _name_classes(entry, splits, data_root, where)
+        _check_expected(entry, "expect_dataset", {"classes": _class_count(entry, splits, class_names, where)}, where)
+        splits, class_names = selection.choose_classes(entry, splits, class_names, where)
     if entry.test_fraction is not None:
         splits = _cut(splits["train"], entry.test_fraction, where)
     if evaluation_only:
-        splits.pop("train", None)
+        splits = {"test": splits["test"]}
+    _check_expected(entry, "expect_dataset", {split: len(rows) for split, rows in splits.items()}, where)
+    splits = selection.drop_left_out(entry, splits, where)
     counts = {split: len(rows) for split, rows in splits.items()}
     takes = {"train": entry.take_train, "test": entry.take_test}
+    shots = entry.shots(few_shot) if "train" in splits else None
+    note = f"{shots} training images a class, drawn with seed {seed}." if shots else None
     task = Task(
         name=entry.name,
         **{split: _take(rows, takes[split], seed) for split, rows in splits.items()},
@@ -60,9 +78,11 @@ def resolve_task(
         training=dict(entry.training),
         source=entry.dataset,
         licence=entry.licence,
-        split_note=entry.split_note,
+        split_note=" ".join(filter(None, [entry.split_note, note])) or None,
     )
-    _check_expected(entry, {**counts, "classes": len(task.class_names or [])}, where)
+    _check_expected(entry, "expect", {**counts, "classes": len(task.class_names or [])}, where)
+    if shots:
+        task.train = selection.draw_few(task.train, task.label_column, shots, task.class_names, seed, where)
     return task
 
 
@@ -117,6 +137,31 @@ def resolve_reference_texts(entry: ReferenceEntry, data_root: str | None = None,
     if entry.take is not None and entry.take < len(texts):
         texts = random.Random(seed).sample(texts, entry.take)
     return texts
+
+
+def _loaded_splits(
+    entry: TaskEntry, data_root: str | None, evaluation_only: bool, loaded: Loaded, where: str
+) -> tuple[dict[str, Dataset], list[str] | None]:
+    """The splits with the words of their classes, shared among entries that differ only in what they take of them."""
+    reads = {name: value for name, value in vars(entry).items() if name not in SHARED_BY}
+    takes = (entry.take_train, entry.take_test) if entry.dataset.startswith("rendered:") else None
+    key = repr((reads, takes, data_root, evaluation_only))
+    if key not in loaded:
+        splits, class_names = _load_splits(entry, data_root, evaluation_only, where), None
+        if entry.caption_column is None:
+            splits, class_names = _name_classes(entry, splits, data_root, where)
+        loaded[key] = splits, class_names
+    return loaded[key]
+
+
+def _class_count(
+    entry: TaskEntry, splits: dict[str, Dataset], class_names: list[str] | None, where: str
+) -> int | None:
+    """Classes of a dataset before any is chosen; `None` where neither it nor the recipe tells."""
+    if class_names is not None:
+        return len(class_names)
+    features = next(iter(splits.values())).features
+    return getattr(features[columns.find_label_column(features, entry.label_column, where)], "num_classes", None)
 
 
 def _load_splits(entry: TaskEntry, data_root: str | None, evaluation_only: bool, where: str) -> dict[str, Dataset]:
@@ -260,15 +305,17 @@ def _take(rows: Dataset, number: int | None, seed: int) -> Dataset:
     return rows.shuffle(seed=seed).select(range(number))
 
 
-def _check_expected(entry: TaskEntry, found: dict[str, Any], where: str) -> None:
-    unknown = [key for key in entry.expect or {} if key not in ("classes", "train", "test")]
+def _check_expected(entry: TaskEntry, key: str, found: dict[str, int | None], where: str) -> None:
+    """See that the numbers found are those that the entry gives under `key`."""
+    expected = getattr(entry, key) or {}
+    unknown = [name for name in expected if name not in ("classes", "train", "test")]
     if unknown:
-        raise DataError(f"{where}: expect: no such number {unknown[0]!r}; there are classes, train and test")
-    wrong = {key: (found[key], n) for key, n in (entry.expect or {}).items() if key in found and found[key] != n}
+        raise DataError(f"{where}: {key}: no such number {unknown[0]!r}; there are classes, train and test")
+    wrong = {name: (found[name], n) for name, n in expected.items() if found.get(name, n) not in (n, None)}
     if wrong:
         numbers = ", ".join(f"{has} {key} where {needs} are expected" for key, (has, needs) in wrong.items())
         raise DataError(
             f"{where}: {entry.dataset} is not the data that the recipe expects: {numbers}. Choose other splits "
             "(`train_split`, `test_split`, `test_fraction`), another copy of the data (`dataset`, `revision`), or "
-            "correct `expect` if this is the data you want"
+            f"correct `{key}` if this is the data you want"
         )

@@ -1,0 +1,125 @@
+"""Parts of a dataset: some of its classes, some images of each class."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..entries import TaskEntry
+from ..errors import DataError
+from . import columns
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+logger = logging.getLogger(__name__)
+
+LEFT_OUT = -1
+"""The label of rows whose class is not kept. They are dropped after the cut into train and test, so that the members
+of a test set do not depend on the classes chosen."""
+
+
+def choose_classes(
+    entry: TaskEntry, splits: dict[str, Dataset], class_names: list[str] | None, where: str
+) -> tuple[dict[str, Dataset], list[str] | None]:
+    """The splits with the labels of the classes that `entry` keeps counted anew, and `LEFT_OUT` for the others.
+
+    Args:
+        entry (`TaskEntry`): Its `classes` or `drop_classes` are what is kept.
+        splits (`dict[str, Dataset]`): Rows of all classes.
+        class_names (`list[str]`, *optional*): Words of all classes in label order; the dataset's own where `None`.
+        where (`str`): What the message of an error starts with.
+
+    Raises:
+        DataError: Where a class is not there, or none is left.
+    """
+    from datasets import ClassLabel
+
+    if entry.classes is None and entry.drop_classes is None:
+        return splits, class_names
+    column = columns.find_label_column(next(iter(splits.values())).features, entry.label_column, where)
+    if columns.is_plain_text(next(iter(splits.values())).features[column]):
+        splits = columns.encode_labels(splits, column, class_names, where)
+    own = getattr(next(iter(splits.values())).features[column], "names", None) or class_names
+    if own is None:
+        raise DataError(
+            f"{where}: label column {column!r} has numbers without names; give `class_names` in their order"
+        )
+    if class_names is not None and len(class_names) != len(own):
+        return splits, class_names  # `Task` tells that they do not fit
+    kept = _kept(entry, own, class_names or own, where)
+    new_label = np.full(len(own), LEFT_OUT)
+    new_label[kept] = np.arange(len(kept))
+    feature = ClassLabel(names=[own[label] for label in kept])
+    for split, rows in splits.items():
+        labels = columns.values(rows, column).fill_null(LEFT_OUT).to_numpy()
+        valid = (labels >= 0) & (labels < len(own))
+        if not valid.all():
+            raise DataError(
+                f"{where}: row {np.flatnonzero(~valid)[0]} of {split} has no label of 0 to {len(own) - 1}; drop it"
+            )
+        renamed = rows.remove_columns(column).add_column(column, new_label[labels], feature=feature)
+        splits = {**splits, split: renamed}
+    return splits, [class_names[label] for label in kept] if class_names else None
+
+
+def drop_left_out(entry: TaskEntry, splits: dict[str, Dataset], where: str) -> dict[str, Dataset]:
+    """The splits without the rows of classes that [`choose_classes`] left out."""
+    if entry.classes is None and entry.drop_classes is None:
+        return splits
+    found = {}
+    for split, rows in splits.items():
+        column = columns.find_label_column(rows.features, entry.label_column, where)
+        found[split] = rows.select(np.flatnonzero(columns.values(rows, column).to_numpy() != LEFT_OUT))
+        if not len(found[split]):
+            raise DataError(f"{where}: {split} has no image of the classes kept; choose others with `classes`")
+    return found
+
+
+def draw_few(rows: Dataset, column: str, shots: int, names: list[str], seed: int, where: str) -> Dataset:
+    """So many rows of each class, drawn with a seed, in their order; all of a class that has fewer, with a warning.
+
+    Args:
+        rows (`Dataset`): Training rows.
+        column (`str`): Column of labels, from 0.
+        shots (`int`): Rows of each class.
+        names (`list[str]`): Words of the classes, for the warning.
+        seed (`int`): What a class draws depends on it, on the rows of that class, and on nothing else.
+        where (`str`): What the warning starts with.
+    """
+    labels = columns.values(rows, column).to_numpy()
+    of_class = [np.flatnonzero(labels == label) for label in range(len(names))]
+    fewer = {name: len(own) for name, own in zip(names, of_class, strict=True) if len(own) < shots}
+    if fewer:
+        told = columns.some([f"{name} ({count})" for name, count in fewer.items()])
+        logger.warning("%s: %d classes have fewer than the %d images of few_shot: %s", where, len(fewer), shots, told)
+    drawn = [np.random.default_rng(seed).permutation(own)[:shots] for own in of_class]
+    return rows.select(np.sort(np.concatenate(drawn)))
+
+
+def _kept(entry: TaskEntry, own: list[str], class_names: list[str], where: str) -> list[int]:
+    """Labels of the classes kept, in their new order."""
+    key = "classes" if entry.classes is not None else "drop_classes"
+    known: dict[int | str, int] = {}
+    for names in (class_names, [columns.words(name) for name in own], own, range(len(own))):
+        known |= {name: label for label, name in enumerate(names)}
+    asked = getattr(entry, key)
+    for name in asked:
+        if name not in known:
+            near = difflib.get_close_matches(str(name), own, n=3, cutoff=0.5) or own[:5]
+            raise DataError(
+                f"{where}: {key}: there is no class {name!r}; the dataset has {len(own)} classes, labels 0 to "
+                f"{len(own) - 1}, near it {', '.join(map(repr, near))}"
+            )
+    labels = [known[name] for name in asked]
+    if len(set(labels)) < len(labels):
+        twice = next(label for label in labels if labels.count(label) > 1)
+        raise DataError(f"{where}: {key}: class {own[twice]!r} is listed twice, by name and by label")
+    if key == "classes":
+        return labels
+    if len(labels) == len(own):
+        raise DataError(f"{where}: drop_classes leaves no class of the {len(own)}; keep at least one")
+    return [label for label in range(len(own)) if label not in labels]

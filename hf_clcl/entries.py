@@ -1,0 +1,139 @@
+"""Entries of a recipe: where a dataset lies, and which part of it a task takes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class DatasetEntry:
+    """Where a dataset lies and how to read it.
+
+    Args:
+        dataset (`str`):
+            A Hub dataset id, a local folder (images in one folder a class, Parquet files, webdataset tars, or a
+            `Dataset.save_to_disk` folder), a Parquet file, or `rendered:<domain>` for the built-in rendered world.
+            Relative paths are looked for in `data_root` first.
+        config (`str`, *optional*): Configuration of a Hub dataset.
+        revision (`str`, *optional*): Branch, tag or commit of a Hub dataset.
+        image_column (`str`, *optional*): Column of images; found by its type where not given.
+        caption_column (`str`, *optional*): Column of captions (a string or a list of strings).
+        licence (`str`, *optional*): Licence of the data, for the model card.
+    """
+
+    dataset: str
+    config: str | None = None
+    revision: str | None = None
+    image_column: str | None = None
+    caption_column: str | None = None
+    licence: str | None = None
+
+
+@dataclass
+class TaskEntry(DatasetEntry):
+    """One task of the stream, or one dataset that is only evaluated.
+
+    Args:
+        name (`str`): Name of the task: letters, digits, `-` and `_`.
+        train_split (`str`, defaults to `"train"`): Split trained on. Slices such as `train[:80%]` are allowed.
+        test_split (`str`, defaults to `"test"`): Split evaluated on.
+        test_fraction (`float`, *optional*):
+            For datasets with a single split: this share of `train_split`, drawn with seed 42, is the test set.
+        label_column (`str`, *optional*): Column of labels; found by its type where not given.
+        class_names (`list[str]`, `dict[str, str]` or `str`, *optional*):
+            Words for the classes in label order; or a renaming `{name in the dataset: words}`; or the name of a
+            built-in list (see `hf_clcl/assets/prompts.json`). The dataset's own names where not given.
+        templates (`list[str]` or `str`, *optional*):
+            Prompts with `{}` in the place of the class name, or the name of a built-in list. The first one is trained
+            on, all are averaged for evaluation.
+        training_template (`str`, *optional*): The prompt trained on, where it is not the first of `templates`.
+        classes (`list[int | str]`, *optional*):
+            Keep these classes alone, given by label or name. Labels are counted anew, in the order of this list.
+        drop_classes (`list[int | str]`, *optional*): Keep all classes but these; labels are counted anew.
+        few_shot (`int`, *optional*):
+            So many training images of each class, drawn with the run's seed; all of them, with a warning, where a
+            class has fewer. The recipe's `few_shot` where not given.
+        take_train (`int`, *optional*): At most this many training images, drawn with the run's seed.
+        take_test (`int`, *optional*): At most this many test images, drawn with the run's seed.
+        expect (`dict[str, int]`, *optional*):
+            Numbers to check the data against: `classes`, `train`, `test`, of the classes kept, before `few_shot`,
+            `take_train` and `take_test`.
+        expect_dataset (`dict[str, int]`, *optional*): The same numbers before `classes` or `drop_classes`.
+        split_note (`str`, *optional*): What the model card should say about the split.
+        training (`dict`): Training values for this task alone. In YAML they stand beside the keys above.
+    """
+
+    name: str = field(default="", metadata={"required": True})
+    train_split: str = "train"
+    test_split: str = "test"
+    test_fraction: float | None = None
+    label_column: str | None = None
+    class_names: list[str] | dict[str, str] | str | None = None
+    templates: list[str] | str | None = None
+    training_template: str | None = None
+    classes: list[int | str] | None = None
+    drop_classes: list[int | str] | None = None
+    few_shot: int | None = None
+    take_train: int | None = None
+    take_test: int | None = None
+    expect: dict[str, int] | None = None
+    expect_dataset: dict[str, int] | None = None
+    split_note: str | None = None
+    training: dict[str, Any] = field(default_factory=dict)
+
+    def shots(self, default: int | None) -> int | None:
+        """Training images of each class: `few_shot`, or a default where nothing else tells how many there are."""
+        told = (self.few_shot, self.take_train, self.caption_column)
+        return default if told == (None, None, None) else self.few_shot
+
+    def problems(self) -> list[str]:
+        """What is wrong with the values, a line each."""
+        found = []
+        listed = self.templates if isinstance(self.templates, list) else []
+        for template in [*listed, *([self.training_template] if self.training_template else [])]:
+            if template.count("{}") != 1:
+                found.append(f"template {template!r} needs one {{}} for the class name")
+        if self.templates == []:
+            found.append("templates is empty; leave it out or list at least one")
+        if self.test_fraction is not None and not 0 < self.test_fraction < 1:
+            found.append(f"test_fraction must lie between 0 and 1, found {self.test_fraction}")
+        for key in ("few_shot", "take_train", "take_test"):
+            if getattr(self, key) is not None and getattr(self, key) < 1:
+                found.append(f"{key} must be at least 1, found {getattr(self, key)}")
+        if self.few_shot is not None and self.take_train is not None:
+            found.append("few_shot and take_train: choose one of the two")
+        if self.classes is not None and self.drop_classes is not None:
+            found.append("classes and drop_classes: choose one of the two")
+        for key in ("classes", "drop_classes"):
+            chosen = getattr(self, key)
+            if chosen is not None and not chosen:
+                found.append(f"{key} is empty; leave it out or list at least one class")
+            found += [f"{key}: {twice!r} is listed twice" for twice in repeated(chosen or ())]
+            if chosen and self.caption_column is not None:
+                found.append(f"{key}: a task of captions has no classes; leave one of the two out")
+        if self.few_shot is not None and self.caption_column is not None:
+            found.append("few_shot: a task of captions has no classes; use take_train")
+        return found
+
+
+def repeated(values: Iterable[Any]) -> list[Any]:
+    """Values that stand in a list more than once, each given once."""
+    return [value for value, count in Counter(values).items() if count > 1]
+
+
+@dataclass
+class ReferenceEntry(DatasetEntry):
+    """Images or texts that distillation uses as its reference set.
+
+    Args:
+        split (`str`, defaults to `"train"`): Split to read.
+        take (`int`, *optional*): At most this many, drawn with the run's seed.
+        text_column (`str`, *optional*): Column of texts, for reference texts.
+    """
+
+    split: str = "train"
+    take: int | None = None
+    text_column: str | None = None
