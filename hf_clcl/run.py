@@ -33,6 +33,7 @@ from .evaluation.stream import StreamEvaluation
 from .files import whole_folder
 from .hub import HubPusher, pull_run
 from .hub.client import token_from
+from .interruption import Interruption
 from .lora import Adapter, adapter_size
 from .methods import Method, create_method
 from .models import check_tokenizer, choose_trainable, load_model, load_processor, parameter_counts, tokenize
@@ -131,7 +132,11 @@ class Stream:
 
     def run(self) -> RunRecord:
         """Run what is left of the stream, and push what is finished."""
-        self._open_output()
+        with Interruption() as self.interruption:
+            self._open_output()
+            return self._run_and_push()
+
+    def _run_and_push(self) -> RunRecord:
         pushes = self.args.push_to_hub and self.args.process_index == 0
         with HubPusher(self.output.path, self.record, self.args) if pushes else nullcontext() as self.hub:
             return self._run()
@@ -279,7 +284,8 @@ class Stream:
             logger.warning("%s is trained; only its evaluation is missing", folder.name)
             model = self._finished_model(folder).to(self.args.device)
         elif self.method.trains:
-            model = self._train(model, index)
+            with self.interruption.saving_first():
+                model = self._train(model, index)
         self._evaluate(model, task)
         return model
 
@@ -310,7 +316,7 @@ class Stream:
                 index=index,
                 step_offset=sum(self._steps(earlier) for earlier in self.tasks[:index]),
                 cache=self.cache,
-                callbacks=list(self.reporters),
+                callbacks=[self.interruption, *self.reporters],
             )
             checkpoint = get_last_checkpoint(str(scratch)) if scratch.is_dir() else None
             if checkpoint:

@@ -33,7 +33,8 @@ the Hub             push_to_hub, hub_model_id, hub_private_repo, hub_strategy (e
                     hub_token_env, resume_from_hub
 
 Training values are those of transformers.TrainingArguments, and mean the same. The same command again continues a
-stopped run. Exit code: 0 done, 1 the run could not go on, 2 the recipe cannot be run.
+stopped run, which SIGINT (Ctrl-C) and SIGTERM end with a checkpoint. Exit code: 0 done, 1 the run could not go on,
+2 the recipe cannot be run, 130 or 143 stopped.
 """
 
 
@@ -53,9 +54,9 @@ def main(argv: list[str] | None = None) -> int:
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code
-    except KeyboardInterrupt:
-        sys.stderr.write("\nstopped; the same command goes on from the last checkpoint\n")
-        return 130
+    except KeyboardInterrupt as stop:
+        sys.stderr.write("\nstopped; the same command goes on from here\n")
+        return getattr(stop, "exit_code", 130)
     return 0
 
 

@@ -1,0 +1,89 @@
+"""Signals: the step in progress is saved, the exit code tells, and the same command goes on to the same end."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from hf_clcl.evaluation.stream import StreamEvaluation
+from hf_clcl.interruption import Interrupted, Interruption
+from hf_clcl.methods import Method
+from hf_clcl.train import main
+
+
+def at_call(monkeypatch: pytest.MonkeyPatch, cls: type, name: str, call: int, number: int) -> None:
+    """Send this process a signal in the given call of a method."""
+    original, calls = getattr(cls, name), []
+
+    def interrupted(self, *args, **kwargs):
+        calls.append(None)
+        if len(calls) == call:
+            os.kill(os.getpid(), number)
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(cls, name, interrupted)
+
+
+@pytest.fixture
+def run(recipe: Path, monkeypatch: pytest.MonkeyPatch):
+    for name in ("plots.plot_matrix", "plots.plot_curves"):
+        monkeypatch.setattr(f"hf_clcl.{name}", lambda *args: None)
+
+    def command(folder: str) -> int:
+        return main([str(recipe), "--output_dir", str(recipe.parent / folder), "--max_steps", "4"])
+
+    return command
+
+
+def weights(folder: Path) -> dict:
+    return {path.parent.name: load_file(path) for path in folder.glob("task-*/model.safetensors")}
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_saves_the_step_in_progress_and_the_run_goes_on(
+    run, recipe: Path, monkeypatch, capsys, number: int, code: int
+) -> None:
+    out = recipe.parent / "stopped"
+    with monkeypatch.context() as patch:
+        at_call(patch, Method, "terms", 3, number)
+        assert run("stopped") == code
+    assert [path.name for path in out.rglob("checkpoint-*")] == ["checkpoint-3"]
+    assert "the same command goes on from here" in capsys.readouterr().err
+    assert signal.getsignal(number) in (signal.default_int_handler, signal.SIG_DFL)
+    assert run("stopped") == 0 and run("undisturbed") == 0
+    stopped, undisturbed = weights(out), weights(recipe.parent / "undisturbed")
+    assert stopped.keys() == undisturbed.keys() and len(stopped) == 2
+    for task, tensors in undisturbed.items():
+        assert all((stopped[task][name] == tensor).all() for name, tensor in tensors.items())
+
+
+def test_a_task_at_its_last_step_is_finished_and_saved(run, recipe: Path, monkeypatch) -> None:
+    at_call(monkeypatch, Method, "terms", 4, signal.SIGTERM)
+    assert run("out") == 143
+    assert [path.name for path in (recipe.parent / "out").glob("task-*")] == ["task-01-warm"]
+
+
+def test_outside_training_nothing_waits(run, recipe: Path, monkeypatch) -> None:
+    at_call(monkeypatch, StreamEvaluation, "measure", 1, signal.SIGTERM)
+    assert run("out") == 143
+    assert not list((recipe.parent / "out").glob("task-*"))
+
+
+def test_a_second_signal_stops_at_once() -> None:
+    with Interruption() as interruption:
+        interruption._waits = True
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert interruption.requested == signal.SIGTERM
+        with pytest.raises(Interrupted, match="SIGINT"):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_ignored_signals_stay_ignored() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with Interruption():
+            os.kill(os.getpid(), signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
