@@ -17,12 +17,16 @@ OBJECT = "Python object"
 
 def dataset_note(task: Task) -> DatasetNote:
     """What the data of a task are: sizes, source, licence."""
+    sizes = {
+        split: None if data is None else len(data) for split, data in (("train", task.train), ("test", task.test))
+    }
+    captions = {} if task.kind == "classification" else {"captions": task.number_of_captions}
     return {
         "task": task.name,
         "dataset": task.source or OBJECT,
-        "classes": len(task.class_names),
-        "train": len(task.train) if task.train is not None else None,
-        "test": len(task.test),
+        "classes": None if task.class_names is None else len(task.class_names),
+        **captions,
+        **sizes,
         "split_note": task.split_note,
         "licence": task.licence,
     }

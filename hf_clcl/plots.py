@@ -94,7 +94,7 @@ def _matrix_figure(record: RunRecord) -> Figure:
     axes.set_xlabel("evaluated on" + (" (set apart: never trained on)" if outside else ""))
     axes.set_ylabel("after training")
     figure.suptitle(
-        f"{record.method}: accuracy in %\nblue above zero-shot, red below; framed where just trained",
+        f"{record.method}: {record.measure} in %\nblue above zero-shot, red below; framed where just trained",
         x=0.01,
         ha="left",
         fontsize=10,
@@ -139,7 +139,7 @@ def _curves_figure(record: RunRecord) -> Figure:
         # The panel above an empty place is the lowest of its column and needs the numbers of tasks.
         axes.tick_params(labelbottom=place + columns >= len(panels))
     figure.supxlabel("tasks trained so far (0: zero-shot)", fontsize=9)
-    figure.supylabel("accuracy in %", fontsize=9)
+    figure.supylabel(f"{record.measure} in %", fontsize=9)
     dashed = "; dashed: never trained on" if record.evaluation_only else ""
     figure.suptitle(
         f"{record.method}: orange where trained; dotted: zero-shot{dashed}", x=0.01, ha="left", fontsize=10

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, TypedDict, get_args, get_origin
 
 from .errors import UserError
-from .evaluation.matrix import AccuracyMatrix
+from .evaluation.matrix import AccuracyMatrix, update_metrics
+from .evaluation.ranks import recall_problems
 from .files import whole_file
 
 SCHEMA = 1
@@ -38,14 +39,15 @@ class Loss(TypedDict):
 class _DatasetCounts(TypedDict):
     task: str
     dataset: str
-    classes: int
+    classes: int | None
     train: int | None
-    test: int
+    test: int | None
 
 
 class DatasetNote(_DatasetCounts, total=False):
-    """What the data of one task were; `train` is `None` for data that are only evaluated."""
+    """What the data of one task were; `train` is `None` for data that are only evaluated, `classes` for captions."""
 
+    captions: int | None
     split_note: str | None
     licence: str | None
 
@@ -57,6 +59,16 @@ class Outside(TypedDict):
     accuracy: list[float | None]
 
 
+class Retrieval(TypedDict):
+    """Retrieval within a dataset of captions: of the untrained model, then after each finished task.
+
+    Keys are a direction and a measure, such as `image_to_text_r1` (in percent) and `text_to_image_median_rank`.
+    """
+
+    zero_shot: dict[str, float] | None
+    after: list[dict[str, float]]
+
+
 @dataclass
 class RunRecord:
     """One run, as it stands. The metrics are always computed from the matrix and never read from the file.
@@ -66,8 +78,11 @@ class RunRecord:
         model (`str`): The model the stream started from: a Hub id or a folder.
         tasks (`list[str]`): Names of the tasks, in order.
         zero_shot (`list[float | None]`, *optional*): Accuracy in percent of the untrained model on each task.
-        accuracy (`list[list[float | None]]`): One row in percent for each finished task.
+        accuracy (`list[list[float | None]]`):
+            One row in percent for each finished task. The accuracy on a dataset of captions is the mean R@1 of both
+            directions of retrieval.
         evaluation_only (`dict[str, Outside]`): Datasets that are evaluated and never trained on.
+        retrieval (`dict[str, Retrieval]`): For each dataset of captions with a test split, trained on or not.
         recipe (`dict`): The recipe as resolved.
         versions (`dict[str, str]`): Versions of the libraries and of this software.
         seed (`int`, *optional*): Seed of the run.
@@ -91,6 +106,7 @@ class RunRecord:
     zero_shot: list[float | None] | None = None
     accuracy: list[list[float | None]] = field(default_factory=list)
     evaluation_only: dict[str, Outside] = field(default_factory=dict)
+    retrieval: dict[str, Retrieval] = field(default_factory=dict)
     recipe: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     seed: int | None = None
@@ -112,7 +128,24 @@ class RunRecord:
 
     @property
     def metrics(self) -> dict[str, float]:
-        return self.matrix().metrics()
+        """The metrics of the matrix and, where classes were held out, of the update as a whole, in percent."""
+        return {**self.matrix().metrics(), **self._update_metrics()}
+
+    def _update_metrics(self) -> dict[str, float]:
+        held_out = [name for name in self.evaluation_only if name not in self.retrieval]
+        if not held_out or len(self.accuracy) < len(self.tasks):
+            return {}
+        last = dict(zip(self.tasks, self.accuracy[-1], strict=True))
+        return update_metrics(
+            [value for name, value in last.items() if name not in self.retrieval],
+            [self.evaluation_only[name]["accuracy"][-1] for name in held_out],
+        )
+
+    @property
+    def measure(self) -> str:
+        """What the numbers of the matrix are, in words: accuracy, for tasks of captions the mean R@1 of both ways."""
+        kinds = ["R@1" if name in self.retrieval else "accuracy" for name in self.tasks]
+        return " or ".join(sorted(set(kinds)))
 
     @property
     def seconds(self) -> float | None:
@@ -139,6 +172,7 @@ class RunRecord:
             evaluation_only={
                 name: {**rows, "accuracy": rows["accuracy"][:count]} for name, rows in self.evaluation_only.items()
             },
+            retrieval={name: {**rows, "after": rows["after"][:count]} for name, rows in self.retrieval.items()},
             phases=[phase for phase in self.phases if phase["task"] not in later],
             losses=[loss for loss in self.losses if loss["task"] not in later],
             finished=self.finished and count == len(self.tasks),
@@ -184,11 +218,16 @@ class RunRecord:
             self.matrix()
         except ValueError as error:
             return [str(error)]
-        return [
-            f"evaluation_only: {name}: {len(rows['accuracy'])} entries for {len(self.accuracy)} finished tasks"
-            for name, rows in self.evaluation_only.items()
-            if len(rows["accuracy"]) != len(self.accuracy)
-        ]
+        count = len(self.accuracy)
+        lengths = {f"evaluation_only: {name}": len(rows["accuracy"]) for name, rows in self.evaluation_only.items()}
+        lengths |= {f"retrieval: {name}": len(rows["after"]) for name, rows in self.retrieval.items()}
+        found = [f"{where}: {n} entries for {count} finished tasks" for where, n in lengths.items() if n != count]
+        for name, rows in self.retrieval.items():
+            if name not in self.tasks and name not in self.evaluation_only:
+                found.append(f"retrieval: {name}: is neither a task nor evaluated beside them")
+            for entry in filter(None, [rows["zero_shot"], *rows["after"]]):
+                found += [f"retrieval: {name}: {problem}" for problem in recall_problems(entry)]
+        return found
 
     @classmethod
     def load(cls, path: str | Path) -> RunRecord:

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .evaluation.matrix import METRICS
+from .evaluation.ranks import MEASURES, directions_of
 from .record import RunRecord
 
 TOLERANCE = 0.05
@@ -47,6 +48,9 @@ def print_results(record: RunRecord, console: Console | None = None) -> None:
         console.print(Text(f"| evaluated, never trained on: {outside}", style="dim"))
     console.print()
     console.print(_metrics_table(record))
+    for table in _retrieval_tables(record):
+        console.print()
+        console.print(table)
     if not record.matrix().finished:
         done = f"{len(record.accuracy)} of {len(record.tasks)} tasks are finished"
         console.print(Text(f"{done}: metrics that need the rest are left out.", style="yellow"))
@@ -150,13 +154,49 @@ def gain_mark(value: float | None, before: float | None) -> str:
     return "+" if value > before else "-"
 
 
+def metric_words(record: RunRecord, key: str) -> tuple[str, str]:
+    """The name of a metric, and what it tells in this run, whose tasks may be retrieval."""
+    name, tells = METRICS[key]
+    return name, tells.replace("mean accuracy on", f"mean {record.measure} on")
+
+
+def retrieval_rows(record: RunRecord) -> list[tuple[str, str, dict[str, float]]]:
+    """`(dataset, state of the model, measures)` before training, right after its own task, and as it now stands."""
+    rows = []
+    for name, entry in record.retrieval.items():
+        count = len(entry["after"])
+        own = record.tasks.index(name) + 1 if name in record.tasks else count
+        for place in sorted({0, min(own, count), count}):
+            measures = entry["after"][place - 1] if place else entry["zero_shot"]
+            if measures:
+                rows.append((name, f"after {place} {record.tasks[place - 1]}" if place else "zero-shot", measures))
+    return rows
+
+
+def _retrieval_tables(record: RunRecord) -> list[Table]:
+    """A table for each direction of retrieval."""
+    rows, tables = retrieval_rows(record), []
+    for direction in dict.fromkeys(way for *_, measures in rows for way in directions_of(measures)):
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+        table.add_column(f"{direction.replace('_', ' ')} retrieval", overflow="fold")
+        table.add_column("model", overflow="fold")
+        for head in MEASURES.values():
+            table.add_column(head, justify="right", no_wrap=True)
+        for name, state, measures in rows:
+            cells = [measures.get(f"{direction}_{key}") for key in MEASURES]
+            table.add_row(escape(name), escape(state), *("" if value is None else number(value) for value in cells))
+        tables.append(table)
+    return tables
+
+
 def _metrics_table(record: RunRecord) -> Table:
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(justify="right", no_wrap=True, style="bold")
     table.add_column(overflow="fold", style="dim")
     for name, value in record.metrics.items():
-        table.add_row(METRICS[name][0], number(value, 2), METRICS[name][1])
+        words, tells = metric_words(record, name)
+        table.add_row(words, number(value, 2), tells)
     return table
 
 

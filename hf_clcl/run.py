@@ -176,7 +176,7 @@ class Stream:
         problems += [
             f"{t.name}: has no test data"
             for t in [*self.tasks, *self.evaluation_only]
-            if t.test is None and t.kind != "captions"
+            if t.test is None and (t.kind != "captions" or t in self.evaluation_only)
         ]
         if self.method.needs_reference_images and self.reference_images is None:
             problems.append(f"{self.method.name} distils on reference images: give reference_images")
@@ -190,6 +190,9 @@ class Stream:
             problems += [f"{task.name}: {key} cannot be set for one task" for key in sorted(unknown)]
         if problems:
             raise RecipeError(problems, "the stream")
+        for task in self.tasks:
+            if task.test is None:
+                logger.warning("%s: has no test data: it is trained on, and its retrieval is not measured", task.name)
 
     def _open_output(self) -> None:
         """Read what the output folder holds, or begin a new record in it."""
@@ -207,11 +210,16 @@ class Stream:
             model=self.model_name,
             tasks=[task.name for task in self.tasks],
             evaluation_only={t.name: {"zero_shot": None, "accuracy": []} for t in self.evaluation_only},
+            retrieval={
+                t.name: {"zero_shot": None, "after": []}
+                for t in [*self.tasks, *self.evaluation_only]
+                if t.kind == "captions" and t.test is not None
+            },
             recipe=self.recipe,
             versions=environment.versions(),
             seed=self.args.seed,
             device=environment.device_name(self.args.device),
-            datasets=[dataset_note(task) for task in [*self.tasks, *self.evaluation_only] if task.kind != "captions"],
+            datasets=[dataset_note(task) for task in [*self.tasks, *self.evaluation_only]],
             created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             command=self.command,
             citations=[self.method.citation] if self.method.citation else [],

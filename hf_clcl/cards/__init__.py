@@ -7,6 +7,7 @@ from pathlib import Path, PurePath
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from ..evaluation.matrix import METRICS
+from ..evaluation.ranks import MEASURES
 from ..files import whole_file
 from ..plots import plot_curves, plot_matrix
 from ..record import RunRecord
@@ -14,7 +15,7 @@ from . import sections
 from .changes import changes
 
 TEMPLATE = Path(__file__).with_name("card.md")
-PIPELINE = "zero-shot-image-classification"
+PIPELINE, RETRIEVAL = "zero-shot-image-classification", "image-text-retrieval"
 
 
 def write_card(record: RunRecord, task: str | None = None) -> str:
@@ -36,8 +37,11 @@ def write_card(record: RunRecord, task: str | None = None) -> str:
         status=sections.status(record, of_task=task is not None),
         usage=sections.usage(record),
         matrix=sections.matrix(record),
+        measured=record.measure[0].upper() + record.measure[1:],
+        measure=sections.measure(record),
         outside=record.evaluation_only,
         metrics=sections.metrics(record),
+        retrieval=sections.retrieval(record),
         changes=changes(record),
         training=sections.training(record),
         data=sections.data(record),
@@ -87,18 +91,39 @@ def _results(record: RunRecord, sources: dict[str, str]) -> list[EvalResult]:
     values = dict(zip(record.tasks, now, strict=True))
     for name, column in record.evaluation_only.items():
         values[name] = column["accuracy"][-1] if column["accuracy"] else column["zero_shot"]
+    values = {name: value for name, value in values.items() if name not in record.retrieval}
     stream = f"stream of {len(record.tasks)} tasks: {', '.join(record.tasks)}"
     found = [(sources.get(n, n), n, "accuracy", "Accuracy (%)", v) for n, v in values.items() if v is not None]
-    found += [("stream", stream, key, f"{METRICS[key][0]} (%)", value) for key, value in record.metrics.items()]
+    retrieval = _retrieval_results(record, sources)
+    of_stream = [("stream", stream, key, f"{METRICS[key][0]} (%)", value) for key, value in record.metrics.items()]
+    if record.measure == "accuracy":
+        found += of_stream
+    else:
+        retrieval += of_stream
+    tasks = ((PIPELINE, "Zero-shot image classification", found), (RETRIEVAL, "Image-text retrieval", retrieval))
     return [
         EvalResult(
             # A name of several lines could end the front matter.
             dataset_type=" ".join(kind.split()), dataset_name=" ".join(dataset.split()),
-            task_type=PIPELINE, task_name="Zero-shot image classification",
+            task_type=task, task_name=name,
             metric_type=metric, metric_name=words, metric_value=round(float(value), 2),
         )
-        for kind, dataset, metric, words, value in found
+        for task, name, results in tasks
+        for kind, dataset, metric, words, value in results
     ]  # fmt: skip
+
+
+def _retrieval_results(record: RunRecord, sources: dict[str, str]) -> list[tuple[str, str, str, str, float]]:
+    """Recall on each dataset of captions as the model now stands."""
+    found = []
+    for name, entry in record.retrieval.items():
+        now = entry["after"][-1] if entry["after"] else entry["zero_shot"]
+        for key, value in (now or {}).items():
+            direction, _, measure = key.rpartition("_")
+            if measure in MEASURES:
+                words = f"{MEASURES[measure]}, {direction.replace('_', ' ')} (%)"
+                found.append((sources.get(name, name), name, key, words, value))
+    return found
 
 
 def _model_name(record: RunRecord) -> str:

@@ -24,8 +24,8 @@ def changes(record: RunRecord) -> str:
         start = f"Against the state after {text(tasks[last - 1])}, training {text(tasks[last])}"
         lines.append(_compared(start, others, tasks, before, now))
     lines.append(_compared("Against zero-shot, the stream so far", range(len(tasks)), tasks, untrained, now))
-    lines.append(_means("trained so far", range(last + 1), untrained, now))
-    lines.append(_means("not yet trained", range(last + 1, len(tasks)), untrained, now))
+    lines.append(_means(record.measure, "trained so far", range(last + 1), untrained, now))
+    lines.append(_means(record.measure, "not yet trained", range(last + 1, len(tasks)), untrained, now))
     for name, column in record.evaluation_only.items():
         subject = f"Since zero-shot, {text(name)}, never trained on, went"
         lines.append(_moved(subject, column["zero_shot"], column["accuracy"][last]))
@@ -47,14 +47,14 @@ def _compared(subject: str, chosen: Iterable[int], tasks: list[str], before: Row
     return f"{subject} {'; '.join(parts) or 'changed nothing'}." if moves else ""
 
 
-def _means(which: str, chosen: Iterable[int], untrained: Row, now: Row) -> str:
+def _means(measure: str, which: str, chosen: Iterable[int], untrained: Row, now: Row) -> str:
     pairs = [(untrained[i], now[i]) for i in chosen]
     if not pairs or any(value is None for pair in pairs for value in pair):
         return ""
     before, after = (sum(values) / len(pairs) for values in zip(*pairs, strict=True))
     tasks = "the task" if len(pairs) == 1 else f"the {len(pairs)} tasks"
     change = f"zero-shot {number(before)} %, {_signed(after - before)}"
-    return f"Mean accuracy on {tasks} {which}: {number(after)} % ({change})."
+    return f"Mean {measure} on {tasks} {which}: {number(after)} % ({change})."
 
 
 def _signed(change: float) -> str:

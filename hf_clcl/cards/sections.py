@@ -15,9 +15,9 @@ from huggingface_hub.utils import validate_repo_id
 
 from .. import __version__
 from ..entries import TaskEntry
-from ..evaluation.matrix import METRICS
+from ..evaluation.ranks import MEASURES, directions_of
 from ..record import RunRecord
-from ..report import TOLERANCE, number
+from ..report import TOLERANCE, metric_words, number, retrieval_rows
 from .markdown import block, code, listed, table, text
 
 # Keys of a recipe that are no hyper-parameters: they tell what and where, and stand elsewhere in the card.
@@ -104,9 +104,10 @@ def usage(record: RunRecord) -> str:
 
 
 def matrix(record: RunRecord) -> str:
-    if record.zero_shot is None and not record.accuracy:
-        return ""
     outside = record.evaluation_only
+    rows = [record.zero_shot or [], *record.accuracy, *(entry["accuracy"] for entry in outside.values())]
+    if all(value is None for row in rows for value in [*row]) and not any(e["zero_shot"] for e in outside.values()):
+        return ""
     head = ["after", *map(text, record.tasks), *(f"*{text(name)}*" for name in outside)]
     untrained = record.zero_shot or [None] * len(record.tasks)
     rows = [["zero-shot", *map(_percent, [*untrained, *(column["zero_shot"] for column in outside.values())])]]
@@ -118,8 +119,41 @@ def matrix(record: RunRecord) -> str:
 
 
 def metrics(record: RunRecord) -> str:
-    rows = [[METRICS[key][0], number(value, 2), METRICS[key][1]] for key, value in record.metrics.items()]
+    rows = []
+    for key, value in record.metrics.items():
+        name, tells = metric_words(record, key)
+        rows.append([name, number(value, 2), tells])
     return table(["metric", "%", "what it tells"], rows, words=(0, 2)) if rows else ""
+
+
+def measure(record: RunRecord) -> str:
+    """What the numbers of the matrix are."""
+    columns = [*record.tasks, *record.evaluation_only]
+    searched = [text(name) for name in columns if name in record.retrieval]
+    parts = []
+    if len(searched) < len(columns):
+        parts.append("Zero-shot accuracy in percent, each dataset among its own classes.")
+    if searched:
+        parts.append(f"For the captions of {listed(searched)}: the mean of image-to-text and text-to-image R@1.")
+    return " ".join(parts)
+
+
+def retrieval(record: RunRecord) -> str:
+    """Recall and ranks before training, right after the dataset's own task, and as the model now stands."""
+    rows = retrieval_rows(record)
+    parts = []
+    for direction in dict.fromkeys(way for *_, measures in rows for way in directions_of(measures)):
+        cells = [
+            [text(name), text(state), *(_percent(measures.get(f"{direction}_{key}")) for key in MEASURES)]
+            for name, state, measures in rows
+        ]
+        parts.append(table([direction.replace("_", " "), "model", *MEASURES.values()], cells, words=(0, 1)))
+    if parts:
+        parts.append(
+            "Within the test split of each dataset; an image is found by any of its captions. R@k in percent; MedR "
+            "and MeanR: median and mean rank of what was to be found. Equal similarities count as misses."
+        )
+    return "\n\n".join(parts)
 
 
 def training(record: RunRecord) -> str:
@@ -154,6 +188,7 @@ def hyper_parameters(record: RunRecord) -> dict[str, Any]:
 
 def data(record: RunRecord) -> str:
     rows = []
+    heads = "classes" if all(note["classes"] is not None for note in record.datasets) else "content"
     for note in record.datasets:
         name = note["dataset"]
         name = f"[{text(name)}](https://huggingface.co/datasets/{name})" if looks_like_hub_id(name) else code(name)
@@ -161,13 +196,14 @@ def data(record: RunRecord) -> str:
         remarks = text(note.get("split_note") or "")
         rows.append([
             text(note["task"]), name, text(note.get("licence") or "not recorded"), remarks,
-            f"{note['classes']:,}", trained, f"{note['test']:,}",
+            _content(note), trained, f"{note['test']:,}" if note["test"] is not None else "never",
         ])  # fmt: skip
-    return (
-        table(["task", "dataset", "licence", "split", "classes", "train", "test"], rows, words=range(4))
-        if rows
-        else ""
-    )
+    return table(["task", "dataset", "licence", "split", heads, "train", "test"], rows, words=range(4)) if rows else ""
+
+
+def _content(note: Mapping[str, Any]) -> str:
+    """Classes of a dataset, or captions."""
+    return f"{note['classes']:,}" if note["classes"] is not None else f"{note.get('captions') or 0:,} captions"
 
 
 def cost(record: RunRecord) -> str:
@@ -191,7 +227,12 @@ def limits(record: RunRecord) -> str:
         f"Measured on {listed(names)} alone; what the model has lost elsewhere is not known."
         if matrix(record)
         else "",
-        "Every image is classified among the classes of its own dataset: which task it comes from is known at test.",
+        "Every image is classified among the classes of its own dataset: which task it comes from is known at test."
+        if any(name not in record.retrieval for name in (*record.tasks, *record.evaluation_only))
+        else "",
+        "Retrieval searches the test split of one dataset, far fewer items than a real collection has."
+        if record.retrieval
+        else "",
         f"One run{f' with seed {record.seed}' if record.seed is not None else ''}: deviation over seeds is not known.",
         f"On average, {number(lost, 2)} points were lost on earlier tasks since their best."
         if lost >= TOLERANCE

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ..models import stack_texts, tokenize
+from .captions import tokenize_captions
 from .frames import Frames, ImageCache
 
 if TYPE_CHECKING:
@@ -118,11 +119,13 @@ class TaskData:
         labels = captions_of = None
         if task.kind == "captions":
             texts, captions_of = task.captions()
+            input_ids = tokenize_captions(processor.tokenizer, texts, f"task {task.name}")
         else:
-            texts, labels = task.training_prompts, task.labels("train")
+            labels = task.labels("train")
+            input_ids = tokenize(processor.tokenizer, task.training_prompts)
         image_processor = processor.image_processor
         frames = Frames(task.train, task.image_column, image_processor, cache, task.name, min_crop_scale)
-        return cls(task.name, frames, tokenize(processor.tokenizer, texts), labels, captions_of)
+        return cls(task.name, frames, input_ids, labels, captions_of)
 
     @classmethod
     def joined(cls, name: str, tasks: Sequence[TaskData]) -> TaskData:

@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import DataError
 from ..recipe import TASK_NAME
 from . import columns
+from .captions import captions_of, same_images
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -33,7 +34,8 @@ class Task:
         image_column (`str`, *optional*): Column of images; found by its type where `None`.
         label_column (`str`, *optional*): Column of labels; found by its type where `None`.
         caption_column (`str`, *optional*):
-            Column of captions, a string or a list of strings a row. It makes this a task of captions, without labels.
+            Column of captions, a string or a list of strings a row; each line of a string is a caption, and blank ones
+            do not count. It makes this a task of captions, without labels.
         training (`dict[str, Any]`, *optional*): Training values for this task alone.
         source (`str`, *optional*): Where the data comes from, for the model card.
         licence (`str`, *optional*): Licence of the data, for the model card.
@@ -94,14 +96,22 @@ class Task:
         """Class indices `[rows]` of `"train"` or `"test"`."""
         return columns.values(self._splits[split], self.label_column).to_numpy().astype("int64")
 
-    def captions(self) -> tuple[list[str], list[np.ndarray]]:
-        """All training captions, and for each training image the indices of its own among them."""
-        rows = columns.values(self.train, self.caption_column).to_pylist()
-        groups = [[row] if isinstance(row, str) else list(row or ()) for row in rows]
+    def captions(self, split: str = "train") -> tuple[list[str], list[np.ndarray]]:
+        """All captions of `"train"` or `"test"`, and for each image the indices of its own among them."""
+        groups = captions_of(self._splits[split], self.caption_column)
         ends = np.cumsum([len(group) for group in groups])
         starts = ends - [len(group) for group in groups]
         texts = [text for group in groups for text in group]
         return texts, [np.arange(start, end) for start, end in zip(starts, ends, strict=True)]
+
+    @property
+    def number_of_captions(self) -> int:
+        """Captions of all splits together."""
+        return sum(len(self.captions(split)[0]) for split in self._splits)
+
+    def same_images(self, split: str) -> np.ndarray:
+        """For each row of `"train"` or `"test"` the first row that holds the same image."""
+        return same_images(self._splits[split], self.image_column)
 
     @property
     def _where(self) -> str:
@@ -206,14 +216,10 @@ class Task:
                 logger.warning("%s: %d classes have no training image: %s", self._where, len(unseen), names)
 
     def _check_captions(self) -> None:
-        import pyarrow.compute as pc
-
         for split, dataset in self._splits.items():
-            cells = columns.values(dataset, self.caption_column)
-            plain = columns.is_plain_text(dataset.features[self.caption_column])
-            lengths = pc.utf8_length(cells) if plain else pc.list_value_length(cells)
-            empty = np.flatnonzero(lengths.fill_null(0).to_numpy() == 0)
-            if len(empty):
+            captions = captions_of(dataset, self.caption_column)
+            empty = [row for row, found in enumerate(captions) if not found]
+            if empty:
                 raise DataError(
                     f"{self._where}: row {empty[0]} of {split} has no caption in {self.caption_column!r} "
                     f"({len(empty)} such rows); drop them, or name another column"

@@ -17,8 +17,25 @@ METRICS: dict[str, tuple[str, str]] = {
     "forgetting": ("Forgetting", "points lost on earlier tasks since their best"),
     "backward_transfer": ("Backward transfer", "change on earlier tasks since they were trained"),
     "zero_shot_degradation": ("Zero-shot degradation", "points below zero-shot on tasks not yet trained"),
+    "updated_accuracy": ("UT-Acc", "mean accuracy at the end on the classes trained on"),
+    "unseen_accuracy": ("ZS-Acc", "mean accuracy at the end on classes never trained on"),
 }
 """Metric -> (its name in words, what it tells), in the order in which they are shown. All are in percent."""
+
+
+def update_metrics(updated: Sequence[float | None], unseen: Sequence[float | None]) -> dict[str, float]:
+    """`updated_accuracy` and `unseen_accuracy`: what an update of a model brought, and what it left of the rest.
+
+    Both are means over datasets, or over groups of classes of one, and are given where each was measured.
+
+    Source: UT-Acc and ZS-Acc of Ding et al., 2022, arXiv 2207.09248.
+
+    Args:
+        updated (`Sequence[float | None]`): Accuracy in percent, after the last task, on each task trained on.
+        unseen (`Sequence[float | None]`): The same on classes or datasets never trained on.
+    """
+    values = {"updated_accuracy": updated, "unseen_accuracy": unseen}
+    return {key: _mean(list(found)) for key, found in values.items() if found and None not in found}
 
 
 @dataclass

@@ -11,9 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 RECALL_AT = (1, 5, 10)
-DIRECTIONS: dict[str, str] = {"image_to_text": "image to text", "text_to_image": "text to image"}
-"""Direction of a search -> its name in words; what is searched for stands last."""
-
+DIRECTIONS = ("image_to_text", "text_to_image")
 MEASURES: dict[str, str] = {
     **{f"r{k}": f"R@{k}" for k in RECALL_AT},
     "median_rank": "MedR",
@@ -133,6 +131,22 @@ def retrieval_of_embeddings(images: np.ndarray, texts: np.ndarray, image_of_text
 def mean_recall(metrics: Mapping[str, float]) -> float:
     """The score of a retrieval task in the accuracy matrix: the mean of R@1 over both directions, in percent."""
     return float(np.mean([metrics[f"{direction}_r1"] for direction in DIRECTIONS]))
+
+
+def directions_of(metrics: Mapping[str, float]) -> list[str]:
+    """The directions that measures were taken in, such as `image_to_text`."""
+    return [key.removesuffix("_r1") for key in metrics if key.endswith("_r1")]
+
+
+def recall_problems(metrics: Mapping[str, float]) -> list[str]:
+    """What cannot be true of the measures of a retrieval, a line each."""
+    return [
+        f"{key}: needs a rank from 1, found {value}"
+        if key.endswith("_rank")
+        else f"{key}: needs a percentage from 0 to 100, found {value}"
+        for key, value in metrics.items()
+        if (value < 1 if key.endswith("_rank") else not 0 <= value <= 100)
+    ]
 
 
 def _both(image_to_text: np.ndarray, text_to_image: np.ndarray) -> dict[str, float]:

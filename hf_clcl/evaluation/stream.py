@@ -12,6 +12,8 @@ from ..data.frames import Frames, Normalizer
 from ..data.task import Task
 from ..phases import measured
 from ..record import RunRecord
+from .ranks import mean_recall
+from .retrieval import Pairs, RetrievalEvaluator
 from .zero_shot import ZeroShotEvaluator
 
 
@@ -39,11 +41,21 @@ class StreamEvaluation:
         args: ContinualTrainingArguments,
     ):
         self.record, self.show = record, not args.disable_tqdm
-        classified = [task for task in [*tasks, *evaluation_only] if task.kind == "classification"]
+        everything = [task for task in [*tasks, *evaluation_only] if task.test is not None]
+        classified = [task for task in everything if task.kind == "classification"]
+        captioned = [task for task in everything if task.kind == "captions"]
+        normalize = Normalizer(processor.image_processor)
         self.zero_shot = ZeroShotEvaluator(
             {task.name: (frames(task), task.labels("test"), task.prompts) for task in classified},
             processor.tokenizer,
-            Normalizer(processor.image_processor),
+            normalize,
+            accelerator,
+            args.per_device_eval_batch_size,
+        )
+        self.retrieval = RetrievalEvaluator(
+            {task.name: Pairs.of(task, frames(task)) for task in captioned},
+            processor.tokenizer,
+            normalize,
             accelerator,
             args.per_device_eval_batch_size,
         )
@@ -61,8 +73,11 @@ class StreamEvaluation:
         with measured(self.record.phases, "evaluation", after):
             title = f"evaluation after {after}" if after else "evaluation before training"
             accuracy = self.zero_shot(model, title, self.show)
-        self._write(accuracy, after)
-        return {f"accuracy/{name}": value for name, value in accuracy.items()}
+            retrieval = self.retrieval(model, title, self.show)
+        self._write(accuracy | {name: mean_recall(found) for name, found in retrieval.items()}, retrieval, after)
+        return {f"accuracy/{name}": value for name, value in accuracy.items()} | {
+            f"retrieval/{name}/{key}": value for name, found in retrieval.items() for key, value in found.items()
+        }
 
     def repeat(self, after: str) -> None:
         """Fill the row of the record after a task that has not changed the model: the last row again."""
@@ -71,9 +86,15 @@ class StreamEvaluation:
         accuracy = dict(zip(record.tasks, last, strict=True))
         for name, entry in record.evaluation_only.items():
             accuracy[name] = entry["accuracy"][-1] if entry["accuracy"] else entry["zero_shot"]
-        self._write(accuracy, after)
+        retrieval = {
+            name: entry["after"][-1] if entry["after"] else entry["zero_shot"]
+            for name, entry in record.retrieval.items()
+        }
+        self._write(accuracy, retrieval, after)
 
-    def _write(self, accuracy: dict[str, float | None], after: str | None) -> None:
+    def _write(
+        self, accuracy: dict[str, float | None], retrieval: dict[str, dict[str, float]], after: str | None
+    ) -> None:
         record = self.record
         row = [accuracy.get(name) for name in record.tasks]
         if after is None:
@@ -85,3 +106,8 @@ class StreamEvaluation:
                 entry["zero_shot"] = accuracy.get(name)
             else:
                 entry["accuracy"].append(accuracy.get(name))
+        for name, entry in record.retrieval.items():
+            if after is None:
+                entry["zero_shot"] = retrieval[name]
+            else:
+                entry["after"].append(retrieval[name])

@@ -1,0 +1,101 @@
+"""Image-text retrieval on the test images of caption datasets, each image and caption embedded once a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+from tqdm.auto import tqdm
+from transformers import CLIPModel, PreTrainedTokenizerBase
+
+from ..data.captions import tokenize_captions
+from ..data.frames import Frames
+from ..data.task import Task
+from ..models import TEXT_BATCH, embed_texts
+from ..teacher import embed_all_images
+from .ranks import retrieval_of_embeddings
+
+
+@dataclass
+class Pairs:
+    """The images and captions that are searched.
+
+    Args:
+        frames (`Frames`): Images.
+        rows (`np.ndarray` of shape `[I]`): Those of `frames` that take part: of equal images the first alone.
+        texts (`list[str]`): The captions of all images.
+        image_of_text (`np.ndarray` of shape `[N]`): The place in `rows` of the image that each describes.
+    """
+
+    frames: Frames
+    rows: np.ndarray
+    texts: list[str]
+    image_of_text: np.ndarray
+
+    @classmethod
+    def of(cls, task: Task, frames: Frames) -> Pairs:
+        """The test split of a task of captions. Rows with the same image are one image with all their captions."""
+        texts, captions = task.captions("test")
+        rows, image_of_row = np.unique(task.same_images("test"), return_inverse=True)
+        image_of_text = np.repeat(image_of_row, [len(indices) for indices in captions])
+        return cls(frames, rows, texts, image_of_text)
+
+
+class RetrievalEvaluator:
+    """Recall and ranks of image-to-text and text-to-image retrieval within the test split of each caption dataset.
+
+    Args:
+        pairs (`dict[str, Pairs]`): What is searched, by dataset.
+        tokenizer (`PreTrainedTokenizerBase`): Tokenizer of the model.
+        normalize (`Callable[[Tensor], Tensor]`): Frames to pixel values.
+        accelerator (`Accelerator`): Device, precision and processes; these share the embedding.
+        batch_size (`int`): Images a forward.
+    """
+
+    def __init__(
+        self,
+        pairs: dict[str, Pairs],
+        tokenizer: PreTrainedTokenizerBase,
+        normalize: Callable[[Tensor], Tensor],
+        accelerator: Accelerator,
+        batch_size: int,
+    ):
+        self.pairs, self.tokenizer, self.normalize = pairs, tokenizer, normalize
+        self.accelerator, self.batch_size = accelerator, batch_size
+        self._input_ids: dict[str, Tensor] = {}
+
+    @torch.no_grad()
+    def __call__(
+        self, model: CLIPModel, description: str = "retrieval", show: bool = True
+    ) -> dict[str, dict[str, float]]:
+        """For each dataset the measures of [`~hf_clcl.evaluation.ranks.retrieval_metrics`]."""
+        model.eval()
+        found = {}
+        show = show and self.accelerator.is_local_main_process
+        for name, pairs in (bar := tqdm(self.pairs.items(), desc=description, leave=False, disable=not show)):
+            bar.set_postfix_str(name)
+            images = embed_all_images(
+                model, pairs.frames, self.normalize, self.accelerator, self.batch_size, f"{name}: images", pairs.rows
+            )
+            texts = self._embed_captions(model, name)
+            found[name] = retrieval_of_embeddings(
+                images.cpu().numpy()[pairs.rows], texts.cpu().numpy(), pairs.image_of_text
+            )
+        return found
+
+    def _embed_captions(self, model: CLIPModel, name: str) -> Tensor:
+        """Normalised embeddings `[N, d]` of the captions of a dataset, in batches of texts of about one length."""
+        if name not in self._input_ids:
+            self._input_ids[name] = tokenize_captions(self.tokenizer, self.pairs[name].texts, f"task {name}")
+        input_ids = self._input_ids[name]
+        ends = (input_ids == self.tokenizer.eos_token_id).int().argmax(dim=-1)
+        embedded = torch.zeros(len(input_ids), model.config.projection_dim, device=model.device)
+        batches = ends.argsort(stable=True).split(TEXT_BATCH)
+        for rows in batches[self.accelerator.process_index :: self.accelerator.num_processes]:
+            with self.accelerator.autocast():
+                embedded[rows.to(model.device)] = embed_texts(model, input_ids[rows].to(model.device))
+        return self.accelerator.reduce(embedded, reduction="sum") if self.accelerator.num_processes > 1 else embedded
