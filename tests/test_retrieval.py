@@ -147,7 +147,7 @@ def test_the_card_names_the_measure_and_shows_retrieval(finished):
     measures = record.retrieval["first"]["after"][1]
     cells = [f"{measures[f'image_to_text_{key}']:.1f}" for key in ("r1", "r5", "r10", "median_rank", "mean_rank")]
     assert f"| first | after 2 second | {' | '.join(cells)} |" in card
-    assert "type: text_to_image_r10" in card and "task:\n    type: image-text-retrieval" in card
+    assert "type: text_to_image_r10" in card and "type: image-text-retrieval" in card
     assert (folder / "matrix.png").exists() and "R@1 in %" in (folder / "curves.svg").read_text()
 
 
