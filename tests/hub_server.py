@@ -68,6 +68,8 @@ class Repo:
 class LoopbackHub:
     """The server and what it stores; `url` is its address, `requests` what it was asked for."""
 
+    handler: type[BaseHTTPRequestHandler]
+
     def __init__(self, folder: Path):
         self.folder = folder
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -85,7 +87,7 @@ class LoopbackHub:
 
     def start(self) -> None:
         """Start, or start again with what is stored and on the same port."""
-        handler = type("Handler", (_Handler,), {"hub": self})
+        handler = type("Handler", (self.handler,), {"hub": self})
         self.server = ThreadingHTTPServer(("127.0.0.1", self.port), handler)
         self.server.daemon_threads = True
         self.port = self.server.server_port
@@ -412,3 +414,4 @@ _ROUTES = [
     ("GET", rf"/api/models/{_ID}/tree/{_REV}/(.+)", _Handler.tree),
     ("GET|HEAD", rf"/{_ID}/resolve/{_REV}/(.+)", _Handler.resolve),
 ]
+LoopbackHub.handler = _Handler

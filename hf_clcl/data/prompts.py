@@ -1,4 +1,8 @@
-"""Built-in lists of prompt templates and class names. `hf_clcl/assets/prompts.json` holds them with their sources."""
+"""Built-in lists of prompt templates and class names.
+
+`hf_clcl/assets/prompts.json` holds them with their sources, `hf_clcl/assets/imagenet_synsets.tsv` the WordNet ids and
+synsets by which datasets name the classes of ImageNet.
+"""
 
 from __future__ import annotations
 
@@ -86,10 +90,27 @@ def match_class_names(name: str, own: list[str] | None, where: str) -> list[str 
 
 
 @cache
+def imagenet_synsets() -> dict[str, str]:
+    """WordNet id and words of each class of ImageNet-1k, in label order: `{"n01440764": "tench, Tinca tinca", ...}`."""
+    lines = _asset("imagenet_synsets.tsv").splitlines()
+    return dict(line.split("\t") for line in lines if not line.startswith("#"))
+
+
+@cache
 def _read() -> dict[str, BuiltIn]:
-    file = resources.files("hf_clcl") / "assets" / "prompts.json"
-    lists = json.loads(file.read_text(encoding="utf-8"))["datasets"]
-    return {name: BuiltIn(**values) for name, values in lists.items()}
+    lists = {name: BuiltIn(**values) for name, values in json.loads(_asset("prompts.json"))["datasets"].items()}
+    known = lists["imagenet"]
+    synsets = imagenet_synsets()
+    listed = list(synsets.values())
+    for name, (synset, also) in zip(known.class_names, synsets.items(), strict=True):
+        known.also_called[synset] = name
+        if listed.count(also) == 1:  # two classes are called "crane"
+            known.also_called.setdefault(also, name)
+    return lists
+
+
+def _asset(name: str) -> str:
+    return (resources.files("hf_clcl") / "assets" / name).read_text(encoding="utf-8")
 
 
 def _key(name: str, ordered: bool = True) -> str:
