@@ -132,8 +132,10 @@ class ReferenceEntry(DatasetEntry):
         split (`str`, defaults to `"train"`): Split to read.
         take (`int`, *optional*): At most this many, drawn with the run's seed.
         text_column (`str`, *optional*): Column of texts, for reference texts.
+        expect (`dict[str, int]`, *optional*): `images` or `texts`: how many there must be, once `take` is drawn.
     """
 
     split: str = "train"
     take: int | None = None
     text_column: str | None = None
+    expect: dict[str, int] | None = None

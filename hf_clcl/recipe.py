@@ -14,12 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from .class_incremental import ClassIncremental
 from .entries import ReferenceEntry, TaskEntry, repeated
 from .errors import RecipeError
-from .values import build, describe
+from .values import build
+from .yaml_values import override, read_yaml, with_task_values
 
 ADAPTED = ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")
 TASK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -77,6 +76,11 @@ class Recipe:
         method (`str`, defaults to `"zscl"`): How to learn without forgetting.
         methods (`dict[str, dict]`): Options for each method, by its name; only those of `method` apply.
         tasks (`list[TaskEntry]`): The stream, in order.
+        task_order (`list[str]`, *optional*):
+            Names of all tasks in another order than that of `tasks`, for a recipe that includes its stream.
+        task_values (`dict[str, dict]`, *optional*):
+            Values of single tasks by their names, over those of their entries, for a recipe that includes its stream
+            and for the command line (`--task_values.dtd.dataset ikanher/dtd`).
         class_incremental (`ClassIncremental`, *optional*): One dataset cut into steps, in the place of `tasks`.
         scenarios (`list[str]`, defaults to `["task_incremental"]`):
             What an image is classified among: the classes of its own task (`task_incremental`), those of all tasks
@@ -101,9 +105,12 @@ class Recipe:
     method: str = "zscl"
     methods: dict[str, dict[str, Any]] = field(default_factory=dict)
     tasks: list[TaskEntry] = field(default_factory=list)
+    task_order: list[str] | None = None
+    task_values: dict[str, dict[str, Any]] | None = None
     class_incremental: ClassIncremental | None = None
     scenarios: list[Scenario] = field(default_factory=lambda: ["task_incremental"])
     few_shot: int | None = None
+    skip_broken_images: bool = False
     evaluation_only: list[TaskEntry] = field(default_factory=list)
     reference_images: ReferenceEntry | None = None
     reference_texts: ReferenceEntry | None = None
@@ -135,9 +142,9 @@ def read_recipe(path: str | Path, overrides: Mapping[str, str] | None = None) ->
     Raises:
         RecipeError: With every problem of the recipe, before anything is loaded.
     """
-    values = _read_yaml(Path(path))
+    values = read_yaml(Path(path))
     for key, text in (overrides or {}).items():
-        _override(values, key, text, str(path))
+        override(values, key, text, str(path))
     return parse_recipe(values, source=str(path))
 
 
@@ -155,6 +162,7 @@ def parse_recipe(values: Mapping[str, Any], source: str = "the recipe") -> Recip
     training_fields = {
         f.name: training_types[f.name] for f in dataclasses.fields(ContinualTrainingArguments) if f.init
     }
+    values = with_task_values(values, problems)
     recipe = build(Recipe, values, "", problems, training_fields)
     _check_entries(recipe, problems)
     if recipe.class_incremental is not None and not problems:
@@ -164,6 +172,8 @@ def parse_recipe(values: Mapping[str, Any], source: str = "the recipe") -> Recip
     if not recipe.tasks and not problems:
         problems.append("tasks: the stream is empty; list at least one task with `name` and `dataset`")
     _check_names(recipe, problems)
+    if recipe.task_order is not None and not problems:
+        _order_tasks(recipe, problems)
     if not problems:
         problems += ContinualTrainingArguments.problems(recipe.training)
         for task in recipe.tasks:
@@ -174,53 +184,6 @@ def parse_recipe(values: Mapping[str, Any], source: str = "the recipe") -> Recip
     if problems:
         raise RecipeError(problems, source)
     return recipe
-
-
-def _read_yaml(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
-    if path.resolve() in seen:
-        raise RecipeError(f"include: {path} includes itself", str(seen[0]))
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise RecipeError(
-            f"no such file{_yaml_beside(path)}; the recipes of this project lie in recipes/", str(path)
-        ) from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RecipeError(f"cannot be read: {error}", str(path)) from None
-    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
-        raise RecipeError(f"a recipe is a YAML mapping of names to values, found {describe(values)}", str(path))
-    include = values.pop("include", None)
-    if include is None:
-        return values
-    if not isinstance(include, str):
-        raise RecipeError(f"include: needs the name of one YAML file, found {describe(include)}", str(path))
-    return _merge(_read_yaml(path.parent / include, (*seen, path.resolve())), values)
-
-
-def _yaml_beside(path: Path) -> str:
-    near = sorted(p.name for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
-    return f"; beside it: {', '.join(near)}" if near else ""
-
-
-def _merge(base: dict[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
-    """Values of `top` over those of `base`, block by block."""
-    merged = dict(base)
-    for key, value in top.items():
-        both_blocks = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _merge(merged[key], value) if both_blocks else value
-    return merged
-
-
-def _override(values: dict[str, Any], key: str, text: str, source: str) -> None:
-    *blocks, last = key.split(".")
-    for block in blocks:
-        values = values.setdefault(block, {})
-        if not isinstance(values, dict):
-            raise RecipeError(f"--{key}: {block} is not a block of values", source)
-    try:
-        values[last] = yaml.safe_load(text)
-    except yaml.YAMLError:
-        values[last] = text
 
 
 def _check_names(recipe: Recipe, problems: list[str]) -> None:
@@ -235,6 +198,25 @@ def _check_names(recipe: Recipe, problems: list[str]) -> None:
         if task.name.lower() in seen:
             problems.append(f"tasks: {task.name}: two tasks have this name; give each its own")
         seen.add(task.name.lower())
+
+
+def _order_tasks(recipe: Recipe, problems: list[str]) -> None:
+    """Put the tasks in the order of `task_order`, which is then of no more use."""
+    tasks = {task.name: task for task in recipe.tasks}
+    faults = {
+        "missing": [name for name in tasks if name not in recipe.task_order],
+        "no tasks": [name for name in recipe.task_order if name not in tasks],
+        "listed twice": repeated(recipe.task_order),
+    }
+    told = [f"{what} {', '.join(names)}" for what, names in faults.items() if names]
+    if recipe.class_incremental is not None:
+        problems.append(
+            "task_order: the steps of class_incremental follow `class_order` or `class_seed`; leave it out"
+        )
+    elif told:
+        problems.append(f"task_order: needs the names of all {len(tasks)} tasks, each once: {'; '.join(told)}")
+    else:
+        recipe.tasks, recipe.task_order = [tasks[name] for name in recipe.task_order], None
 
 
 def _check_entries(recipe: Recipe, problems: list[str]) -> None:

@@ -89,7 +89,9 @@ class DatasetHub(LoopbackHub):
         """Store each `owner/name` below a folder as a dataset."""
         for repository in sorted(folder.glob("*/*")):
             paths = sorted(path for path in repository.rglob("*") if path.is_file())
-            self.add("/".join(repository.parts[-2:]), {path.relative_to(repository).as_posix(): path for path in paths})
+            self.add(
+                "/".join(repository.parts[-2:]), {path.relative_to(repository).as_posix(): path for path in paths}
+            )
 
     def _stored(self, content: bytes | Path) -> str:
         return self.store(content if isinstance(content, bytes) else content.read_bytes())

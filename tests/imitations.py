@@ -179,7 +179,9 @@ def build_caltech(root: Path, names: list[str]) -> None:
     for split, background in (("train", 327), ("test", 140)):
         path = next((root / "Donghyun99/Caltech-101/data").glob(f"{split}-*"))
         rows = pq.read_table(path)
-        labels = np.concatenate([np.zeros(background, int), 1 + np.arange(first, first + len(rows) - background) % 101])
+        labels = np.concatenate(
+            [np.zeros(background, int), 1 + np.arange(first, first + len(rows) - background) % 101]
+        )
         first += len(rows) - background
         place = rows.column_names.index("label")
         pq.write_table(rows.set_column(place, rows.schema.field("label"), pa.array(labels)), path)
