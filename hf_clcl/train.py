@@ -139,7 +139,7 @@ def run(recipe: Recipe, command: str) -> None:
     from accelerate import PartialState
 
     from .arguments import ContinualTrainingArguments
-    from .data.resolve import resolve_reference_images, resolve_reference_texts
+    from .data.references import resolve_reference_images, resolve_reference_texts
     from .data.stream import resolve_stream
     from .methods import create_method
     from .report import print_results

@@ -193,8 +193,9 @@ def build_others(root: Path) -> None:
     names = prompts.imagenet_synsets()
     hundred = labelled([names[synset] for synset in IMAGENET_100])
     parquet(root, "clane9/imagenet-100", hundred, {"train": 126689, "validation": 5000}, shards=3)
+    # A thousandth of ImageNet, as references are streamed.
     parquet(root, "evanarlian/imagenet_1k_resized_256", labelled(list(names)),
-            {"train": 1281, "val": 50, "test": 100}, shards=4)  # a thousandth of it: references are streamed  # fmt: skip
+            {"train": 1281, "val": 50, "test": 100}, shards=4)  # fmt: skip
     captions = {"image_url": Value("string"), "caption": Value("string")}
     parquet(root, "google-research-datasets/conceptual_captions", captions, {"train": 900, "validation": 15840},
             "unlabeled", "unlabeled")  # fmt: skip

@@ -14,7 +14,8 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, List, Va
 from PIL import Image as PILImage
 
 from hf_clcl.data import hub, prompts
-from hf_clcl.data.resolve import resolve_reference_images, resolve_reference_texts, resolve_task
+from hf_clcl.data.references import resolve_reference_images, resolve_reference_texts
+from hf_clcl.data.resolve import resolve_task
 from hf_clcl.data.world import DOMAINS
 from hf_clcl.errors import DataError
 from hf_clcl.recipe import ReferenceEntry, TaskEntry, read_recipe

@@ -91,7 +91,7 @@ def match_class_names(name: str, own: list[str] | None, where: str) -> list[str 
 
 @cache
 def imagenet_synsets() -> dict[str, str]:
-    """WordNet id and words of each class of ImageNet-1k, in label order: `{"n01440764": "tench, Tinca tinca", ...}`."""
+    """WordNet id and words of each class of ImageNet-1k, in label order: `{"n01440764": "tench, Tinca tinca"}`."""
     lines = _asset("imagenet_synsets.tsv").splitlines()
     return dict(line.split("\t") for line in lines if not line.startswith("#"))
 

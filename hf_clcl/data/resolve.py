@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import difflib
-import re
 from typing import TYPE_CHECKING, Any
 
-from ..entries import DatasetEntry, ReferenceEntry, TaskEntry
+from ..entries import TaskEntry
 from ..errors import DataError
 from . import columns, prompts, selection
-from .hub import hub_class_names, load_hub, stream_hub
-from .local import find_local, load_local, reading
+from .expected import check_expected
+from .hub import hub_class_names, load_hub
+from .local import find_local, load_local
+from .rendered import RENDERED_COUNTS, RENDERED_TRAIN, render, rendered
 from .task import Task
 
 if TYPE_CHECKING:
@@ -23,11 +24,6 @@ SHARED_BY = {
     "name", "templates", "training_template", "classes", "drop_classes", "few_shot", "take_train", "take_test",
     "expect", "expect_dataset", "split_note", "licence", "training",
 }  # fmt: skip
-RENDERED = re.compile(r"rendered:(?P<domain>[\w-]+)(@(?P<size>\d+))?")
-RENDERED_SIZE = 32
-RENDERED_SPLITS = {"train": 0, "test": 1}  # the seeds of captioned pictures, where no split is part of the seed
-RENDERED_COUNTS = {"train": 400, "test": 200}
-RENDERED_TRAIN = {"reference": 1_000, "captioned": 20_000}
 SPLIT_SEED = 42  # of `test_fraction`: a benchmark's test set must not change with the seed of a run
 
 
@@ -55,13 +51,13 @@ def resolve_task(
     where = f"task {entry.name}"
     splits, class_names = _loaded_splits(entry, data_root, evaluation_only, {} if loaded is None else loaded, where)
     if entry.caption_column is None:
-        _check_expected(entry, "expect_dataset", {"classes": _class_count(entry, splits, class_names, where)}, where)
+        check_expected(entry, "expect_dataset", {"classes": _class_count(entry, splits, class_names, where)}, where)
         splits, class_names = selection.choose_classes(entry, splits, class_names, where)
     if entry.test_fraction is not None:
         splits = _cut(splits["train"], entry.test_fraction, where)
     if evaluation_only:
         splits = {"test": splits["test"]}
-    _check_expected(entry, "expect_dataset", {split: len(rows) for split, rows in splits.items()}, where)
+    check_expected(entry, "expect_dataset", {split: len(rows) for split, rows in splits.items()}, where)
     splits = selection.drop_left_out(entry, splits, where)
     counts = {split: len(rows) for split, rows in splits.items()}
     takes = {"train": entry.take_train, "test": entry.take_test}
@@ -69,7 +65,7 @@ def resolve_task(
     note = f"{shots} training images a class, drawn with seed {seed}." if shots else None
     task = Task(
         name=entry.name,
-        **{split: _take(rows, takes[split], seed) for split, rows in splits.items()},
+        **{split: selection.take_some(rows, takes[split], seed) for split, rows in splits.items()},
         class_names=class_names,
         **_templates(entry, where),
         image_column=entry.image_column,
@@ -80,63 +76,10 @@ def resolve_task(
         licence=entry.licence,
         split_note=" ".join(filter(None, [entry.split_note, note])) or None,
     )
-    _check_expected(entry, "expect", {**counts, "classes": len(task.class_names or [])}, where)
+    check_expected(entry, "expect", {**counts, "classes": len(task.class_names or [])}, where)
     if shots:
         task.train = selection.draw_few(task.train, task.label_column, shots, task.class_names, seed, where)
     return task
-
-
-def resolve_reference_images(
-    entry: ReferenceEntry, data_root: str | None = None, seed: int = 42
-) -> tuple[Dataset, str]:
-    """The reference images, and the name of their column.
-
-    Args:
-        entry (`ReferenceEntry`): `reference_images` of the recipe.
-        data_root (`str`, *optional*): Folder that relative paths start from.
-        seed (`int`, defaults to 42): Seed that `take` draws with.
-
-    Raises:
-        DataError: Where there are no such images.
-    """
-    where = "reference_images"
-    rows = _load_reference(entry, data_root, seed, where)
-    column = columns.find_image_column(rows.features, entry.image_column, where)
-    return columns.as_images(rows.select_columns(column), column), column
-
-
-def resolve_reference_texts(entry: ReferenceEntry, data_root: str | None = None, seed: int = 42) -> list[str]:
-    """The reference texts: lines of a text file, or the captions of a dataset, without empty ones.
-
-    Args:
-        entry (`ReferenceEntry`): `reference_texts` of the recipe.
-        data_root (`str`, *optional*): Folder that relative paths start from.
-        seed (`int`, defaults to 42): Seed that `take` draws with.
-
-    Raises:
-        DataError: Where there are no such texts.
-    """
-    import random
-
-    where = "reference_texts"
-    if entry.dataset.endswith(".txt"):
-        path = find_local(entry.dataset, data_root, where)
-        with reading(where, str(path)):
-            texts = path.read_text(encoding="utf-8").splitlines()
-    else:
-        # A row may hold several texts, or none: `take` counts texts, so it is drawn from them and not from rows.
-        rows = _load_reference(entry, data_root, seed, where, whole=True)
-        column = entry.text_column or entry.caption_column
-        key = "caption_column" if entry.caption_column and not entry.text_column else "text_column"
-        column = columns.find_text_column(rows.features, column, where, key)
-        cells = columns.values(rows, column).to_pylist()
-        texts = [text for cell in cells for text in ([cell] if isinstance(cell, str) else cell or [])]
-    texts = [line.strip() for text in texts if text for line in text.splitlines() if line.strip()]
-    if not texts:
-        raise DataError(f"{where}: {entry.dataset} has no text; needed is one a line, or a column of captions")
-    if entry.take is not None and entry.take < len(texts):
-        texts = random.Random(seed).sample(texts, entry.take)
-    return texts
 
 
 def _loaded_splits(
@@ -171,60 +114,17 @@ def _load_splits(entry: TaskEntry, data_root: str | None, evaluation_only: bool,
         wanted = {"test": entry.test_split}
     else:
         wanted = {"train": entry.train_split, "test": entry.test_split}
-    if rendered := _rendered(entry, where):
-        domain, size = rendered
+    if drawn := rendered(entry, where):
+        domain, size = drawn
         counts = {
             "train": entry.take_train or RENDERED_TRAIN.get(domain, RENDERED_COUNTS["train"]),
             "test": entry.take_test or RENDERED_COUNTS["test"],
         }
-        return {split: _render(where, domain, name, counts[split], size) for split, name in wanted.items()}
+        return {split: render(where, domain, name, counts[split], size) for split, name in wanted.items()}
     path = find_local(entry.dataset, data_root, where)
     if path is not None:
         return {split: load_local(path, name, where, entry.config) for split, name in wanted.items()}
     return {split: load_hub(entry, name, where) for split, name in wanted.items()}
-
-
-def _load_reference(
-    entry: ReferenceEntry, data_root: str | None, seed: int, where: str, whole: bool = False
-) -> Dataset:
-    if rendered := _rendered(entry, where):
-        domain, size = rendered
-        default = RENDERED_TRAIN.get(domain, RENDERED_COUNTS["train"])
-        return _render(where, domain, entry.split, default if whole else entry.take or default, size)
-    path = find_local(entry.dataset, data_root, where)
-    if path is not None:
-        rows = load_local(path, entry.split, where, entry.config)
-    elif entry.take is not None and not whole:
-        return stream_hub(entry, entry.split, entry.take, seed, where)
-    else:
-        rows = load_hub(entry, entry.split, where)
-    return rows if whole else _take(rows, entry.take, seed)
-
-
-def _rendered(entry: DatasetEntry, where: str) -> tuple[str, int] | None:
-    """Domain and image size of `rendered:<domain>@<size>`; `None` for any other dataset."""
-    if not entry.dataset.startswith("rendered:"):
-        return None
-    found = RENDERED.fullmatch(entry.dataset)
-    if found is None:
-        raise DataError(f"{where}: {entry.dataset!r}: needed is `rendered:<domain>` or `rendered:<domain>@<pixels>`")
-    return found["domain"], int(found["size"] or RENDERED_SIZE)
-
-
-def _render(where: str, domain: str, split: str, count: int, size: int) -> Dataset:
-    """A part of the rendered world. It is the same in every run: only training depends on the run's seed."""
-    from . import world
-
-    if split not in RENDERED_SPLITS:
-        raise DataError(f"{where}: rendered:{domain} has no split {split!r}, but {', '.join(RENDERED_SPLITS)}")
-    if domain == "reference":
-        return world.render_reference(count, RENDERED_SPLITS[split], size)
-    if domain == "captioned":
-        return world.render_captioned(count, RENDERED_SPLITS[split], size)
-    if domain not in world.DOMAINS:
-        known = ", ".join([*world.DOMAINS, "reference", "captioned"])
-        raise DataError(f"{where}: there is no rendered:{domain}; the rendered world has {known}")
-    return world.render_domain(domain, split, count, image_size=size)
 
 
 def _templates(entry: TaskEntry, where: str) -> dict[str, Any]:
@@ -234,10 +134,10 @@ def _templates(entry: TaskEntry, where: str) -> dict[str, Any]:
         trained_on = entry.training_template or listed.training_template
         return {"templates": listed.templates, "training_template": trained_on}
     templates = entry.templates
-    if templates is None and (rendered := _rendered(entry, where)):
+    if templates is None and (drawn := rendered(entry, where)):
         from .world import DOMAINS
 
-        templates = list(DOMAINS[rendered[0]].templates) if rendered[0] in DOMAINS else None
+        templates = list(DOMAINS[drawn[0]].templates) if drawn[0] in DOMAINS else None
     return {"training_template": entry.training_template, **({"templates": templates} if templates else {})}
 
 
@@ -297,25 +197,3 @@ def _cut(rows: Dataset, fraction: float, where: str) -> dict[str, Dataset]:
     if len(rows) < 2:
         raise DataError(f"{where}: test_fraction cannot cut {len(rows)} rows into train and test; use a larger split")
     return dict(rows.train_test_split(test_size=fraction, seed=SPLIT_SEED))
-
-
-def _take(rows: Dataset, number: int | None, seed: int) -> Dataset:
-    if number is None or number >= len(rows):
-        return rows
-    return rows.shuffle(seed=seed).select(range(number))
-
-
-def _check_expected(entry: TaskEntry, key: str, found: dict[str, int | None], where: str) -> None:
-    """See that the numbers found are those that the entry gives under `key`."""
-    expected = getattr(entry, key) or {}
-    unknown = [name for name in expected if name not in ("classes", "train", "test")]
-    if unknown:
-        raise DataError(f"{where}: {key}: no such number {unknown[0]!r}; there are classes, train and test")
-    wrong = {name: (found[name], n) for name, n in expected.items() if found.get(name, n) not in (n, None)}
-    if wrong:
-        numbers = ", ".join(f"{has} {key} where {needs} are expected" for key, (has, needs) in wrong.items())
-        raise DataError(
-            f"{where}: {entry.dataset} is not the data that the recipe expects: {numbers}. Choose other splits "
-            "(`train_split`, `test_split`, `test_fraction`), another copy of the data (`dataset`, `revision`), or "
-            f"correct `{key}` if this is the data you want"
-        )

@@ -79,6 +79,13 @@ def drop_left_out(entry: TaskEntry, splits: dict[str, Dataset], where: str) -> d
     return found
 
 
+def take_some(rows: Dataset, number: int | None, seed: int) -> Dataset:
+    """So many rows, drawn with a seed; all of them where there are no more, or `number` is `None`."""
+    if number is None or number >= len(rows):
+        return rows
+    return rows.shuffle(seed=seed).select(range(number))
+
+
 def draw_few(rows: Dataset, column: str, shots: int, names: list[str], seed: int, where: str) -> Dataset:
     """So many rows of each class, drawn with a seed, in their order; all of a class that has fewer, with a warning.
 

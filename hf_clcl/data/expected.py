@@ -1,0 +1,44 @@
+"""Whether data have the numbers that a recipe expects of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..entries import DatasetEntry, TaskEntry
+from ..errors import DataError
+
+OF_TASKS = ("classes", "train", "test")
+
+
+def check_expected(
+    entry: DatasetEntry, key: str, found: dict[str, int | None], where: str, known: Sequence[str] = OF_TASKS
+) -> None:
+    """See that the numbers found are those that an entry gives.
+
+    Args:
+        entry (`DatasetEntry`): The entry in the recipe.
+        key (`str`): Name of its block with the numbers: `expect` or `expect_dataset`.
+        found (`dict[str, int | None]`): The numbers of the data; what is missing or `None` is not compared.
+        where (`str`): What the message of an error starts with.
+        known (`Sequence[str]`): Numbers that such an entry may give.
+
+    Raises:
+        DataError: Where they differ, with how to point the entry elsewhere.
+    """
+    expected = getattr(entry, key) or {}
+    unknown = [name for name in expected if name not in known]
+    if unknown:
+        listed = ", ".join(known[:-1]) + " and " + known[-1] if len(known) > 1 else f"only {known[0]}"
+        raise DataError(f"{where}: {key}: no such number {unknown[0]!r}; there are {listed}")
+    wrong = {name: (found[name], n) for name, n in expected.items() if found.get(name, n) not in (n, None)}
+    if not wrong:
+        return
+    numbers = ", ".join(f"{has} {name} where {needs} are expected" for name, (has, needs) in wrong.items())
+    task = isinstance(entry, TaskEntry)
+    splits = "`train_split`, `test_split`, `test_fraction`" if task else "`split`, `take`"
+    option = f"--task_values.{entry.name}.dataset" if task else f"--{where}.dataset"
+    raise DataError(
+        f"{where}: {entry.dataset} is not the data that the recipe expects: {numbers}. Choose other splits ({splits}), "
+        f"another copy of the data (`dataset`, `revision`; {option} on the command line), or correct `{key}` if this is "
+        "the data you want"
+    )

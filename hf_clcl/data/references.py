@@ -1,0 +1,87 @@
+"""The reference set that distillation looks at: images and texts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..entries import ReferenceEntry
+from ..errors import DataError
+from . import columns
+from .expected import check_expected
+from .hub import load_hub, stream_hub
+from .local import find_local, load_local, reading
+from .rendered import RENDERED_COUNTS, RENDERED_TRAIN, render, rendered
+from .selection import take_some
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+def resolve_reference_images(
+    entry: ReferenceEntry, data_root: str | None = None, seed: int = 42
+) -> tuple[Dataset, str]:
+    """The reference images, and the name of their column.
+
+    Args:
+        entry (`ReferenceEntry`): `reference_images` of the recipe.
+        data_root (`str`, *optional*): Folder that relative paths start from.
+        seed (`int`, defaults to 42): Seed that `take` draws with.
+
+    Raises:
+        DataError: Where there are no such images.
+    """
+    where = "reference_images"
+    rows = _load(entry, data_root, seed, where)
+    column = columns.find_image_column(rows.features, entry.image_column, where)
+    check_expected(entry, "expect", {"images": len(rows)}, where, ["images"])
+    return columns.as_images(rows.select_columns(column), column), column
+
+
+def resolve_reference_texts(entry: ReferenceEntry, data_root: str | None = None, seed: int = 42) -> list[str]:
+    """The reference texts: lines of a text file, or the captions of a dataset, without empty ones.
+
+    Args:
+        entry (`ReferenceEntry`): `reference_texts` of the recipe.
+        data_root (`str`, *optional*): Folder that relative paths start from.
+        seed (`int`, defaults to 42): Seed that `take` draws with.
+
+    Raises:
+        DataError: Where there are no such texts.
+    """
+    import random
+
+    where = "reference_texts"
+    if entry.dataset.endswith(".txt"):
+        path = find_local(entry.dataset, data_root, where)
+        with reading(where, str(path)):
+            texts = path.read_text(encoding="utf-8").splitlines()
+    else:
+        # A row may hold several texts, or none: `take` counts texts, so it is drawn from them and not from rows.
+        rows = _load(entry, data_root, seed, where, whole=True)
+        column = entry.text_column or entry.caption_column
+        key = "caption_column" if entry.caption_column and not entry.text_column else "text_column"
+        column = columns.find_text_column(rows.features, column, where, key)
+        cells = columns.values(rows, column).to_pylist()
+        texts = [text for cell in cells for text in ([cell] if isinstance(cell, str) else cell or [])]
+    texts = [line.strip() for text in texts if text for line in text.splitlines() if line.strip()]
+    if not texts:
+        raise DataError(f"{where}: {entry.dataset} has no text; needed is one a line, or a column of captions")
+    if entry.take is not None and entry.take < len(texts):
+        texts = random.Random(seed).sample(texts, entry.take)
+    check_expected(entry, "expect", {"texts": len(texts)}, where, ["texts"])
+    return texts
+
+
+def _load(entry: ReferenceEntry, data_root: str | None, seed: int, where: str, whole: bool = False) -> Dataset:
+    if drawn := rendered(entry, where):
+        domain, size = drawn
+        default = RENDERED_TRAIN.get(domain, RENDERED_COUNTS["train"])
+        return render(where, domain, entry.split, default if whole else entry.take or default, size)
+    path = find_local(entry.dataset, data_root, where)
+    if path is not None:
+        rows = load_local(path, entry.split, where, entry.config)
+    elif entry.take is not None and not whole:
+        return stream_hub(entry, entry.split, entry.take, seed, where)
+    else:
+        rows = load_hub(entry, entry.split, where)
+    return rows if whole else take_some(rows, entry.take, seed)
