@@ -38,7 +38,7 @@ def check_expected(
     splits = "`train_split`, `test_split`, `test_fraction`" if task else "`split`, `take`"
     option = f"--task_values.{entry.name}.dataset" if task else f"--{where}.dataset"
     raise DataError(
-        f"{where}: {entry.dataset} is not the data that the recipe expects: {numbers}. Choose other splits ({splits}), "
-        f"another copy of the data (`dataset`, `revision`; {option} on the command line), or correct `{key}` if this is "
-        "the data you want"
+        f"{where}: {entry.dataset} is not the data that the recipe expects: {numbers}. Choose other splits "
+        f"({splits}), another copy of the data (`dataset`, `revision`; {option} on the command line), or correct "
+        f"`{key}` if this is the data you want"
     )
