@@ -1,0 +1,316 @@
+"""One ZSCL training step, as a naive loop computes it and as the trainer does: the same numbers, and how much faster.
+
+    python benchmarks/step.py [--shape clip-mini-64|vit-b-32|vit-b-16|FOLDER] [--batch 64] [--classes 43]
+        [--texts 1000] [--text_length 77] [--dtype fp32|bf16] [--device cpu|cuda] [--steps 8]
+
+Both loops start from the same weights and see the same batches; they take turns, a step each, in one process. The
+naive loop follows the published code: the teacher encodes all reference texts, padded to their full length, and the
+reference images at every step; task images, class texts and reference images are forwards of their own; the L2 term
+is differentiated by autograd.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from parity import InOrder, TensorImages
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import CLIPConfig, CLIPModel, TrainerCallback
+
+from hf_clcl.arguments import ContinualTrainingArguments
+from hf_clcl.data.batches import Draws, TaskData
+from hf_clcl.methods import create_method
+from hf_clcl.models import attention, load_model
+from hf_clcl.trainer import ContinualTrainer
+
+LEARNING_RATE, TEMPERATURE, SMOOTHING, L2_WEIGHT = 1e-5, 2.0, 0.2, 1.0
+CLASS_TEXT_LENGTH = 12  # "a photo of a ..." in tokens; class prompts use 8 to 20
+WARM_UP = 2
+
+
+def shape(name: str) -> CLIPConfig:
+    """The configuration of a published shape, or of a model in a folder."""
+    if name == "clip-mini-64":
+        vision = {"hidden_size": 192, "num_hidden_layers": 6, "num_attention_heads": 3, "intermediate_size": 768,
+                  "image_size": 64, "patch_size": 8}  # fmt: skip
+        text = {"hidden_size": 128, "num_hidden_layers": 4, "num_attention_heads": 2, "intermediate_size": 512,
+                "vocab_size": 8192}  # fmt: skip
+        return _config(vision, text, 128)
+    if name in ("vit-b-32", "vit-b-16"):
+        vision = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072,
+                  "image_size": 224, "patch_size": int(name[-2:])}  # fmt: skip
+        text = {"hidden_size": 512, "num_hidden_layers": 12, "num_attention_heads": 8, "intermediate_size": 2048,
+                "vocab_size": 49408}  # fmt: skip
+        return _config(vision, text, 512)
+    return CLIPConfig.from_pretrained(name)
+
+
+def _config(vision: dict[str, int], text: dict[str, int], width: int) -> CLIPConfig:
+    tokens = {"bos_token_id": text["vocab_size"] - 2, "eos_token_id": text["vocab_size"] - 1, "pad_token_id": 0}
+    return CLIPConfig(
+        vision_config=vision, text_config={**text, **tokens, "max_position_embeddings": 77}, projection_dim=width
+    )
+
+
+@dataclass
+class Inputs:
+    """What both loops see: pixel values of every step, labels, and token ids padded to the model's full length."""
+
+    images: Tensor
+    references: Tensor
+    labels: Tensor
+    class_ids: Tensor
+    text_ids: Tensor
+
+    @classmethod
+    def random(cls, config: CLIPConfig, options: argparse.Namespace) -> Inputs:
+        generator = torch.Generator().manual_seed(0)
+        size, steps = config.vision_config.image_size, options.steps + WARM_UP
+        images, references = (torch.randn(steps * options.batch, 3, size, size, generator=generator) for _ in range(2))
+        labels = torch.randint(options.classes, (steps * options.batch,), generator=generator)
+        return cls(
+            images, references, labels,
+            texts(config, options.classes, CLASS_TEXT_LENGTH, generator),
+            texts(config, options.texts, options.text_length, generator),
+        )  # fmt: skip
+
+
+def texts(config: CLIPConfig, count: int, longest: int, generator: torch.Generator) -> Tensor:
+    """Random texts `[count, 77]` of up to `longest` tokens, filled with the end token."""
+    text, length = config.text_config, config.text_config.max_position_embeddings
+    ids = torch.randint(3, text.bos_token_id, (count, length), generator=generator)
+    lengths = torch.randint(max(3, longest // 2), longest + 1, (count, 1), generator=generator)
+    lengths[0] = longest
+    ids[:, 0] = text.bos_token_id
+    return torch.where(torch.arange(length) >= lengths - 1, text.eos_token_id, ids)
+
+
+class NaiveLoop:
+    """ZSCL as its published code computes it, on models of `transformers` as they come."""
+
+    def __init__(self, student: CLIPModel, teacher: CLIPModel, inputs: Inputs, options: argparse.Namespace):
+        self.student, self.teacher, self.inputs, self.options = student, teacher, inputs, options
+        self.device = torch.device(options.device)
+        student.logit_scale.requires_grad_(False)
+        self.parameters = [p for p in student.parameters() if p.requires_grad]
+        self.start = [p.detach().clone() for p in self.parameters]
+        self.optimizer = torch.optim.AdamW(self.parameters, lr=LEARNING_RATE, weight_decay=0.0)
+
+    def step(self, step: int) -> float:
+        """One update; returns the loss."""
+        rows = slice(step * self.options.batch, (step + 1) * self.options.batch)
+        images, references, labels, class_ids, text_ids = (
+            tensor.to(self.device)
+            for tensor in (
+                self.inputs.images[rows], self.inputs.references[rows], self.inputs.labels[rows],
+                self.inputs.class_ids, self.inputs.text_ids,
+            )
+        )  # fmt: skip
+        scale = self.student.logit_scale.exp()
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.dtype == "bf16"):
+            embedded = [
+                self.student.get_image_features(pixel_values=images),
+                self.student.get_text_features(input_ids=class_ids),
+                self.student.get_image_features(pixel_values=references),
+            ]
+            with torch.no_grad():
+                embedded += [
+                    self.teacher.get_image_features(pixel_values=references),
+                    self.teacher.get_text_features(input_ids=text_ids),
+                ]
+        f, c, r, t, e = (F.normalize(features.pooler_output.float(), dim=-1) for features in embedded)
+        student, teacher = scale * r @ e.T, scale * t @ e.T
+        loss = F.cross_entropy(scale * f @ c.T, labels, label_smoothing=SMOOTHING)
+        loss = loss + distillation(teacher, student) + distillation(teacher.T, student.T)
+        loss = loss + L2_WEIGHT * sum((p - s).square().sum() for p, s in zip(self.parameters, self.start, strict=True))
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return loss.item()
+
+
+def distillation(teacher: Tensor, student: Tensor) -> Tensor:
+    soft = (teacher / TEMPERATURE).softmax(dim=-1)
+    return -(soft * (student / TEMPERATURE).log_softmax(dim=-1)).sum(dim=-1).mean() * TEMPERATURE**2
+
+
+class InOrderTrainer(ContinualTrainer):
+    """The trainer with batches in the order of their rows, as the naive loop takes them."""
+
+    def draws(self, rows: int, batch_size: int, stream: int) -> Draws:
+        return InOrder(rows, batch_size, (0,))
+
+
+class Turns(TrainerCallback):
+    """After each step of the trainer, one of the naive loop; keeps the seconds and losses of both."""
+
+    def __init__(self, naive: NaiveLoop | None, device: torch.device):
+        self.naive, self.device = naive, device
+        self.seconds: dict[str, list[float]] = {"ours": [], "naive": []}
+        self.losses: dict[str, list[float]] = {"ours": [], "naive": []}
+        self.teraflop: dict[str, float] = {}
+
+    def _now(self) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter()
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._counter = FlopCounterMode(display=False)  # the first step is not timed, so it can be counted
+        self._counter.__enter__()
+        self._began = self._now()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step == 1:
+            self._counter.__exit__(None, None, None)
+            self.teraflop["ours"] = self._counter.get_total_flops() / 1e12
+        self.seconds["ours"].append(self._now() - self._began)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
+        if not logs or "task_loss" not in logs:
+            return
+        self.losses["ours"].append(sum(value for name, value in logs.items() if name.endswith("_loss")))
+        if self.naive is not None:
+            began = self._now()
+            with FlopCounterMode(display=False) if state.global_step == 1 else nullcontext() as counter:
+                self.losses["naive"].append(self.naive.step(state.global_step - 1))
+            self.seconds["naive"].append(self._now() - began)
+            if counter is not None:
+                self.teraflop["naive"] = counter.get_total_flops() / 1e12
+        self._began = self._now()
+
+
+def measure(options: argparse.Namespace, naive_too: bool = True) -> dict[str, Any]:
+    """Both loops, or ours alone, in turns; the seconds of each step, the losses, and the largest differences."""
+    torch.manual_seed(0)
+    config, device = shape(options.shape), torch.device(options.device)
+    initial = load_model(options.shape) if Path(options.shape).is_dir() else CLIPModel(config)
+    inputs = Inputs.random(config, options)
+
+    def copy(implementation: str) -> CLIPModel:
+        model = CLIPModel(config)
+        model.load_state_dict(initial.state_dict())
+        model.set_attn_implementation(implementation)
+        return model
+
+    naive = None
+    if naive_too:
+        teacher = copy("sdpa").to(device).eval().requires_grad_(False)
+        naive = NaiveLoop(copy("sdpa").to(device).train(), teacher, inputs, options)
+    turns, model = Turns(naive, device), copy(attention())
+    with tempfile.TemporaryDirectory() as scratch:
+        args = ContinualTrainingArguments(
+            output_dir=scratch, max_steps=options.steps + WARM_UP, per_device_train_batch_size=options.batch,
+            learning_rate=LEARNING_RATE, lr_scheduler_type="constant", label_smoothing_factor=SMOOTHING,
+            logging_steps=1, save_strategy="no", disable_tqdm=True, bf16=options.dtype == "bf16",
+            use_cpu=device.type == "cpu",
+        )  # fmt: skip
+        trainer = InOrderTrainer(
+            model, args, method=create_method("zscl", {"averaging_interval": 0}),
+            task=TaskData(
+                "step", TensorImages(inputs.images, inputs.references), inputs.class_ids, inputs.labels.numpy()
+            ),
+            reference_images=TensorImages(inputs.images, inputs.references), reference_input_ids=inputs.text_ids,
+            initial_model=lambda: copy(attention()).requires_grad_(False), callbacks=[turns],
+        )  # fmt: skip
+        trainer.train()
+    facts: dict[str, Any] = {"seconds": {name: list[WARM_UP:] for name, list in turns.seconds.items()}}
+    if naive is not None:
+        ours = {name: weight.detach().cpu() for name, weight in trainer.model.named_parameters()}
+        theirs = {name: weight.detach().cpu() for name, weight in naive.student.named_parameters()}
+        pairs = zip(turns.losses["ours"], turns.losses["naive"], strict=True)
+        facts["loss_difference"] = max(abs(a - b) for a, b in pairs)
+        facts["weight_difference"] = max(float((ours[n] - theirs[n]).abs().max()) for n in ours)
+        facts["loss"] = turns.losses["ours"][0]
+        facts["teraflop"] = turns.teraflop
+    facts["peak_memory_mb"] = peak_memory_mb(device)
+    return facts
+
+
+def peak_memory_mb(device: torch.device) -> float:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def ceiling(options: argparse.Namespace) -> float:
+    """Products of large matrices in 1e12 operations a second: what the hardware allows in this precision."""
+    dtype, size = {"fp32": torch.float32, "bf16": torch.bfloat16}[options.dtype], 2048
+    left, right = (torch.randn(size, size, device=options.device, dtype=dtype) for _ in range(2))
+    best = float("inf")
+    for _ in range(6):
+        began = time.perf_counter()
+        left @ right
+        if options.device == "cuda":
+            torch.cuda.synchronize()
+        best = min(best, time.perf_counter() - began)
+    return 2 * size**3 / best / 1e12
+
+
+def report(options: argparse.Namespace, facts: dict[str, Any]) -> dict[str, Any]:
+    """The figures that are printed, from those measured."""
+    median = {name: statistics.median(seconds) for name, seconds in facts["seconds"].items()}
+    rates = {name: facts["teraflop"][name] / seconds for name, seconds in median.items()}
+    top = ceiling(options)
+    return {
+        "shape": options.shape, "batch": options.batch, "classes": options.classes, "texts": options.texts,
+        "dtype": options.dtype, "device": options.device, "threads": torch.get_num_threads(),
+        "seconds_naive": round(median["naive"], 4), "seconds_ours": round(median["ours"], 4),
+        "times_as_fast": round(median["naive"] / median["ours"], 2),
+        "times_as_fast_of_pairs": [
+            round(n / o, 2) for n, o in zip(facts["seconds"]["naive"], facts["seconds"]["ours"], strict=True)
+        ],
+        "images_per_second": round(2 * options.batch / median["ours"], 1),
+        "teraflop_naive": round(facts["teraflop"]["naive"], 4), "teraflop_ours": round(facts["teraflop"]["ours"], 4),
+        "teraflops_ours": round(rates["ours"], 3), "ceiling_teraflops": round(top, 3),
+        "share_of_ceiling": round(rates["ours"] / top, 3),
+        "first_loss": facts["loss"], "loss_difference": facts["loss_difference"],
+        "weight_difference": facts["weight_difference"],
+        "peak_memory_mb": {name: round(value) for name, value in facts["memory"].items()},
+    }  # fmt: skip
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shape", default="clip-mini-64", help="a shape with random weights, or a folder")
+    parser.add_argument("--batch", type=int, default=64, help="task images, and as many reference images")
+    parser.add_argument("--classes", type=int, default=43)
+    parser.add_argument("--texts", type=int, default=1000, help="reference texts")
+    parser.add_argument("--text_length", type=int, default=20, help="tokens of the longest reference text")
+    parser.add_argument("--dtype", choices=["fp32", "bf16"], default="fp32")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--steps", type=int, default=8, help="timed steps, after two of warm-up")
+    parser.add_argument("--alone", action="store_true", help="ours alone, for its peak memory")
+    options = parser.parse_args(argv)
+    np.random.seed(0)
+    facts = measure(options, naive_too=not options.alone)
+    if options.alone:
+        print(json.dumps(facts))
+        return 0
+    arguments = [f"--{name}={value}" for name, value in vars(options).items() if name != "alone"]
+    alone = subprocess.run(
+        [sys.executable, __file__, *arguments, "--alone"], capture_output=True, text=True, check=True
+    )
+    facts["memory"] = {"ours": json.loads(alone.stdout.splitlines()[-1])["peak_memory_mb"]}
+    facts["memory"]["both"] = facts["peak_memory_mb"]
+    print(json.dumps(report(options, facts), indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
