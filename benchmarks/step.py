@@ -48,28 +48,26 @@ def shape(name: str) -> CLIPConfig:
     if name == "clip-mini-64":
         vision = {"hidden_size": 192, "num_hidden_layers": 6, "num_attention_heads": 3, "intermediate_size": 768,
                   "image_size": 64, "patch_size": 8}  # fmt: skip
-        text = {"hidden_size": 128, "num_hidden_layers": 4, "num_attention_heads": 2, "intermediate_size": 512,
-                "vocab_size": 8192}  # fmt: skip
+        text = {"hidden_size": 192, "num_hidden_layers": 4, "num_attention_heads": 3, "intermediate_size": 768,
+                "vocab_size": 4096, "max_position_embeddings": 32}  # fmt: skip
         return _config(vision, text, 128)
     if name in ("vit-b-32", "vit-b-16"):
         vision = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072,
                   "image_size": 224, "patch_size": int(name[-2:])}  # fmt: skip
         text = {"hidden_size": 512, "num_hidden_layers": 12, "num_attention_heads": 8, "intermediate_size": 2048,
-                "vocab_size": 49408}  # fmt: skip
+                "vocab_size": 49408, "max_position_embeddings": 77}  # fmt: skip
         return _config(vision, text, 512)
     return CLIPConfig.from_pretrained(name)
 
 
 def _config(vision: dict[str, int], text: dict[str, int], width: int) -> CLIPConfig:
     tokens = {"bos_token_id": text["vocab_size"] - 2, "eos_token_id": text["vocab_size"] - 1, "pad_token_id": 0}
-    return CLIPConfig(
-        vision_config=vision, text_config={**text, **tokens, "max_position_embeddings": 77}, projection_dim=width
-    )
+    return CLIPConfig(vision_config=vision, text_config={**text, **tokens}, projection_dim=width)
 
 
 @dataclass
 class Inputs:
-    """What both loops see: pixel values of every step, labels, and token ids padded to the model's full length."""
+    """What both loops see: pixel values of every step, labels, and token ids filled up to the model's full length."""
 
     images: Tensor
     references: Tensor
@@ -91,8 +89,9 @@ class Inputs:
 
 
 def texts(config: CLIPConfig, count: int, longest: int, generator: torch.Generator) -> Tensor:
-    """Random texts `[count, 77]` of up to `longest` tokens, filled with the end token."""
+    """Random texts `[count, model's length]` of up to `longest` tokens, filled with the end token."""
     text, length = config.text_config, config.text_config.max_position_embeddings
+    longest = min(longest, length)
     ids = torch.randint(3, text.bos_token_id, (count, length), generator=generator)
     lengths = torch.randint(max(3, longest // 2), longest + 1, (count, 1), generator=generator)
     lengths[0] = longest
