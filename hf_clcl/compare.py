@@ -24,6 +24,7 @@ from .errors import UserError
 from .evaluation.matrix import AccuracyMatrix
 from .files import whole_file
 from .hub import pull_record
+from .output import FREE_TO_CHANGE
 from .pareto import plot_comparison
 from .record import RunRecord
 from .report import number
@@ -41,10 +42,7 @@ COLUMNS = {
 UPPER_BOUND = "joint"
 
 # Runs that differ in nothing else are repetitions of one another.
-_OF_ONE_RUN = {
-    "seed", "data_seed", "output_dir", "run_name", "report_to", "logging_dir", "data_root", "push_to_hub",
-    "hub_model_id", "hub_private_repo", "hub_strategy", "hub_overwrite", "hub_token_env", "resume_from_hub",
-}  # fmt: skip
+_OF_ONE_RUN = {*FREE_TO_CHANGE, "seed", "data_seed"}
 
 
 @dataclass
