@@ -10,6 +10,7 @@ import matplotlib
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from PIL import Image
 
 from .files import whole_file
 from .record import RunRecord
@@ -58,11 +59,21 @@ def save_figure(figure: Figure, stem: Path) -> list[Path]:
     for suffix, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": "hf_clcl"})):
         buffer = io.BytesIO()
         figure.savefig(buffer, format=suffix, dpi=150, bbox_inches="tight", metadata=metadata)
-        contents[stem.with_name(f"{stem.name}.{suffix}")] = buffer.getvalue()
+        content = _with_palette(buffer) if suffix == "png" else buffer.getvalue()
+        contents[stem.with_name(f"{stem.name}.{suffix}")] = content
     for path, content in contents.items():
         with whole_file(path) as file:
             file.write_bytes(content)
     return list(contents)
+
+
+def _with_palette(png: io.BytesIO) -> bytes:
+    """A plot of a few colours in a third of the bytes."""
+    smaller = io.BytesIO()
+    Image.open(png).convert("RGB").quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(
+        smaller, "PNG", optimize=True
+    )
+    return smaller.getvalue()
 
 
 def _matrix_figure(record: RunRecord) -> Figure:

@@ -9,7 +9,7 @@ from hf_clcl import RunRecord
 from hf_clcl.cards import write_card
 
 ROOT = Path(__file__).resolve().parent.parent
-FOLDERS = sorted(path.parent for path in ROOT.glob("model_cards/*/results.json"))
+FOLDERS = sorted(path.parent for path in ROOT.glob("model_cards/**/results.json"))
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
