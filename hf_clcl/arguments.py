@@ -61,7 +61,11 @@ class ContinualTrainingArguments(TrainingArguments):
         image_cache_mb (`int`, defaults to 1024):
             Memory for decoded images, in MB per process; 0 decodes each image every time.
         resume_from_hub (`str`, *optional*):
-            Repository to go on from: what it holds of this run is fetched into `output_dir` first.
+            Repository to go on from: what it holds of this run is fetched into `output_dir` first, the last
+            checkpoint within a task too where `hub_strategy` is `checkpoint` or `all_checkpoints`.
+        hub_strategy (`str`, defaults to `"every_save"`):
+            `every_save` pushes each task as it is finished; `checkpoint` the last checkpoint within the running task
+            too, `all_checkpoints` all of them; `end` pushes all tasks at the end.
         hub_overwrite (`bool`, defaults to `False`):
             Whether `push_to_hub` may replace the revisions of a different run in `hub_model_id`.
         hub_token_env (`str`, *optional*):
@@ -148,11 +152,6 @@ class ContinualTrainingArguments(TrainingArguments):
         if values.get("bf16") and values.get("fp16"):
             found.append("bf16 and fp16: choose one of the two")
         found += hub_problems(*(values.get(key) for key in ("push_to_hub", "hub_model_id", "hub_token_env")))
-        if values.get("hub_strategy") in ("checkpoint", "all_checkpoints"):
-            found.append(
-                "hub_strategy: choose every_save (each task as it is finished) or end; checkpoints within a task stay "
-                "in output_dir"
-            )
         if values.get("resume_from_hub") and not is_repository(values["resume_from_hub"]):
             found.append(f"resume_from_hub: needs owner/name, found {values['resume_from_hub']!r}")
         return found

@@ -11,7 +11,16 @@ from .methods import Method
 from .recipe import LoRA
 from .record import DatasetNote
 
-STREAM_VALUES = ("output_dir", "seed", "bf16", "fp16", "trainable", "train_logit_scale")
+STREAM_VALUES = (
+    "output_dir",
+    "seed",
+    "bf16",
+    "fp16",
+    "trainable",
+    "train_logit_scale",
+    "hub_model_id",
+    "hub_strategy",
+)
 OBJECT = "Python object"
 
 

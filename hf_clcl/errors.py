@@ -1,5 +1,10 @@
 """Errors that a user can mend: shown as a message, without a traceback."""
 
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
 
 class UserError(ValueError):
     """Something a user can mend; the message tells what was found, what is needed and what to do."""
@@ -24,3 +29,21 @@ class DataError(UserError):
 
 class TrainingError(UserError):
     """Training that cannot go on, such as a loss that is not a number."""
+
+
+def exit_code(command: Callable[[], object], stopped: str) -> int:
+    """Run a command; returns its exit code: that of the error or of the signal that ended it, 0 otherwise.
+
+    Args:
+        command (`Callable`): What to run.
+        stopped (`str`): What to tell a user who stops it by hand.
+    """
+    try:
+        command()
+    except UserError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return error.exit_code
+    except KeyboardInterrupt as stop:
+        sys.stderr.write(f"\nstopped; {stopped}\n")
+        return getattr(stop, "exit_code", 130)
+    return 0

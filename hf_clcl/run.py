@@ -324,7 +324,11 @@ class Stream:
                 index=index,
                 step_offset=sum(self._steps(earlier) for earlier in self.tasks[:index]),
                 cache=self.cache,
-                callbacks=[self.interruption, *self.reporters],
+                callbacks=[
+                    self.interruption,
+                    *self.reporters,
+                    *(self.hub.callbacks() if self.hub is not None else []),
+                ],
             )
             checkpoint = get_last_checkpoint(str(scratch)) if scratch.is_dir() else None
             if checkpoint:

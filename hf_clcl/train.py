@@ -11,7 +11,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
-from .errors import RecipeError, UserError
+from .errors import RecipeError, exit_code
 
 if TYPE_CHECKING:
     from .recipe import Recipe
@@ -29,8 +29,8 @@ what learns         trainable (both, vision, text), train_logit_scale
 speed and memory    bf16, fp16, gradient_checkpointing, per_device_eval_batch_size, dataloader_num_workers,
                     image_cache_mb, use_cpu
 logs, checkpoints   logging_steps, save_steps, save_total_limit, report_to, run_name, disable_tqdm
-the Hub             push_to_hub, hub_model_id, hub_private_repo, hub_strategy (every_save, end), hub_overwrite,
-                    hub_token_env, resume_from_hub
+the Hub             push_to_hub, hub_model_id, hub_private_repo, hub_overwrite, hub_token_env, resume_from_hub,
+                    hub_strategy (every_save, checkpoint, all_checkpoints, end)
 
 Training values are those of transformers.TrainingArguments, and mean the same. The same command again continues a
 stopped run, which SIGINT (Ctrl-C) and SIGTERM end with a checkpoint. Exit code: 0 done, 1 the run could not go on,
@@ -41,23 +41,19 @@ stopped run, which SIGINT (Ctrl-C) and SIGTERM end with a checkpoint. Exit code:
 def main(argv: list[str] | None = None) -> int:
     """Run a recipe; returns the exit code."""
     arguments = sys.argv[1:] if argv is None else argv
-    try:
-        options, overrides = parse_command_line(arguments)
-        set_up_logging()
-        from .recipe import read_recipe
+    return exit_code(lambda: _run_command(arguments), stopped="the same command goes on from here")
 
-        recipe = read_recipe(options.recipe, overrides)
-        if options.dry_run:
-            show_stream(recipe)
-        else:
-            run(recipe, "python -m hf_clcl.train " + shlex.join(arguments))
-    except UserError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return error.exit_code
-    except KeyboardInterrupt as stop:
-        sys.stderr.write("\nstopped; the same command goes on from here\n")
-        return getattr(stop, "exit_code", 130)
-    return 0
+
+def _run_command(arguments: list[str]) -> None:
+    options, overrides = parse_command_line(arguments)
+    set_up_logging()
+    from .recipe import read_recipe
+
+    recipe = read_recipe(options.recipe, overrides)
+    if options.dry_run:
+        show_stream(recipe)
+    else:
+        run(recipe, "python -m hf_clcl.train " + shlex.join(arguments))
 
 
 def parse_command_line(arguments: list[str]) -> tuple[argparse.Namespace, dict[str, str]]:

@@ -9,20 +9,21 @@ from urllib.parse import parse_qs
 
 import datasets
 import pytest
-from hub_server import LoopbackHub, Repo, _Handler, _Problem
+from hub_protocol import Problem, Repo
+from hub_server import Handler, LoopbackHub
 from huggingface_hub import constants
 
 ALLOWED = "hf_loopbackReadToken0123456789"
-"""The token of somebody who has accepted the terms of gated datasets; others have `hub_server.TOKEN`."""
+"""The token of somebody who has accepted the terms of gated datasets; others have `hub_protocol.TOKEN`."""
 
 
-class DatasetHandler(_Handler):
-    """Answers for datasets what `_Handler` answers for models; a dataset is the repository `datasets/owner/name`."""
+class DatasetHandler(Handler):
+    """Answers for datasets what `Handler` answers for models; a dataset is the repository `datasets/owner/name`."""
 
-    def _route(self, body: bytes) -> Any:
+    def answer(self, body: bytes) -> Any:
         api = self.path.removeprefix("/api/")
         if not api.startswith("datasets/"):
-            return super()._route(body) if not self.path.startswith("/datasets/") else self._download()
+            return super().answer(body) if not self.path.startswith("/datasets/") else self._download()
         _, owner, name, *rest = api.split("/")
         repo_id, call = f"datasets/{owner}/{name}", rest[0] if rest else "revision"
         revision = rest[1] if len(rest) > 1 else "main"
@@ -36,14 +37,14 @@ class DatasetHandler(_Handler):
             parents = {path.rpartition("/")[0] for path in asked}
             return [entry for parent in parents for entry in self.folder(repo_id, revision, parent, strict=False)
                     if entry["path"] in asked]  # fmt: skip
-        raise _Problem(404, error=f"{self.path} is not supported")
+        raise Problem(404, error=f"{self.path} is not supported")
 
     def _download(self) -> Any:
         _, _, owner, name, _, revision, *path = self.path.split("/")
         repo_id, path = f"datasets/{owner}/{name}", "/".join(path)
         repo = self._repo(repo_id)
         if path != "README.md" and repo_id in self.hub.gated and self._token() != ALLOWED:
-            raise _Problem(403 if self._token() else 401, "GatedRepo", error=f"Access to {owner}/{name} is restricted")
+            raise Problem(403 if self._token() else 401, "GatedRepo", error=f"Access to {owner}/{name} is restricted")
         self._commit(repo, revision)
         return self.resolve(b"", repo_id, revision, path)
 
@@ -54,7 +55,7 @@ class DatasetHandler(_Handler):
         prefix = folder + "/" if folder else ""
         below = [path.removeprefix(prefix) for path in sorted(files) if path.startswith(prefix)]
         if strict and not below:
-            raise _Problem(404, "EntryNotFound")
+            raise Problem(404, "EntryNotFound")
         found = [{"type": "directory", "path": prefix + name, "oid": "0" * 40, "size": 0}
                  for name in sorted({path.split("/")[0] for path in below if "/" in path})]  # fmt: skip
         for path in below:

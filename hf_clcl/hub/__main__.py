@@ -7,9 +7,9 @@ import logging
 import sys
 from pathlib import Path
 
-from ..errors import RecipeError, UserError
+from ..errors import RecipeError, exit_code
 from .client import token_from
-from .pull import list_tasks, pull_run
+from .pull import list_checkpoints, list_tasks, pull_run
 from .push import push_output
 
 
@@ -17,23 +17,19 @@ def main(argv: list[str] | None = None) -> int:
     """Run one of the commands; returns the exit code."""
     arguments = sys.argv[1:] if argv is None else argv
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    try:
-        if any(argument.split("=")[0] in ("--token", "--hub_token") for argument in arguments):
-            raise RecipeError(
-                "a token never stands in a command; set HF_TOKEN, log in with `hf auth login`, or name the variable "
-                "that holds it with --hub_token_env",
-                "the command line",
-            )
-        options = _parser().parse_args(arguments)
-        for line in options.run(options, token_from(options.hub_token_env)):
-            sys.stdout.write(f"{line}\n")
-    except UserError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return error.exit_code
-    except KeyboardInterrupt:
-        sys.stderr.write("\nstopped; the same command goes on\n")
-        return 130
-    return 0
+    return exit_code(lambda: _run_command(arguments), stopped="the same command goes on")
+
+
+def _run_command(arguments: list[str]) -> None:
+    if any(argument.split("=")[0] in ("--token", "--hub_token") for argument in arguments):
+        raise RecipeError(
+            "a token never stands in a command; set HF_TOKEN, log in with `hf auth login`, or name the variable that "
+            "holds it with --hub_token_env",
+            "the command line",
+        )
+    options = _parser().parse_args(arguments)
+    for line in options.run(options, token_from(options.hub_token_env)):
+        sys.stdout.write(f"{line}\n")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -58,9 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     pull.add_argument("--all", action="store_true", help="fetch the checkpoints of earlier tasks too")
     pull.set_defaults(run=_pull)
 
-    tasks = commands.add_parser("list", help="list the revisions of a repository")
+    tasks = commands.add_parser("list", help="list the revisions of a repository, and checkpoints within a task")
     tasks.add_argument("repo", metavar="REPO", help="owner/name")
-    tasks.set_defaults(run=lambda options, token: list_tasks(options.repo, token))
+    tasks.set_defaults(run=_list)
 
     for command in (push, pull, tasks):
         command.add_argument("--hub_token_env", metavar="NAME", help="environment variable that holds the token")
@@ -72,6 +68,10 @@ def _push(options: argparse.Namespace, token: str | None) -> list[str]:
         options.output_dir, options.hub_model_id, options.hub_private_repo, options.hub_overwrite, token
     )
     return [f"pushed {name}" for name in pushed] or ["nothing to push: the repository holds every finished task"]
+
+
+def _list(options: argparse.Namespace, token: str | None) -> list[str]:
+    return [*list_tasks(options.repo, token), *list_checkpoints(options.repo, token)]
 
 
 def _pull(options: argparse.Namespace, token: str | None) -> list[str]:

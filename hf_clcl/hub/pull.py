@@ -14,8 +14,9 @@ from tempfile import TemporaryDirectory
 from huggingface_hub import HfApi
 
 from ..errors import UserError
-from ..files import whole_folder
+from ..files import replace_folder, whole_folder
 from ..record import RunRecord
+from .checkpoints import BRANCH, checkpoints_among, last_checkpoint, newest, running_task
 from .client import OWNERS, RECIPE, RECORD, TAG, explain, hub_api, patiently
 from .revisions import revision_name, same_run
 
@@ -42,6 +43,13 @@ def list_tasks(repo_id: str, token: str | None = None) -> list[str]:
     with _reading(repo_id):
         refs = patiently(lambda: hub_api(token).list_repo_refs(repo_id))
     return sorted((ref.name for ref in refs.tags if TAG.fullmatch(ref.name)), key=lambda tag: int(tag.split("-")[1]))
+
+
+def list_checkpoints(repo_id: str, token: str | None = None) -> list[str]:
+    """The checkpoints within tasks that a repository holds, as `checkpoints/task-03-cifar100/checkpoint-200`."""
+    with _reading(repo_id):
+        snapshot = _in_progress(hub_api(token), repo_id)
+        return [checkpoint.path for checkpoint in checkpoints_among(snapshot.files)] if snapshot else []
 
 
 def pull_record(repo_id: str, task: str | None = None, token: str | None = None) -> RunRecord:
@@ -88,6 +96,8 @@ def pull_run(
 ) -> RunRecord:
     """Fetch a stream so that a run in `output_dir` goes on from it; what is already there is left as it is.
 
+    With the newest state comes the newest checkpoint within the task after it, where the repository holds one.
+
     Args:
         repo_id (`str`): The repository, `owner/name`.
         output_dir (`str` or `Path`): The folder of the run; made if absent.
@@ -103,33 +113,66 @@ def pull_run(
     """
     output, revision = Path(output_dir), _revision(repo_id, task, token)
     with _reading(repo_id):
-        snapshot = _Snapshot(hub_api(token), repo_id, revision)
-        record = RunRecord.load(snapshot.cached(RECORD))
-        if revision_name(record) != revision:
-            raise UserError(f"{repo_id}: the {RECORD} of {revision} is that of {revision_name(record)!r:.80}")
-        if (output / RECORD).exists():
-            held = RunRecord.load(output)
-            if not same_run(held, record):
-                raise UserError(f"{output} holds a different run than {repo_id}; choose another folder")
-            if len(held.accuracy) >= len(record.accuracy) and not all_tasks:
-                logger.warning("%s already holds %s", output, revision)
-                return held
-        elif taken := [name for name in OF_RUN if (output / name).exists()]:
-            raise UserError(f"{output} holds {taken[0]} and no {RECORD}: it belongs to something else")
-        else:
-            held = None
-        for name in list_tasks(repo_id, token) if all_tasks else [revision]:
-            trained = record.trainable_parameters != 0 and 0 < _number(name) <= _number(revision)
-            if trained and not (held and (output / name).is_dir()):
-                pull_task(repo_id, name, output, token)
-        if held and len(held.accuracy) >= len(record.accuracy):
-            return held
-        output.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=output, prefix=".pull-") as scratch:
-            # The record comes after the checkpoint that it tells of, and the plots after both.
-            for name in filter(snapshot.files.__contains__, OF_RUN):
-                os.replace(snapshot.fetch(name, Path(scratch)), output / name)
+        record = _pull_finished(repo_id, output, revision, all_tasks, token)
+        if task is None:
+            _pull_checkpoint(hub_api(token), repo_id, output, record)
         return record
+
+
+def _pull_finished(repo_id: str, output: Path, revision: str, all_tasks: bool, token: str | None) -> RunRecord:
+    """Fetch the state after a task; returns the record that the folder then holds."""
+    snapshot = _Snapshot(hub_api(token), repo_id, revision)
+    record = RunRecord.load(snapshot.cached(RECORD))
+    if revision_name(record) != revision:
+        raise UserError(f"{repo_id}: the {RECORD} of {revision} is that of {revision_name(record)!r:.80}")
+    if (output / RECORD).exists():
+        held = RunRecord.load(output)
+        if not same_run(held, record):
+            raise UserError(f"{output} holds a different run than {repo_id}; choose another folder")
+        if len(held.accuracy) >= len(record.accuracy) and not all_tasks:
+            logger.warning("%s already holds %s", output, revision)
+            return held
+    elif taken := [name for name in OF_RUN if (output / name).exists()]:
+        raise UserError(f"{output} holds {taken[0]} and no {RECORD}: it belongs to something else")
+    else:
+        held = None
+    for name in list_tasks(repo_id, token) if all_tasks else [revision]:
+        trained = record.trainable_parameters != 0 and 0 < _number(name) <= _number(revision)
+        if trained and not (held and (output / name).is_dir()):
+            pull_task(repo_id, name, output, token)
+    if held and len(held.accuracy) >= len(record.accuracy):
+        return held
+    output.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=output, prefix=".pull-") as scratch:
+        # The record comes after the checkpoint that it tells of, and the plots after both.
+        for name in filter(snapshot.files.__contains__, OF_RUN):
+            os.replace(snapshot.fetch(name, Path(scratch)), output / name)
+    return record
+
+
+def _pull_checkpoint(api: HfApi, repo_id: str, output: Path, record: RunRecord) -> None:
+    """Fetch the newest checkpoint of the running task, unless the folder holds one that is as new."""
+    from .plain_state import PLAIN, write_back
+
+    snapshot = _in_progress(api, repo_id)
+    found = newest(checkpoints_among(snapshot.files), running_task(record)) if snapshot else None
+    here = last_checkpoint(output, record)
+    if found is None or (here and here.step >= found.step):
+        return
+    with TemporaryDirectory(dir=output, prefix=".pull-") as scratch:
+        for name in snapshot.files:
+            if name.startswith(found.path + "/"):
+                file = snapshot.fetch(name, Path(scratch))
+                if PLAIN.fullmatch(file.name):
+                    write_back(file)
+        (output / found.path).parent.mkdir(parents=True, exist_ok=True)
+        replace_folder(Path(scratch, found.path), output / found.path)
+
+
+def _in_progress(api: HfApi, repo_id: str) -> _Snapshot | None:
+    """The branch of checkpoints, where there is one."""
+    branches = patiently(lambda: api.list_repo_refs(repo_id)).branches
+    return _Snapshot(api, repo_id, BRANCH) if any(ref.name == BRANCH for ref in branches) else None
 
 
 class _Snapshot:

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import logging
+import shutil
+import signal
 import threading
 from pathlib import Path
 from queue import Queue
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from ..errors import UserError
 from ..record import RunRecord
+from .checkpoints import Checkpoint, last_checkpoint, newest, stage
 from .client import explain, is_final, patiently, status_of, token_from, without_bars
 from .repository import Repository, push_revisions
 from .revisions import Revision, unpushed
 
 if TYPE_CHECKING:
+    from transformers import TrainerCallback
+
     from ..arguments import ContinualTrainingArguments
 
 logger = logging.getLogger(__name__)
+
+# Values of `hub_strategy` by which checkpoints within a task are pushed: the newest one, or all.
+CHECKPOINT, ALL_CHECKPOINTS = "checkpoint", "all_checkpoints"
 
 
 class HubPusher:
@@ -39,10 +48,15 @@ class HubPusher:
     def __init__(self, output: Path, record: RunRecord, args: ContinualTrainingArguments):
         self.output, self.at_end = output, args.hub_strategy == "end"
         self.repository = Repository(
-            args.hub_model_id, args.hub_private_repo, args.hub_overwrite, token_from(args.hub_token_env)
-        )
+            args.hub_model_id, args.hub_private_repo, args.hub_overwrite, token_from(args.hub_token_env),
+            keep_checkpoints=args.hub_strategy == ALL_CHECKPOINTS,
+        )  # fmt: skip
         self.repo_id = self.repository.repo_id
+        self.within_tasks = args.hub_strategy in (CHECKPOINT, ALL_CHECKPOINTS)
+        self.stage = output / ".hub"
+        shutil.rmtree(self.stage, ignore_errors=True)  # left by a stop by hand
         self.pending: list[Revision] = []
+        self.checkpoints: list[Checkpoint] = []
         self.seen: set[str] = set()
         try:
             self.seen |= self.repository.open(record)
@@ -54,13 +68,25 @@ class HubPusher:
             logger.warning(
                 "%s cannot be reached (%s); training goes on, and it is tried again", self.repo_id, explain(error)
             )
-        self._queue: Queue[Revision | None] = Queue()
+        self._queue: Queue[Revision | Checkpoint | None] = Queue()
         self._thread = threading.Thread(target=self._work, name="hub", daemon=True)
 
     def push(self, record: RunRecord) -> None:
         """Queue every revision that neither the repository nor the queue holds."""
         for revision in unpushed(self.output, record, self.repo_id, self.seen):
             self._queue.put(revision)
+
+    def callbacks(self) -> list[TrainerCallback]:
+        """For the trainer of a task."""
+        from .callback import PushCheckpoints
+
+        return [PushCheckpoints(self._push_checkpoint)] if self.within_tasks else []
+
+    def _push_checkpoint(self, checkpoint: Checkpoint) -> None:
+        try:
+            self._queue.put(stage(checkpoint, self.stage))
+        except OSError as error:  # a full disk, say: training must go on
+            logger.warning("%s cannot be pushed: %s", checkpoint.path, explain(error))
 
     def __enter__(self) -> HubPusher:
         if not self.at_end:
@@ -70,39 +96,70 @@ class HubPusher:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is not None and not issubclass(kind, Exception):
-            return  # stopped by hand: the user does not want to wait
+        by_hand = kind is not None and not issubclass(kind, Exception)
+        # A machine that is taken away (SIGTERM) may never come back, and its last checkpoint was just queued.
+        taken_away = getattr(error, "exit_code", None) == 128 + signal.SIGTERM and self.within_tasks
+        if by_hand and not taken_away:
+            return  # the user does not want to wait
         logger.warning("pushing what is left to %s", self.repo_id)
         self._queue.put(None)
         if self.at_end:
             self._thread.start()
         self._thread.join()
-        if self.pending:
+        shutil.rmtree(self.stage, ignore_errors=True)
+        if left := [revision.name for revision in self.pending] or [c.path for c in self.checkpoints]:
             logger.warning(
                 "%s could not be pushed to %s; later: python -m hf_clcl.hub push %s --hub_model_id %s",
-                ", ".join(revision.name for revision in self.pending), self.repo_id, self.output, self.repo_id,
+                ", ".join(left), self.repo_id, self.output, self.repo_id,
             )  # fmt: skip
         else:
             logger.warning("pushed to %s/%s", self.repository.api.endpoint, self.repo_id)
 
     def _work(self) -> None:
         while True:
-            revision = self._queue.get()
-            if revision is not None:
-                self.pending.append(revision)
+            item = self._queue.get()
+            if isinstance(item, Revision):
+                self.pending.append(item)
+            elif item is not None:
+                if not self.repository.keep_checkpoints:
+                    self._forget_checkpoints()  # the newest is enough
+                self.checkpoints.append(item)
             if not self._queue.empty():
                 continue
-            if self.pending:
-                try:
-                    with without_bars():
-                        push_revisions(self.repository, self.pending)
-                except Exception as error:  # whatever it is, training must go on
-                    logger.warning(
-                        "%s could not be pushed to %s (%s); it is kept and tried again",
-                        self.pending[0].name, self.repo_id, explain(error, self.repo_id),
-                    )  # fmt: skip
-            if revision is None:
+            try:
+                with without_bars():
+                    push_revisions(self.repository, self.pending)
+                    push_checkpoints(self.repository, self.checkpoints)
+            except Exception as error:  # whatever it is, training must go on
+                logger.warning(
+                    "%s could not be pushed to %s (%s); it is kept and tried again",
+                    self._next(), self.repo_id, explain(error, self.repo_id),
+                )  # fmt: skip
+            if item is None:
                 return
+
+    def _forget_checkpoints(self) -> None:
+        for checkpoint in self.checkpoints:
+            shutil.rmtree(checkpoint.folder, ignore_errors=True)
+        self.checkpoints.clear()
+
+    def _next(self) -> str:
+        if self.pending:
+            return self.pending[0].name
+        return self.checkpoints[0].path if self.checkpoints else "the end of a task"
+
+
+def push_checkpoints(repository: Repository, checkpoints: list[Checkpoint]) -> list[str]:
+    """Push staged checkpoints; each is deleted when the repository holds it, or need not, its task being finished."""
+    pushed: list[str] = []
+    while checkpoints:
+        first = checkpoints[0]
+        if repository.keep_checkpoints or first.task not in repository.tags:
+            patiently(lambda first=first: repository.push_checkpoint(first))
+            pushed.append(first.path)
+        shutil.rmtree(first.folder, ignore_errors=True)
+        del checkpoints[0]
+    return pushed
 
 
 def push_output(
@@ -128,10 +185,19 @@ def push_output(
         UserError: Where the folder is no run, or the Hub does not take it. Calling again goes on.
     """
     output, record = Path(output_dir), RunRecord.load(Path(output_dir))
-    repository = Repository(hub_model_id or record.recipe.get("hub_model_id"), private, overwrite, token)
+    strategy = record.recipe.get("hub_strategy")
+    repository = Repository(
+        hub_model_id or record.recipe.get("hub_model_id"), private, overwrite, token, strategy == ALL_CHECKPOINTS
+    )
     try:
         tags = patiently(lambda: repository.open(record))
-        return push_revisions(repository, list(unpushed(output, record, repository.repo_id, tags)))
+        pushed = push_revisions(repository, list(unpushed(output, record, repository.repo_id, tags)))
+        last = last_checkpoint(output, record) if strategy in (CHECKPOINT, ALL_CHECKPOINTS) else None
+        held = newest(repository.checkpoints, last.task) if last else None
+        if last and not (held and held.step >= last.step):
+            with TemporaryDirectory(dir=output, prefix=".hub-") as place:
+                pushed += push_checkpoints(repository, [stage(last, Path(place))])
+        return pushed
     except UserError:
         raise
     except Exception as error:

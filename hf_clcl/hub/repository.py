@@ -6,7 +6,8 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
 from ..errors import RecipeError, UserError
 from ..record import RunRecord
-from .client import OWNERS, RECORD, TAG, hub_api, hub_problems, patiently
+from .checkpoints import BRANCH, Checkpoint, checkpoints_among, portable
+from .client import OWNERS, RECORD, TAG, hub_api, hub_problems, patiently, status_of
 from .revisions import Revision, same_run
 
 
@@ -18,14 +19,23 @@ class Repository:
         private (`bool`, *optional*): Whether it is created private; the owner's default where not given.
         overwrite (`bool`, defaults to `False`): Whether the revisions of a different run may be replaced.
         token (`str`, *optional*): Token with the right to write; `HF_TOKEN` or the login where not given.
+        keep_checkpoints (`bool`, defaults to `False`): Whether checkpoints within a task outlive the next one.
     """
 
     def __init__(
-        self, repo_id: str | None, private: bool | None = None, overwrite: bool = False, token: str | None = None
+        self,
+        repo_id: str | None,
+        private: bool | None = None,
+        overwrite: bool = False,
+        token: str | None = None,
+        keep_checkpoints: bool = False,
     ):
         if problems := hub_problems(True, repo_id):
             raise RecipeError(problems, "the values for the Hub")
         self.repo_id, self.private, self.overwrite, self.api = repo_id, private, overwrite, hub_api(token)
+        self.keep_checkpoints = keep_checkpoints
+        self.tags: set[str] = set()
+        self.checkpoints: list[Checkpoint] = []
 
     def open(self, record: RunRecord, replace_other: bool = False) -> set[str]:
         """Create the repository where it does not exist, and tell which revisions of this run it holds.
@@ -39,7 +49,9 @@ class Repository:
         """
         self.api.create_repo(self.repo_id, private=self.private, exist_ok=True)
         info = self.api.model_info(self.repo_id)
-        tags = {ref.name for ref in self.api.list_repo_refs(self.repo_id).tags if TAG.fullmatch(ref.name)}
+        refs = self.api.list_repo_refs(self.repo_id)
+        tags = {ref.name for ref in refs.tags if TAG.fullmatch(ref.name)}
+        has_branch = any(ref.name == BRANCH for ref in refs.branches)
         files = {file.rfilename for file in info.siblings or []}
         other = self._other_run(record, info.sha, files)
         if other and not self.overwrite:
@@ -51,7 +63,12 @@ class Repository:
         if other and replace_other:
             for tag in tags:
                 self.api.delete_tag(self.repo_id, tag=tag)
-        return set() if other else tags
+            if has_branch:
+                self._remove_branch()
+        self.tags = set() if other else tags
+        held = self.api.list_repo_files(self.repo_id, revision=BRANCH) if has_branch and not other else []
+        self.checkpoints = checkpoints_among(held)
+        return set(self.tags)
 
     def _other_run(self, record: RunRecord, commit: str, files: set[str]) -> str | None:
         """What the repository holds, in words, unless it is this run."""
@@ -82,18 +99,50 @@ class Repository:
             commit_message=revision.name,
         )
         self.api.create_tag(self.repo_id, tag=revision.name, revision=commit.oid, exist_ok=True)
+        self.tags.add(revision.name)
+
+    def push_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Commit a checkpoint as a whole to its branch, where it takes the place of the one before."""
+        files = portable(checkpoint)
+        self.api.create_branch(self.repo_id, branch=BRANCH, exist_ok=True)
+        held = self.api.list_repo_files(self.repo_id, revision=BRANCH)
+        kept = [name for name in held if self.keep_checkpoints and checkpoints_among([name])]
+        self.api.create_commit(
+            self.repo_id,
+            [
+                *(CommitOperationAdd(name, file) for name, file in files.items()),
+                # The branch begins as a copy of `main`, whose files would age here.
+                *(CommitOperationDelete(name) for name in held if name not in {*files, *kept, ".gitattributes"}),
+            ],
+            commit_message=checkpoint.path,
+            revision=BRANCH,
+        )
+        self.checkpoints = checkpoints_among([*files, *kept])
+
+    def remove_finished_checkpoints(self) -> None:
+        """Take the branch of checkpoints away once their tasks are done, unless they are to be kept."""
+        if self.checkpoints and not self.keep_checkpoints and {c.task for c in self.checkpoints} <= self.tags:
+            self._remove_branch()
+
+    def _remove_branch(self) -> None:
+        try:
+            self.api.delete_branch(self.repo_id, branch=BRANCH)
+        except Exception as error:
+            if status_of(error) != 404:  # else it is gone: the answer to an earlier try was lost
+                raise
+        self.checkpoints = []
 
 
 def push_revisions(repository: Repository, revisions: list[Revision]) -> list[str]:
     """Push revisions in their order; each is taken from the list when the repository holds it."""
-    if not revisions:
-        return []
     pushed: list[str] = []
-    tags = patiently(lambda: repository.open(revisions[-1].record, replace_other=True))
+    if revisions:
+        patiently(lambda: repository.open(revisions[-1].record, replace_other=True))
     while revisions:
         revision = revisions[0]
-        if revision.name not in tags:
+        if revision.name not in repository.tags:
             patiently(lambda revision=revision: repository.push(revision))
             pushed.append(revision.name)
         del revisions[0]
+    patiently(repository.remove_finished_checkpoints)
     return pushed

@@ -15,6 +15,8 @@ from .client import RECIPE, RECORD, TAG, explain
 
 logger = logging.getLogger(__name__)
 
+ADAPTER = "adapter/adapter_config.json"
+
 
 @dataclass
 class Revision:
@@ -81,6 +83,8 @@ def prepare(output: Path, record: RunRecord, repo_id: str) -> Revision:
     else:
         base = {"base_model": record.model, "revision": record.recipe.get("model_revision")}
         files = {"base_model.json": json.dumps(base, indent=2).encode()}
+    if ADAPTER in files:
+        files[ADAPTER] = _adapter_of(record, files[ADAPTER], repo_id)
     # The card names the repository that it is in, whatever the recipe says.
     shown = replace(record, recipe={**record.recipe, "hub_model_id": repo_id})
     of_task = record.tasks[count - 1] if count and not record.finished else None
@@ -91,3 +95,14 @@ def prepare(output: Path, record: RunRecord, repo_id: str) -> Revision:
     if (output / RECIPE).exists():
         files[RECIPE] = (output / RECIPE).read_bytes()
     return Revision(name, record, files)
+
+
+def _adapter_of(record: RunRecord, config: Path, repo_id: str) -> bytes:
+    """The configuration of a task's adapter, naming what it belongs on: the revision before it, or the base model."""
+    count = len(record.accuracy)
+    if count > 1:
+        base = (repo_id, revision_name(record.until(record.tasks[count - 2])))
+    else:
+        base = (record.model, record.recipe.get("model_revision"))
+    values = json.loads(config.read_text(encoding="utf-8"))
+    return json.dumps({**values, "base_model_name_or_path": base[0], "revision": base[1]}, indent=2).encode()
