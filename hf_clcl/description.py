@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from .arguments import TASK_VALUES, ContinualTrainingArguments
@@ -48,6 +49,7 @@ def recipe_of_objects(
     evaluation_only: list[Task],
     args: ContinualTrainingArguments,
     peft: LoRA | None = None,
+    scenarios: Sequence[str] = ("task_incremental",),
 ) -> dict[str, Any]:
     """A recipe, as plain values, of a run that had none: it tells what differs when the run is resumed."""
     defaults = {f.name: f.default for f in dataclasses.fields(args) if f.default is not dataclasses.MISSING}
@@ -60,6 +62,7 @@ def recipe_of_objects(
         "tasks": [{**_entry(task), **task.training} for task in tasks],
         "evaluation_only": [_entry(task) for task in evaluation_only],
         **({"peft": dataclasses.asdict(peft)} if peft else {}),
+        **({"scenarios": list(scenarios)} if list(scenarios) != ["task_incremental"] else {}),
         **{name: value for name, value in values.items() if isinstance(value, (bool, int, float, str))},
     }
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypedDict, get_args, get_origin
 
 from .errors import UserError
-from .evaluation.matrix import AccuracyMatrix, update_metrics
+from .evaluation.matrix import AccuracyMatrix, incremental_metrics, seen_accuracy, update_metrics
 from .evaluation.ranks import recall_problems
 from .files import whole_file
 
@@ -69,6 +69,20 @@ class Retrieval(TypedDict):
     after: list[dict[str, float]]
 
 
+Row = list[float | None]
+
+
+class _ScenarioRows(TypedDict):
+    zero_shot: Row | None
+    accuracy: list[Row]
+
+
+class ScenarioRows(_ScenarioRows, total=False):
+    """The matrix of a further scenario: what these names are in the record for the main one."""
+
+    baseline: list[Row] | None
+
+
 @dataclass
 class RunRecord:
     """One run, as it stands. The metrics are always computed from the matrix and never read from the file.
@@ -81,6 +95,11 @@ class RunRecord:
         accuracy (`list[list[float | None]]`):
             One row in percent for each finished task. The accuracy on a dataset of captions is the mean R@1 of both
             directions of retrieval.
+        scenario (`str`, defaults to `"task_incremental"`): What images are classified among in these rows.
+        baseline (`list[list[float | None]]`, *optional*):
+            Where the classes to choose from grow: for each task, finished or not, the untrained model among the
+            classes that its row has. `zero_shot` is then among those of the last row.
+        scenarios (`dict[str, ScenarioRows]`): The matrices of further scenarios, measured at the same time.
         evaluation_only (`dict[str, Outside]`): Datasets that are evaluated and never trained on.
         retrieval (`dict[str, Retrieval]`): For each dataset of captions with a test split, trained on or not.
         recipe (`dict`): The recipe as resolved.
@@ -105,6 +124,9 @@ class RunRecord:
     tasks: list[str]
     zero_shot: list[float | None] | None = None
     accuracy: list[list[float | None]] = field(default_factory=list)
+    scenario: str = "task_incremental"
+    baseline: list[Row] | None = None
+    scenarios: dict[str, ScenarioRows] = field(default_factory=dict)
     evaluation_only: dict[str, Outside] = field(default_factory=dict)
     retrieval: dict[str, Retrieval] = field(default_factory=dict)
     recipe: dict[str, Any] = field(default_factory=dict)
@@ -128,8 +150,12 @@ class RunRecord:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The metrics of the matrix and, where classes were held out, of the update as a whole, in percent."""
-        return {**self.matrix().metrics(), **self._update_metrics()}
+        """The metrics of the main scenario and, where classes were held out, of the update as a whole, in percent."""
+        if self.scenario == "class_incremental":
+            of_stream = incremental_metrics(self.matrix(), self.test_images, self.baseline)
+        else:
+            of_stream = self.matrix().metrics()
+        return {**of_stream, **self._update_metrics()}
 
     def _update_metrics(self) -> dict[str, float]:
         held_out = [name for name in self.evaluation_only if name not in self.retrieval]
@@ -146,6 +172,36 @@ class RunRecord:
         """What the numbers of the matrix are, in words: accuracy, for tasks of captions the mean R@1 of both ways."""
         kinds = ["R@1" if name in self.retrieval else "accuracy" for name in self.tasks]
         return " or ".join(sorted(set(kinds)))
+
+    @property
+    def all_scenarios(self) -> list[str]:
+        """Names of the scenarios, the main one first."""
+        return [self.scenario, *self.scenarios]
+
+    def of(self, scenario: str) -> RunRecord:
+        """The record with the matrix of one of its scenarios as its only one."""
+        if scenario == self.scenario:
+            return dataclasses.replace(self, scenarios={})
+        return dataclasses.replace(
+            self, **{"baseline": None, **self.scenarios[scenario]}, scenario=scenario, scenarios={}, evaluation_only={}
+        )
+
+    @property
+    def test_images(self) -> list[int | None]:
+        """Test images of each task that has classes."""
+        counts = {note["task"]: note["test"] for note in self.datasets if note["classes"]}
+        return [counts.get(task) for task in self.tasks]
+
+    @property
+    def seen(self) -> tuple[Row, Row]:
+        """Accuracy on the images of all tasks seen so far, after each: of the model, and of the untrained one."""
+        return seen_accuracy(self.accuracy, self.test_images), seen_accuracy(self.baseline or [], self.test_images)
+
+    def untrained(self, step: int) -> Row:
+        """What the row of the matrix after `step` tasks is compared with: the untrained model among its classes."""
+        if self.baseline and step:
+            return self.baseline[step - 1]
+        return self.zero_shot or [None] * len(self.tasks)
 
     @property
     def seconds(self) -> float | None:
@@ -169,6 +225,7 @@ class RunRecord:
         return dataclasses.replace(
             self,
             accuracy=self.accuracy[:count],
+            scenarios={name: {**rows, "accuracy": rows["accuracy"][:count]} for name, rows in self.scenarios.items()},
             evaluation_only={
                 name: {**rows, "accuracy": rows["accuracy"][:count]} for name, rows in self.evaluation_only.items()
             },
@@ -182,7 +239,14 @@ class RunRecord:
         """The record as plain JSON values, in the order of `results.json`."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "extra"}
         head = {name: values.pop(name) for name in ("method", "model", "tasks", "zero_shot", "accuracy")}
-        return _plain({"schema": SCHEMA, **head, "metrics": self.metrics, **values, **self.extra})
+        metrics = {"metrics": self.metrics}
+        if self.scenarios:
+            metrics["scenario_metrics"] = {name: self.of(name).metrics for name in self.scenarios}
+        else:
+            del values["scenarios"]
+        if self.baseline is None:
+            del values["baseline"]
+        return _plain({"schema": SCHEMA, **head, **metrics, **values, **self.extra})
 
     @classmethod
     def from_dict(cls, values: Any) -> RunRecord:
@@ -208,18 +272,24 @@ class RunRecord:
             problems = record._contradictions()
         if problems:
             raise ValueError("; ".join(sorted(problems)))
-        # `metrics` in the file is for other readers: here it always follows from the matrix.
-        record.extra = {key: v for key, v in values.items() if key not in {*known, "schema", "metrics"}}
+        # Metrics in the file are for other readers: here they always follow from the matrix.
+        computed = {"schema", "metrics", "scenario_metrics"}
+        record.extra = {key: v for key, v in values.items() if key not in {*known, *computed}}
         return record
 
     def _contradictions(self) -> list[str]:
         """What is of the right type and cannot be true."""
         try:
-            self.matrix()
+            for name in self.all_scenarios:
+                view = self.of(name)
+                view.matrix()
+                if view.baseline is not None:
+                    AccuracyMatrix(self.tasks, view.baseline)
         except ValueError as error:
             return [str(error)]
         count = len(self.accuracy)
         lengths = {f"evaluation_only: {name}": len(rows["accuracy"]) for name, rows in self.evaluation_only.items()}
+        lengths |= {f"scenarios: {name}": len(rows["accuracy"]) for name, rows in self.scenarios.items()}
         lengths |= {f"retrieval: {name}": len(rows["after"]) for name, rows in self.retrieval.items()}
         found = [f"{where}: {n} entries for {count} finished tasks" for where, n in lengths.items() if n != count]
         for name, rows in self.retrieval.items():

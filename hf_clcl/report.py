@@ -10,19 +10,12 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from .evaluation.matrix import METRICS
+from .evaluation.matrix import ALL_METRICS, SCENARIOS
 from .evaluation.ranks import MEASURES, directions_of
 from .record import RunRecord
 
 TOLERANCE = 0.05
 """Points below which a difference is neither gain nor loss: what one decimal cannot show."""
-
-SCENARIOS = {
-    "task_incremental": "among the classes of the image's own task",
-    "class_incremental": "among the classes of all tasks seen so far",
-    "domain_agnostic": "among the classes of all tasks of the stream",
-}
-"""Scenario -> what an image is classified among."""
 
 _STYLES = {"+": "green", "-": "red", " ": ""}
 

@@ -29,6 +29,7 @@ from .data.frames import Frames, ImageCache
 from .data.task import Task
 from .description import dataset_note, recipe_of_objects
 from .errors import RecipeError
+from .evaluation.matrix import SCENARIOS
 from .evaluation.stream import StreamEvaluation
 from .files import whole_folder
 from .hub import HubPusher, pull_run
@@ -62,6 +63,7 @@ def run_stream(
     recipe: dict[str, Any] | None = None,
     command: str | None = None,
     peft: LoRA | None = None,
+    scenarios: Sequence[str] = ("task_incremental",),
     **training_values: Any,
 ) -> RunRecord:
     """Teach a CLIP one task after another, evaluating all of them after each.
@@ -82,6 +84,8 @@ def run_stream(
         recipe (`dict`, *optional*): The recipe as plain values, kept as `recipe.yaml`.
         command (`str`, *optional*): The command that started the run, for the record.
         peft (`LoRA`, *optional*): Learn low-rank updates alone, merged after each task.
+        scenarios (`Sequence[str]`, defaults to `("task_incremental",)`):
+            What images are classified among, the main one first: see [`Recipe`].
         training_values: Values of `ContinualTrainingArguments`, such as `output_dir`, `max_steps`, `learning_rate`.
 
     Returns:
@@ -99,7 +103,7 @@ def run_stream(
     stream = Stream(
         str(model), list(tasks), method, list(evaluation_only), reference_images,
         None if reference_texts is None else list(reference_texts), args, model_revision, random_init, recipe, command,
-        peft,
+        peft, list(scenarios),
     )  # fmt: skip
     return stream.run()
 
@@ -121,11 +125,13 @@ class Stream:
         recipe: dict[str, Any] | None,
         command: str | None,
         peft: LoRA | None,
+        scenarios: list[str],
     ):
         self.model_name, self.model_revision, self.random_init = model_name, model_revision, random_init
         self.tasks, self.evaluation_only, self.method, self.args = tasks, evaluation_only, method, args
         self.reference_images, self.reference_texts = reference_images, reference_texts
-        self.recipe = recipe or recipe_of_objects(model_name, method, tasks, evaluation_only, args, peft)
+        self.scenarios = scenarios
+        self.recipe = recipe or recipe_of_objects(model_name, method, tasks, evaluation_only, args, peft, scenarios)
         self.command, self.peft = command, peft
         self.output = OutputFolder(Path(args.output_dir), args.should_save)
         self._check()
@@ -172,6 +178,10 @@ class Stream:
         ]
         if not self.tasks:
             problems.append("the stream is empty; give at least one task")
+        if not self.scenarios or len({*self.scenarios} & {*SCENARIOS}) < len(self.scenarios):
+            problems.append(
+                f"scenarios: needs one or more of {', '.join(SCENARIOS)}, each once, found {self.scenarios}"
+            )
         problems += [f"{t.name}: has no training data" for t in self.tasks if t.train is None]
         problems += [
             f"{t.name}: has no test data"
@@ -209,6 +219,8 @@ class Stream:
             method=self.method.name,
             model=self.model_name,
             tasks=[task.name for task in self.tasks],
+            scenario=self.scenarios[0],
+            scenarios={name: {"zero_shot": None, "accuracy": []} for name in self.scenarios[1:]},
             evaluation_only={t.name: {"zero_shot": None, "accuracy": []} for t in self.evaluation_only},
             retrieval={
                 t.name: {"zero_shot": None, "after": []}
@@ -389,7 +401,7 @@ class Stream:
         """Fill the row of the matrix after a task, or the zero-shot row."""
         # The same model gives the same row.
         if task and (not self.method.trains or (self.method.trains_jointly and self.record.accuracy)):
-            self.evaluation.repeat(task.name)
+            self.evaluation.repeat(model, task.name)
         else:
             numbers = self.evaluation.measure(model, task.name if task else None)
             if self.trainer is not None:

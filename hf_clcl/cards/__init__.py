@@ -6,7 +6,7 @@ from pathlib import Path, PurePath
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from ..evaluation.matrix import METRICS
+from ..evaluation.matrix import ALL_METRICS
 from ..evaluation.ranks import MEASURES
 from ..files import whole_file
 from ..plots import plot_curves, plot_matrix
@@ -95,7 +95,7 @@ def _results(record: RunRecord, sources: dict[str, str]) -> list[EvalResult]:
     stream = f"stream of {len(record.tasks)} tasks: {', '.join(record.tasks)}"
     found = [(sources.get(n, n), n, "accuracy", "Accuracy (%)", v) for n, v in values.items() if v is not None]
     retrieval = _retrieval_results(record, sources)
-    of_stream = [("stream", stream, key, f"{METRICS[key][0]} (%)", value) for key, value in record.metrics.items()]
+    of_stream = [("stream", stream, key, f"{ALL_METRICS[key][0]} (%)", value) for key, value in record.metrics.items()]
     if record.measure == "accuracy":
         found += of_stream
     else:

@@ -15,6 +15,7 @@ from huggingface_hub.utils import validate_repo_id
 
 from .. import __version__
 from ..entries import TaskEntry
+from ..evaluation.matrix import SCENARIOS
 from ..evaluation.ranks import MEASURES, directions_of
 from ..record import RunRecord
 from ..report import TOLERANCE, metric_words, number, retrieval_rows

@@ -10,6 +10,13 @@ from typing import Any
 
 import numpy as np
 
+SCENARIOS = {
+    "task_incremental": "among the classes of the image's own task",
+    "class_incremental": "among the classes of all tasks seen so far",
+    "domain_agnostic": "among the classes of all tasks of the stream",
+}
+"""Scenario -> what an image is classified among."""
+
 METRICS: dict[str, tuple[str, str]] = {
     "transfer": ("Transfer", "mean accuracy on tasks not yet trained"),
     "average": ("Average", "mean accuracy on all tasks over the whole stream"),
@@ -21,6 +28,18 @@ METRICS: dict[str, tuple[str, str]] = {
     "unseen_accuracy": ("ZS-Acc", "mean accuracy at the end on classes never trained on"),
 }
 """Metric -> (its name in words, what it tells), in the order in which they are shown. All are in percent."""
+
+INCREMENTAL_METRICS: dict[str, tuple[str, str]] = {
+    "incremental_average": ("Average, incremental", "accuracy on all classes seen so far, mean over the steps"),
+    "incremental_last": ("Last, incremental", "accuracy on all classes after the last step"),
+    "zero_shot_average": ("Average, zero-shot", "the same of the untrained model"),
+    "zero_shot_last": ("Last, zero-shot", "the same of the untrained model"),
+    "forgetting": METRICS["forgetting"],
+    "backward_transfer": METRICS["backward_transfer"],
+}
+"""The metrics of a class-incremental stream. There, what is forgotten includes what more classes make harder."""
+
+ALL_METRICS = {**METRICS, **INCREMENTAL_METRICS}
 
 
 def update_metrics(updated: Sequence[float | None], unseen: Sequence[float | None]) -> dict[str, float]:
@@ -129,6 +148,42 @@ class AccuracyMatrix:
         a = np.full((size, size), np.nan)
         a[: len(self.accuracy)] = np.array(self.accuracy, dtype=float).reshape(-1, size)
         return a, np.full(size, np.nan) if self.zero_shot is None else np.array(self.zero_shot, dtype=float)
+
+
+def seen_accuracy(rows: Sequence[Sequence[float | None]], images: Sequence[int | None]) -> list[float | None]:
+    """After each step, the accuracy in percent on the test images of all tasks seen so far.
+
+    Args:
+        rows (`Sequence[Sequence[float | None]]`): Accuracy on each task after each step, among all classes seen.
+        images (`Sequence[int | None]`): Test images of each task; `None` for a task without classes, left out.
+    """
+    found = []
+    for step, row in enumerate(rows, start=1):
+        seen = [(value, count) for value, count in zip(row[:step], images[:step], strict=True) if count]
+        known = seen and all(value is not None for value, _ in seen)
+        found.append(sum(v * n for v, n in seen) / sum(n for _, n in seen) if known else None)
+    return found
+
+
+def incremental_metrics(
+    matrix: AccuracyMatrix,
+    images: Sequence[int | None],
+    untrained: Sequence[Sequence[float | None]] | None = None,
+) -> dict[str, float]:
+    """The metrics of a class-incremental stream in percent, by the keys of `INCREMENTAL_METRICS`, where defined.
+
+    Args:
+        matrix (`AccuracyMatrix`): Accuracy among the classes seen so far.
+        images (`Sequence[int | None]`): Test images of each task; `None` for a task without classes.
+        untrained (`Sequence[Sequence[float | None]]`, *optional*): The untrained model among the same classes.
+    """
+    values = {}
+    for prefix, rows in (("incremental", matrix.accuracy), ("zero_shot", untrained or [])):
+        seen = seen_accuracy(rows, images)
+        if len(seen) == len(matrix.tasks) and None not in seen:
+            values |= {f"{prefix}_average": _mean(seen), f"{prefix}_last": seen[-1]}
+    values |= matrix.metrics()
+    return {name: values[name] for name in INCREMENTAL_METRICS if name in values}
 
 
 def _listed(values: Any, where: str) -> list[Any]:

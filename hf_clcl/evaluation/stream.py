@@ -14,7 +14,28 @@ from ..phases import measured
 from ..record import RunRecord
 from .ranks import mean_recall
 from .retrieval import Pairs, RetrievalEvaluator
-from .zero_shot import ZeroShotEvaluator
+from .zero_shot import Choices, TestSet, ZeroShotEvaluator
+
+OUTSIDE = "evaluation_only"
+
+
+def choices(scenario: str, tasks: Sequence[str], seen: Sequence[str]) -> dict[str, list[str]]:
+    """For each task of a stream, the tasks among whose classes its images are classified.
+
+    - `task_incremental`: its own.
+    - `class_incremental`: those seen; and its own, where it is not yet among them, as if it came next.
+    - `domain_agnostic`: all of the stream.
+
+    Args:
+        scenario (`str`): One of these.
+        tasks (`Sequence[str]`): The stream, in order.
+        seen (`Sequence[str]`): The tasks learnt so far.
+    """
+    if scenario == "task_incremental":
+        return {task: [task] for task in tasks}
+    if scenario == "domain_agnostic":
+        return {task: list(tasks) for task in tasks}
+    return {task: [*seen, *([] if task in seen else [task])] for task in tasks}
 
 
 class StreamEvaluation:
@@ -23,7 +44,7 @@ class StreamEvaluation:
     Args:
         record (`RunRecord`): Where the numbers go.
         tasks (`Sequence[Task]`): The stream, in order.
-        evaluation_only (`Sequence[Task]`): Datasets that are never trained on.
+        evaluation_only (`Sequence[Task]`): Datasets that are never trained on, each among its own classes.
         frames (`Callable[[Task], Frames]`): The test images of a task as frames of the model's size.
         processor (`CLIPProcessor`): Tokenizer and image processor of the model.
         accelerator (`Accelerator`): Device, precision and processes.
@@ -44,9 +65,11 @@ class StreamEvaluation:
         everything = [task for task in [*tasks, *evaluation_only] if task.test is not None]
         classified = [task for task in everything if task.kind == "classification"]
         captioned = [task for task in everything if task.kind == "captions"]
+        self.tasks = [task.name for task in tasks if task in classified]
+        self.outside = [task.name for task in evaluation_only if task in classified]
         normalize = Normalizer(processor.image_processor)
         self.zero_shot = ZeroShotEvaluator(
-            {task.name: (frames(task), task.labels("test"), task.prompts) for task in classified},
+            {task.name: TestSet(frames(task), task.labels("test"), task.prompts) for task in classified},
             processor.tokenizer,
             normalize,
             accelerator,
@@ -72,40 +95,89 @@ class StreamEvaluation:
         """
         with measured(self.record.phases, "evaluation", after):
             title = f"evaluation after {after}" if after else "evaluation before training"
-            accuracy = self.zero_shot(model, title, self.show)
+            found = self.zero_shot(model, self._wanted(after), title, self.show)
             retrieval = self.retrieval(model, title, self.show)
-        self._write(accuracy | {name: mean_recall(found) for name, found in retrieval.items()}, retrieval, after)
-        return {f"accuracy/{name}": value for name, value in accuracy.items()} | {
-            f"retrieval/{name}/{key}": value for name, found in retrieval.items() for key, value in found.items()
+        self._write(found, retrieval, after)
+        if "class_incremental" not in self.record.all_scenarios:
+            self.zero_shot.forget()
+        logged = {f"accuracy/{name}": value for name, value in found[self.record.scenario].items()}
+        logged |= {f"accuracy/{name}": value for name, value in found[OUTSIDE].items()}
+        for scenario in self.record.scenarios:
+            logged |= {f"accuracy/{scenario}/{name}": value for name, value in found[scenario].items()}
+        return logged | {
+            f"retrieval/{name}/{key}": value for name, recall in retrieval.items() for key, value in recall.items()
         }
 
-    def repeat(self, after: str) -> None:
-        """Fill the row of the record after a task that has not changed the model: the last row again."""
+    def repeat(self, model: CLIPModel, after: str) -> None:
+        """Fill the row of the record after a task that has not changed the model.
+
+        It is the last row again, unless the classes to choose from have grown.
+        """
         record = self.record
-        last = record.accuracy[-1] if record.accuracy else record.zero_shot
-        accuracy = dict(zip(record.tasks, last, strict=True))
-        for name, entry in record.evaluation_only.items():
-            accuracy[name] = entry["accuracy"][-1] if entry["accuracy"] else entry["zero_shot"]
         retrieval = {
             name: entry["after"][-1] if entry["after"] else entry["zero_shot"]
             for name, entry in record.retrieval.items()
         }
-        self._write(accuracy, retrieval, after)
+        if "class_incremental" in record.all_scenarios:
+            if not self.zero_shot.embedded:
+                self.measure(model, after)
+            else:
+                self._write(self.zero_shot.again(self._wanted(after)), retrieval, after)
+            return
+        found = {}
+        for scenario in record.all_scenarios:
+            view = record.of(scenario)
+            found[scenario] = dict(zip(record.tasks, (view.accuracy or [view.untrained(0)])[-1], strict=True))
+        outside = {
+            name: entry["accuracy"][-1] if entry["accuracy"] else entry["zero_shot"]
+            for name, entry in record.evaluation_only.items()
+        }
+        self._write({**found, OUTSIDE: outside}, retrieval, after)
+
+    def _wanted(self, after: str | None) -> dict[str, Choices]:
+        """What to classify among what: for each scenario, and for the datasets beside the stream.
+
+        The untrained model is measured among the classes of all tasks in a class-incremental stream, and, for a fair
+        comparison with each row, among those that the row will have.
+        """
+        seen = self._seen(after) if after else self.tasks
+        wanted = {scenario: choices(scenario, self.tasks, seen) for scenario in self.record.all_scenarios}
+        wanted[OUTSIDE] = {task: [task] for task in self.outside}
+        if after is None and "class_incremental" in wanted:
+            for task in self.record.tasks:
+                wanted[f"class_incremental/{task}"] = choices("class_incremental", self.tasks, self._seen(task))
+        return wanted
+
+    def _seen(self, after: str) -> list[str]:
+        learnt = self.record.tasks[: self.record.tasks.index(after) + 1]
+        return [task for task in self.tasks if task in learnt]
 
     def _write(
-        self, accuracy: dict[str, float | None], retrieval: dict[str, dict[str, float]], after: str | None
+        self, found: dict[str, dict[str, float | None]], retrieval: dict[str, dict[str, float]], after: str | None
     ) -> None:
-        record = self.record
-        row = [accuracy.get(name) for name in record.tasks]
+        record, recall = self.record, {name: mean_recall(measures) for name, measures in retrieval.items()}
+        found = {key: {**values, **recall} for key, values in found.items()}
+        rows = {key: [values.get(name) for name in record.tasks] for key, values in found.items()}
         if after is None:
-            record.zero_shot = row
+            record.zero_shot = rows[record.scenario]
         else:
-            record.accuracy.append(row)
+            record.accuracy.append(rows[record.scenario])
+        for scenario, entry in record.scenarios.items():
+            if after is None:
+                entry["zero_shot"] = rows[scenario]
+            else:
+                entry["accuracy"].append(rows[scenario])
+        if after is None and "class_incremental" in rows:
+            baseline = [rows[f"class_incremental/{task}"] for task in record.tasks]
+            if record.scenario == "class_incremental":
+                record.baseline = baseline
+            else:
+                record.scenarios["class_incremental"]["baseline"] = baseline
         for name, entry in record.evaluation_only.items():
             if after is None:
-                entry["zero_shot"] = accuracy.get(name)
+                entry["zero_shot"] = found[OUTSIDE].get(name)
             else:
-                entry["accuracy"].append(accuracy.get(name))
+                entry["accuracy"].append(found[OUTSIDE].get(name))
         for name, entry in record.retrieval.items():
             if after is None:
                 entry["zero_shot"] = retrieval[name]

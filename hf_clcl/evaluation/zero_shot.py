@@ -1,8 +1,9 @@
-"""Zero-shot classification: class embeddings once a checkpoint, images in batches, counted exactly."""
+"""Zero-shot classification: texts and images embedded once a checkpoint, then classified among any classes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,61 +12,40 @@ from torch import Tensor
 from tqdm.auto import tqdm
 from transformers import CLIPModel, PreTrainedTokenizerBase
 
-from ..data.frames import Frames
-from ..models import embed_images, embed_texts, tokenize
+from ..models import embed_texts, tokenize
+from ..teacher import ImageSource, embed_all_images
+
+BLOCK = 4096  # images whose similarities to all classes are held at a time
+
+Choices = Mapping[str, Sequence[str]]
+"""For each task that is measured, the tasks among whose classes its images are classified."""
 
 
-@torch.no_grad()
-def class_embeddings(model: CLIPModel, tokenizer: PreTrainedTokenizerBase, prompts: list[list[str]]) -> Tensor:
-    """Embedding of each class: the mean of the normalised embeddings of its prompts, normalised again.
-
-    Source: prompt ensembling of CLIP (Radford et al., 2021, section 3.1.4).
+@dataclass
+class TestSet:
+    """The test images of one task.
 
     Args:
-        model (`CLIPModel`): The checkpoint.
-        tokenizer (`PreTrainedTokenizerBase`): Its tokenizer.
+        images (`ImageSource`): The images.
+        labels (`np.ndarray` of shape `[len(images)]`): Their classes.
         prompts (`list[list[str]]`): For each template the prompts of all classes.
-
-    Returns:
-        `Tensor`: `[C, d]` in fp32 on the model's device.
     """
-    texts = [prompt for row in prompts for prompt in row]
-    input_ids = tokenize(tokenizer, texts).to(model.device)
-    embedded = embed_texts(model, input_ids).view(len(prompts), len(prompts[0]), -1)
-    return torch.nn.functional.normalize(embedded.mean(dim=0), dim=-1)
 
+    __test__ = False  # for pytest, which collects what is called Test...
 
-@torch.no_grad()
-def predict(
-    model: CLIPModel,
-    frames: Frames,
-    classes: Tensor,
-    normalize: Callable[[Tensor], Tensor],
-    accelerator: Accelerator,
-    batch_size: int,
-) -> np.ndarray:
-    """The class that each image is most similar to, as indices `[len(frames)]`.
-
-    Processes share the images; each image is counted once.
-    """
-    predictions = torch.zeros(len(frames), dtype=torch.long, device=model.device)
-    mine = range(0, len(frames), batch_size)[accelerator.process_index :: accelerator.num_processes]
-    for start in mine:
-        indices = range(start, min(start + batch_size, len(frames)))
-        with accelerator.autocast():
-            images = embed_images(model, normalize(frames.evaluation_batch(indices).to(model.device)))
-        predictions[start : indices.stop] = (images @ classes.T).argmax(dim=-1)
-    if accelerator.num_processes > 1:
-        predictions = accelerator.reduce(predictions, reduction="sum")
-    return predictions.cpu().numpy()
+    images: ImageSource
+    labels: np.ndarray
+    prompts: list[list[str]]
 
 
 class ZeroShotEvaluator:
-    """Accuracy of a model on the test images of each task, among the classes of that task.
+    """Accuracy of a model on test sets, each among the classes of any of them.
+
+    The embedding of a class is the mean of the normalised embeddings of its prompts, normalised again (Radford et al.,
+    2021, section 3.1.4). Classes of two tasks with the same prompts, but for case, are one class: either is right.
 
     Args:
-        tasks (`dict[str, tuple[Frames, np.ndarray, list[list[str]]]]`):
-            For each task its test images, their labels, and for each template the prompts of all classes.
+        tasks (`dict[str, TestSet]`): Test sets by the name of their task.
         tokenizer (`PreTrainedTokenizerBase`): Tokenizer of the model.
         normalize (`Callable[[Tensor], Tensor]`): Frames to pixel values.
         accelerator (`Accelerator`): Device, precision and processes.
@@ -74,26 +54,93 @@ class ZeroShotEvaluator:
 
     def __init__(
         self,
-        tasks: dict[str, tuple[Frames, np.ndarray, list[list[str]]]],
+        tasks: dict[str, TestSet],
         tokenizer: PreTrainedTokenizerBase,
         normalize: Callable[[Tensor], Tensor],
         accelerator: Accelerator,
         batch_size: int,
     ):
-        self.tasks, self.tokenizer, self.normalize = tasks, tokenizer, normalize
+        self.tasks, self.normalize = tasks, normalize
         self.accelerator, self.batch_size = accelerator, batch_size
+        texts: dict[str, int] = {}
+        self.rows = {
+            name: np.array([[texts.setdefault(text, len(texts)) for text in prompts] for prompts in task.prompts])
+            for name, task in tasks.items()
+        }  # for each task `[templates, classes]`: where the prompts stand among all texts
+        self.input_ids = tokenize(tokenizer, list(texts)) if texts else None
+        known: dict[tuple[str, ...], int] = {}
+        self.identity = {
+            name: np.array([known.setdefault(_spelling(each), len(known)) for each in zip(*task.prompts, strict=True)])
+            for name, task in tasks.items()
+        }  # for each task `[classes]`: the number of a class among all that differ
+        self.embedded: dict[str, Tensor] = {}
+        self.classes: dict[str, Tensor] = {}
 
-    def __call__(self, model: CLIPModel, description: str = "evaluation", show: bool = True) -> dict[str, float]:
-        """Accuracy in percent by task name."""
+    @torch.no_grad()
+    def __call__(
+        self, model: CLIPModel, wanted: Mapping[str, Choices], description: str = "evaluation", show: bool = True
+    ) -> dict[str, dict[str, float]]:
+        """Accuracy in percent by the keys of `wanted` and the names of the tasks.
+
+        Args:
+            model (`CLIPModel`): The checkpoint; it looks at each image once.
+            wanted (`Mapping[str, Choices]`): For each key, among which tasks' classes the images of a task are
+                classified. Tasks that no key names are left alone.
+            description (`str`): For the progress bar.
+            show (`bool`): Whether to show it.
+        """
         model.eval()
-        accuracy = {}
-        show = show and self.accelerator.is_local_main_process
-        for name, (frames, labels, prompts) in (
-            bar := tqdm(self.tasks.items(), desc=description, leave=False, disable=not show)
-        ):
+        names = [name for name in self.tasks if any(name in choices for choices in wanted.values())]
+        self.classes, self.embedded = self._embed_classes(model), {}
+        hidden = not (show and self.accelerator.is_local_main_process)
+        for name in (bar := tqdm(names, desc=description, leave=False, disable=hidden)):
             bar.set_postfix_str(name)
-            with self.accelerator.autocast():
-                classes = class_embeddings(model, self.tokenizer, prompts)
-            predictions = predict(model, frames, classes, self.normalize, self.accelerator, self.batch_size)
-            accuracy[name] = 100 * float((predictions == labels).mean())
+            self.embedded[name] = embed_all_images(
+                model, self.tasks[name].images, self.normalize, self.accelerator, self.batch_size, name
+            ).cpu()
+        return self.again(wanted)
+
+    def again(self, wanted: Mapping[str, Choices]) -> dict[str, dict[str, float]]:
+        """The same, of the checkpoint that was looked at last, without another look."""
+        accuracy: dict[str, dict[str, float]] = {key: {} for key in wanted}
+        for name in self.embedded:
+            asked = {key: choices[name] for key, choices in wanted.items() if name in choices}
+            for key, hits in self._hits(name, asked).items():
+                accuracy[key][name] = 100 * float(hits.mean())
         return accuracy
+
+    def forget(self) -> None:
+        """Give back the memory of the embeddings."""
+        self.embedded, self.classes = {}, {}
+
+    def _embed_classes(self, model: CLIPModel) -> dict[str, Tensor]:
+        """For each task the embeddings of its classes `[C, d]`."""
+        if self.input_ids is None:
+            return {}
+        with self.accelerator.autocast():
+            texts = embed_texts(model, self.input_ids.to(model.device))
+        means = {name: texts[torch.from_numpy(rows).to(texts.device)].mean(dim=0) for name, rows in self.rows.items()}
+        return {name: torch.nn.functional.normalize(mean, dim=-1) for name, mean in means.items()}
+
+    def _hits(self, name: str, asked: Mapping[str, Sequence[str]]) -> dict[str, np.ndarray]:
+        """For each key whether each image of a task is classified right among the classes of some tasks."""
+        tasks = list(dict.fromkeys(task for choices in asked.values() for task in choices))
+        sizes = np.cumsum([0, *(len(self.identity[task]) for task in tasks)])
+        columns = {task: np.arange(*sizes[place : place + 2]) for place, task in enumerate(tasks)}
+        identity = np.concatenate([self.identity[task] for task in tasks])
+        classes = torch.cat([self.classes[task] for task in tasks])
+        right = self.identity[name][self.tasks[name].labels]
+        hits: dict[str, list[np.ndarray]] = {key: [] for key in asked}
+        for start in range(0, len(right), BLOCK):
+            images = self.embedded[name][start : start + BLOCK].to(classes.device)
+            similarity = images @ classes.T
+            for key, choices in asked.items():
+                among = np.concatenate([columns[task] for task in choices])
+                best = similarity[:, torch.from_numpy(among).to(classes.device)].argmax(dim=-1).cpu().numpy()
+                hits[key].append(identity[among[best]] == right[start : start + BLOCK])
+        return {key: np.concatenate(blocks) for key, blocks in hits.items()}
+
+
+def _spelling(prompts: Sequence[str]) -> tuple[str, ...]:
+    """Prompts as they are compared; CLIP's tokenizer knows no case either."""
+    return tuple(" ".join(prompt.casefold().split()) for prompt in prompts)

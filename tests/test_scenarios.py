@@ -1,0 +1,166 @@
+"""What images are classified among: every scenario from known embeddings, worked out by hand."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+
+from hf_clcl.evaluation import zero_shot
+from hf_clcl.evaluation.matrix import AccuracyMatrix, incremental_metrics, seen_accuracy
+from hf_clcl.evaluation.stream import StreamEvaluation, choices
+from hf_clcl.evaluation.zero_shot import TestSet, ZeroShotEvaluator
+from hf_clcl.record import RunRecord
+
+# Each class points along an axis of its own, but for `c`, which two tasks have.
+AXES = {"a": 0, "b": 1, "c": 2, "d": 3, "e": 4}
+TASKS = {"one": ["a", "b"], "two": ["c", "d"], "three": ["C", "e"]}
+# For each image its similarity to a, b, c, d, e, and its label within the task.
+IMAGES = {
+    "one": [
+        ([0.9, 0.1, 0, 0, 0], 0),
+        ([0.2, 0.5, 0, 0.8, 0], 1),
+        ([0.6, 0.5, 0, 0, 0.7], 0),
+        ([0.6, 0.5, 0, 0, 0], 1),
+    ],
+    "two": [([0, 0, 0.9, 0, 0], 0), ([0, 0.9, 0, 0.8, 0], 1)],
+    "three": [([0, 0, 0.6, 0.7, 0.1], 0), ([0, 0, 0.5, 0, 0.4], 1), ([0, 0, 0.1, 0, 0.4], 1)],
+}
+OWN = {"one": 75.0, "two": 100.0, "three": 200 / 3}
+ALL = {"one": 25.0, "two": 50.0, "three": 100 / 3}
+
+
+class Images(list):
+    pass
+
+
+@pytest.fixture
+def evaluator(monkeypatch):
+    """An evaluator whose images and texts have the embeddings above."""
+    looks = []
+
+    def images(model, source, *args):
+        looks.append(source)
+        return torch.tensor([vector for vector, _ in source])
+
+    monkeypatch.setattr(zero_shot, "embed_all_images", images)
+    monkeypatch.setattr(zero_shot, "embed_texts", lambda model, ids: torch.eye(5)[ids])
+    monkeypatch.setattr(zero_shot, "tokenize", lambda _, texts: torch.tensor([AXES[t.strip().lower()] for t in texts]))
+    tasks = {
+        name: TestSet(Images(IMAGES[name]), np.array([label for _, label in IMAGES[name]]), [names])
+        for name, names in TASKS.items()
+    }
+    made = ZeroShotEvaluator(tasks, None, None, Accelerator(cpu=True), 2)
+    made.looks = looks
+    return made
+
+
+MODEL = SimpleNamespace(eval=lambda: None, device="cpu")
+
+
+def test_what_each_scenario_chooses_from():
+    names = ["one", "two", "three"]
+    assert choices("task_incremental", names, ["one"]) == {"one": ["one"], "two": ["two"], "three": ["three"]}
+    assert choices("domain_agnostic", names, []) == {name: names for name in names}
+    assert choices("class_incremental", names, ["one"]) == {
+        "one": ["one"], "two": ["one", "two"], "three": ["one", "three"],
+    }  # fmt: skip
+
+
+def test_every_scenario_by_hand_from_one_look(evaluator):
+    names = list(TASKS)
+    wanted = {
+        "own": choices("task_incremental", names, []),
+        "all": choices("domain_agnostic", names, []),
+        "first": choices("class_incremental", names, ["one"]),
+        "second": choices("class_incremental", names, ["one", "two"]),
+    }
+    found = evaluator(MODEL, wanted, show=False)
+    assert len(evaluator.looks) == 3
+    assert found["own"] == pytest.approx(OWN)
+    # Of task one: d beats b, e beats a; of two: b beats d; of three: d beats c, and c beats e.
+    assert found["all"] == pytest.approx(ALL)
+    assert found["first"] == pytest.approx({"one": 75.0, "two": 50.0, "three": 200 / 3})
+    assert found["second"] == pytest.approx({"one": 50.0, "two": 50.0, "three": 100 / 3})
+    assert evaluator.again({"all": wanted["all"]}) == {"all": found["all"]} and len(evaluator.looks) == 3
+
+
+def test_a_class_that_two_tasks_have_is_right_in_either(evaluator):
+    """`c` of task two stands before `C` of task three and is as near: the answer is right all the same."""
+    found = evaluator(MODEL, {"x": {"three": ["two", "three"]}, "y": {"three": ["three", "two"]}}, show=False)
+    assert found["x"] == found["y"] == {"three": pytest.approx(100 / 3)}
+    assert len(evaluator.looks) == 1  # the images of other tasks are not asked for
+
+
+def stream(monkeypatch, evaluator, scenarios: list[str]) -> StreamEvaluation:
+    record = RunRecord(
+        "finetune", "m", list(TASKS), scenario=scenarios[0],
+        scenarios={name: {"zero_shot": None, "accuracy": []} for name in scenarios[1:]},
+        datasets=[
+            {"task": name, "dataset": "", "classes": 2, "train": 1, "test": len(rows)}
+            for name, rows in IMAGES.items()
+        ],
+    )  # fmt: skip
+    made = StreamEvaluation.__new__(StreamEvaluation)
+    made.record, made.show, made.tasks, made.outside, made.zero_shot = record, False, list(TASKS), [], evaluator
+    return made
+
+
+def test_a_class_incremental_stream_fills_the_record(monkeypatch, evaluator):
+    evaluation = stream(monkeypatch, evaluator, ["class_incremental", "task_incremental"])
+    record = evaluation.record
+    logged = evaluation.measure(MODEL, None)
+    for task in TASKS:
+        evaluation.repeat(MODEL, task)
+    assert len(evaluator.looks) == 3  # what has not changed is not looked at again
+    rows = [[75.0, 50.0, 200 / 3], [50.0, 50.0, 100 / 3], list(ALL.values())]
+    assert record.accuracy == [pytest.approx(row) for row in rows]
+    assert record.zero_shot == pytest.approx(list(ALL.values())) and record.baseline == record.accuracy
+    assert record.scenarios["task_incremental"]["accuracy"] == [pytest.approx(list(OWN.values()))] * 3
+    assert logged["accuracy/one"] == 25.0 and logged["accuracy/task_incremental/one"] == 75.0
+    # After each step: 3 of 4; 2 of 4 and 1 of 2; 1 of 4, 1 of 2 and 1 of 3.
+    steps = [75.0, 50.0, 100 * 3 / 9]
+    assert record.seen == (pytest.approx(steps), pytest.approx(steps))
+    assert record.metrics["incremental_average"] == pytest.approx(sum(steps) / 3)
+    assert record.metrics["incremental_last"] == record.metrics["zero_shot_last"] == pytest.approx(steps[-1])
+    assert record.metrics["forgetting"] == pytest.approx((75 - 25 + 50 - 50) / 2)
+    assert record.of("task_incremental").metrics["last"] == pytest.approx(sum(OWN.values()) / 3)
+    again = RunRecord.from_dict(record.to_dict())
+    assert again == record and again.until("one").scenarios["task_incremental"]["accuracy"] == [
+        pytest.approx(list(OWN.values()))
+    ]
+
+
+def test_a_model_that_has_changed_is_looked_at_again(monkeypatch, evaluator):
+    evaluation = stream(monkeypatch, evaluator, ["domain_agnostic"])
+    evaluation.measure(MODEL, None)
+    evaluation.measure(MODEL, "one")
+    assert len(evaluator.looks) == 6 and not evaluator.embedded
+    evaluation.repeat(MODEL, "two")
+    assert evaluation.record.accuracy == [pytest.approx(list(ALL.values()))] * 2 and len(evaluator.looks) == 6
+
+
+def test_accuracy_on_all_classes_seen_counts_images():
+    rows = [[80.0, 1.0, 1.0], [60.0, 90.0, 1.0], [50.0, 70.0, 20.0]]
+    assert seen_accuracy(rows, [100, 300, 50]) == pytest.approx(
+        [80.0, (60 * 100 + 90 * 300) / 400, (50 * 100 + 70 * 300 + 20 * 50) / 450]
+    )
+    assert seen_accuracy(rows, [100, None, 100]) == pytest.approx([80.0, 60.0, 35.0])  # a task without classes
+    assert seen_accuracy([[None, 1.0, 1.0]], [1, 1, 1]) == [None]
+    unfinished = AccuracyMatrix(["a", "b", "c"], rows[:2])
+    assert incremental_metrics(unfinished, [1, 1, 1]) == {}
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"scenarios": {"x": {"zero_shot": None, "accuracy": [[1.0]]}}}, "scenarios: x: 1 rows for 0 finished tasks"),
+        ({"scenarios": {"x": {"zero_shot": None}}}, "scenarios: x: accuracy is missing"),
+        ({"baseline": [[1.0, 2.0]]}, "2 entries for 1 tasks"),
+    ],
+)
+def test_records_that_contradict_themselves(change, message):
+    values = {"schema": 1, "method": "m", "model": "m", "tasks": ["a"], **change}
+    with pytest.raises(ValueError, match=message):
+        RunRecord.from_dict(values)
