@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import math
 from pathlib import Path
 
@@ -45,12 +46,15 @@ def plot_matrix(record: RunRecord, folder: str | Path) -> list[Path]:
 def plot_curves(record: RunRecord, folder: str | Path) -> list[Path]:
     """Draw the accuracy of each task over the stream, one panel a task: `curves.png` and `curves.svg`.
 
+    Of a class-incremental stream, accuracy on all classes seen so far against their number.
+
     Args:
         record (`RunRecord`): The run, finished or not.
         folder (`str` or `Path`): Where the files go; made if absent.
     """
     with matplotlib.rc_context(STYLE):
-        return save_figure(_curves_figure(record), Path(folder) / "curves")
+        figure = _seen_figure(record) if record.scenario == "class_incremental" else _curves_figure(record)
+        return save_figure(figure, Path(folder) / "curves")
 
 
 def save_figure(figure: Figure, stem: Path) -> list[Path]:
@@ -79,14 +83,15 @@ def _with_palette(png: io.BytesIO) -> bytes:
 def _matrix_figure(record: RunRecord) -> Figure:
     tasks, outside = len(record.tasks), record.evaluation_only
     names = [*record.tasks, *outside]
-    rows = [record.zero_shot or [None] * tasks, *record.accuracy]
+    rows = [record.untrained(0), *record.accuracy]
     table = [[*row, *(_over_time(column)[j] for column in outside.values())] for j, row in enumerate(rows)]
+    beside = [column["zero_shot"] for column in outside.values()]
     # Evaluation-only columns start half a cell further right.
     places = [i + (0.4 if i >= tasks else 0) for i in range(len(names))]
     figure = Figure(figsize=(max(4.5, 2.2 + 0.62 * len(names)), 1.8 + 0.42 * len(rows)), layout="constrained")
     axes = figure.add_subplot()
     for y, row in enumerate(table):
-        for x, value, untrained in zip(places, row, table[0], strict=True):
+        for x, value, untrained in zip(places, row, [*record.untrained(y), *beside], strict=True):
             colour = _gain_colour(value, untrained) if y else "#F2F2F2"
             axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=colour, edgecolor="white", linewidth=1))
             dark = sum(to_rgb(colour)) < 1.4
@@ -119,6 +124,22 @@ def _gain_colour(value: float | None, untrained: float | None) -> str:
         return "#F2F2F2"
     share = min(1.0, abs(value - untrained) / 50) ** 0.6
     return to_hex(matplotlib.colormaps["RdBu"](0.5 + math.copysign(0.45 * share, value - untrained)))
+
+
+def _seen_figure(record: RunRecord) -> Figure:
+    counts = {note["task"]: note["classes"] or 0 for note in record.datasets}
+    classes = list(itertools.accumulate(counts.get(task, 0) for task in record.tasks))
+    model, untrained = record.seen
+    figure = Figure(figsize=(5.6, 3.6), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot(classes[: len(untrained)], _numbers(untrained), color=GREY, linestyle=":", marker=".", label="zero-shot")
+    axes.plot(classes[: len(model)], _numbers(model), color=BLUE, marker="o", markersize=4, label=record.method)
+    axes.set(xlim=(0, classes[-1] * 1.03), ylim=(-3, 103), xlabel="classes seen so far, and classified among")
+    axes.set_ylabel("accuracy on all of them in %")
+    axes.grid(color="#EEEEEE", linewidth=0.6)
+    axes.legend(frameon=False)
+    figure.suptitle(f"{record.method}: class-incremental", x=0.01, ha="left", fontsize=10)
+    return figure
 
 
 def _curves_figure(record: RunRecord) -> Figure:

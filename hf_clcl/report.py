@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
@@ -36,7 +37,10 @@ def print_results(record: RunRecord, console: Console | None = None) -> None:
     for start in range(0, len(columns), per_block):
         console.print(_matrix_table(record, columns[start : start + per_block], label_width, digits, console.width))
     console.print(Text("* task just trained   + above zero-shot   - below zero-shot", style="dim"))
-    outside = ", ".join(f"{key} {name}" for key, name, _ in columns if key.isalpha())
+    if record.scenario != "task_incremental":
+        all_classes = "; zero-shot: among those of all tasks" if record.baseline else ""
+        console.print(Text(f"{record.scenario}: {SCENARIOS[record.scenario]}{all_classes}", style="dim"))
+    outside = ", ".join(f"{column.key} {column.name}" for column in columns if column.key.isalpha())
     if outside:
         console.print(Text(f"| evaluated, never trained on: {outside}", style="dim"))
     console.print()
@@ -44,6 +48,10 @@ def print_results(record: RunRecord, console: Console | None = None) -> None:
     for table in _retrieval_tables(record):
         console.print()
         console.print(table)
+    for name in record.scenarios:
+        if record.of(name).metrics:
+            console.print(Text(f"\nalso {name}: {SCENARIOS[name]}", style="dim"))
+            console.print(_metrics_table(record.of(name)))
     if not record.matrix().finished:
         done = f"{len(record.accuracy)} of {len(record.tasks)} tasks are finished"
         console.print(Text(f"{done}: metrics that need the rest are left out.", style="yellow"))
@@ -76,14 +84,31 @@ def print_stream(
         console.print(Text(f"{'also ' * (place > 0)}{name}: {SCENARIOS[name]}", style="dim"))
 
 
-def _columns(record: RunRecord) -> list[tuple[str, str, list[float | None]]]:
-    """`(key, name, [untrained, after task 1, ...])` of each column; keys are numbers for tasks, letters for others."""
-    untrained = record.zero_shot or [None] * len(record.tasks)
+@dataclass
+class _Column:
+    """A column of the matrix; keys are numbers for tasks, letters for other datasets.
+
+    `values` are the untrained model's accuracy, then that after each task; `untrained` what each is compared with.
+    """
+
+    key: str
+    name: str
+    values: list[float | None]
+    untrained: list[float | None]
+
+
+def _columns(record: RunRecord) -> list[_Column]:
+    rows = range(len(record.accuracy) + 1)
+    compared, table = [record.untrained(j) for j in rows], [record.untrained(0), *record.accuracy]
     columns = [
-        (str(i + 1), task, [untrained[i], *(row[i] for row in record.accuracy)]) for i, task in enumerate(record.tasks)
+        _Column(str(i + 1), task, [row[i] for row in table], [row[i] for row in compared])
+        for i, task in enumerate(record.tasks)
     ]
-    outside = enumerate(record.evaluation_only.items())
-    return columns + [(_letter(i), name, [rows["zero_shot"], *rows["accuracy"]]) for i, (name, rows) in outside]
+    for i, (name, entry) in enumerate(record.evaluation_only.items()):
+        columns.append(
+            _Column(_letter(i), name, [entry["zero_shot"], *entry["accuracy"]], [entry["zero_shot"] for _ in rows])
+        )
+    return columns
 
 
 def _letter(index: int) -> str:
@@ -105,32 +130,31 @@ def _fit(width: int, label: int, columns: int) -> tuple[int, int, int]:
     return shortest, 1, max(1, (width - shortest - 3) // 7)
 
 
-def _matrix_table(
-    record: RunRecord, columns: list[tuple[str, str, list[float | None]]], label_width: int, digits: int, width: int
-) -> Table:
+def _matrix_table(record: RunRecord, columns: list[_Column], label_width: int, digits: int, width: int) -> Table:
     cell = 5 + 2 * digits
-    named = label_width + 2 + sum(max(cell, len(name) + 2) for _, name, _ in columns) + 2 <= width
+    named = label_width + 2 + sum(max(cell, len(column.name) + 2) for column in columns) + 2 <= width
     table = Table(box=None, padding=0, pad_edge=False, header_style="bold", title_justify="left")
     table.add_column("after task", width=label_width + 1, no_wrap=True, overflow="crop")
-    first_outside = next((key for key, *_ in columns if key.isalpha()), None)
-    for key, name, _ in columns:
-        if key == first_outside:
+    first_outside = next((column for column in columns if column.key.isalpha()), None)
+    for column in columns:
+        if column is first_outside:
             table.add_column("", width=2)
-        table.add_column(Text(f"{name if named else key} "), justify="right", no_wrap=True, min_width=cell)
+        head = Text(f"{column.name if named else column.key} ")
+        table.add_column(head, justify="right", no_wrap=True, min_width=cell)
     for j, label in enumerate(_labels(record)):
         row: list[Text | str] = [Text(label[:label_width], style="" if j <= len(record.accuracy) else "dim")]
-        for key, _, values in columns:
-            row += ["|"] if key == first_outside else []
-            row.append(_cell(values, j, trained=key == str(j), digits=digits))
+        for column in columns:
+            row += ["|"] if column is first_outside else []
+            row.append(_cell(column, j, digits))
         table.add_row(*row)
     return table
 
 
-def _cell(values: list[float | None], j: int, trained: bool, digits: int) -> Text:
-    value = values[j] if j < len(values) else None
+def _cell(column: _Column, j: int, digits: int) -> Text:
+    trained, value = column.key == str(j), column.values[j] if j < len(column.values) else None
     if value is None:
-        return Text(". " if j >= len(values) else "? ", style="dim")
-    mark = gain_mark(value, values[0]) if j else " "
+        return Text(". " if j >= len(column.values) else "? ", style="dim")
+    mark = gain_mark(value, column.untrained[j]) if j else " "
     style = f"bold {_STYLES[mark]}" if trained else _STYLES[mark]
     return Text(f"{'*' if trained else ' '}{number(value, digits)}{mark}", style=style.strip())
 
@@ -149,7 +173,7 @@ def gain_mark(value: float | None, before: float | None) -> str:
 
 def metric_words(record: RunRecord, key: str) -> tuple[str, str]:
     """The name of a metric, and what it tells in this run, whose tasks may be retrieval."""
-    name, tells = METRICS[key]
+    name, tells = ALL_METRICS[key]
     return name, tells.replace("mean accuracy on", f"mean {record.measure} on")
 
 

@@ -38,6 +38,7 @@ def embed_all_images(
     batch_size: int,
     description: str,
     rows: Sequence[int] | np.ndarray | None = None,
+    show: bool = True,
 ) -> Tensor:
     """Normalised embeddings `[N, d]` in fp32 of images, on the model's device.
 
@@ -52,15 +53,15 @@ def embed_all_images(
         batch_size (`int`): Images a forward.
         description (`str`): For the progress bar.
         rows (`Sequence[int]`, *optional*): Embed these alone; the others are left at zero.
+        show (`bool`, defaults to `True`): Whether to show progress.
     """
     model.eval()
     rows = np.arange(len(images)) if rows is None else np.asarray(rows)
     starts = range(0, len(rows), batch_size)
     mine = starts[accelerator.process_index :: accelerator.num_processes]
     embedded = torch.zeros(len(images), model.config.projection_dim, device=model.device)
-    for start in tqdm(
-        mine, desc=description, leave=False, disable=not accelerator.is_local_main_process or len(mine) < 4
-    ):
+    hidden = not (show and accelerator.is_local_main_process) or len(mine) < 4
+    for start in tqdm(mine, desc=description, leave=False, disable=hidden):
         indices = rows[start : start + batch_size]
         with accelerator.autocast():
             frames = images.evaluation_batch(indices).to(model.device)

@@ -40,7 +40,7 @@ def evaluator(monkeypatch):
     """An evaluator whose images and texts have the embeddings above."""
     looks = []
 
-    def images(model, source, *args):
+    def images(model, source, *args, **kwargs):
         looks.append(source)
         return torch.tensor([vector for vector, _ in source])
 

@@ -37,6 +37,8 @@ def write_card(record: RunRecord, task: str | None = None) -> str:
         status=sections.status(record, of_task=task is not None),
         usage=sections.usage(record),
         matrix=sections.matrix(record),
+        incremental=record.scenario == "class_incremental",
+        others=sections.other_scenarios(record),
         measured=record.measure[0].upper() + record.measure[1:],
         measure=sections.measure(record),
         outside=record.evaluation_only,

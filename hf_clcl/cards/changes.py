@@ -16,7 +16,7 @@ def changes(record: RunRecord) -> str:
     if not record.accuracy:
         return ""
     tasks, now, last = record.tasks, record.accuracy[-1], len(record.accuracy) - 1
-    untrained = record.zero_shot or [None] * len(tasks)
+    untrained = record.untrained(len(record.accuracy))
     before = record.accuracy[-2] if last else untrained
     lines = [_moved(f"Training {text(tasks[last])} took it", before[last], now[last])]
     if last:

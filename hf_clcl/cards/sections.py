@@ -27,6 +27,12 @@ _NOT_TRAINING = {
     "data_root", "output_dir", "seed", "report_to", "run_name", "project", "push_to_hub", "disable_tqdm",
     "resume_from_hub",
 }  # fmt: skip
+_KNOWN_AT_TEST = {
+    "task_incremental": "Every image is classified among the classes of its own dataset: which task it comes from is "
+    "known at test.",
+    "class_incremental": "Every image is classified among the classes of the tasks seen so far, and none other.",
+    "domain_agnostic": "Every image is classified among the classes of this stream, and none other.",
+}
 _SECRET = re.compile(r"(token|password|secret|api_key)$", re.IGNORECASE)
 _SECRET_OPTION = re.compile(r"(--\S*(?:token|password|secret|api_key)[ =])\S+", re.IGNORECASE)
 _FOLDERS = {"data", "datasets", "models", "checkpoints", "outputs", "out", "runs", "shared", "tmp"}
@@ -130,13 +136,32 @@ def matrix(record: RunRecord) -> str:
     if all(value is None for row in rows for value in [*row]) and not any(e["zero_shot"] for e in outside.values()):
         return ""
     head = ["after", *map(text, record.tasks), *(f"*{text(name)}*" for name in outside)]
-    untrained = record.zero_shot or [None] * len(record.tasks)
+    untrained = record.untrained(0)
     rows = [["zero-shot", *map(_percent, [*untrained, *(column["zero_shot"] for column in outside.values())])]]
     for j, row in enumerate(record.accuracy):
         cells = [_percent(value) for value in [*row, *(column["accuracy"][j] for column in outside.values())]]
         cells[j] = f"**{cells[j]}**" if row[j] is not None else cells[j]
         rows.append([f"{j + 1} {text(record.tasks[j])}", *cells])
     return table(head, rows)
+
+
+def among(record: RunRecord) -> str:
+    """What the images of the matrix are classified among."""
+    if record.scenario == "task_incremental":
+        return "Zero-shot accuracy in percent, each dataset among its own classes."
+    line = f"Zero-shot accuracy in percent, {SCENARIOS[record.scenario]} ({code(record.scenario)})"
+    return f"{line}; the zero-shot row among those of all tasks." if record.baseline else f"{line}."
+
+
+def other_scenarios(record: RunRecord) -> str:
+    """Matrix and metrics of each further scenario."""
+    parts = []
+    for name in record.scenarios:
+        view = record.of(name)
+        if matrix(view):
+            shown = "\n\n".join(filter(None, [metrics(view), matrix(view)]))
+            parts.append(f"The same model, {SCENARIOS[name]} ({code(name)}):\n\n{shown}")
+    return "\n\n".join(parts)
 
 
 def metrics(record: RunRecord) -> str:
@@ -153,7 +178,7 @@ def measure(record: RunRecord) -> str:
     searched = [text(name) for name in columns if name in record.retrieval]
     parts = []
     if len(searched) < len(columns):
-        parts.append("Zero-shot accuracy in percent, each dataset among its own classes.")
+        parts.append(among(record))
     if searched:
         parts.append(f"For the captions of {listed(searched)}: the mean of image-to-text and text-to-image R@1.")
     return " ".join(parts)
@@ -248,7 +273,7 @@ def limits(record: RunRecord) -> str:
         f"Measured on {listed(names)} alone; what the model has lost elsewhere is not known."
         if matrix(record)
         else "",
-        "Every image is classified among the classes of its own dataset: which task it comes from is known at test."
+        _KNOWN_AT_TEST[record.scenario]
         if any(name not in record.retrieval for name in (*record.tasks, *record.evaluation_only))
         else "",
         "Retrieval searches the test split of one dataset, far fewer items than a real collection has."

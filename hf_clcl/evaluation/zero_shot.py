@@ -93,10 +93,9 @@ class ZeroShotEvaluator:
         names = [name for name in self.tasks if any(name in choices for choices in wanted.values())]
         self.classes, self.embedded = self._embed_classes(model), {}
         hidden = not (show and self.accelerator.is_local_main_process)
-        for name in (bar := tqdm(names, desc=description, leave=False, disable=hidden)):
-            bar.set_postfix_str(name)
+        for name in tqdm(names, desc=description, leave=False, disable=hidden):
             self.embedded[name] = embed_all_images(
-                model, self.tasks[name].images, self.normalize, self.accelerator, self.batch_size, name
+                model, self.tasks[name].images, self.normalize, self.accelerator, self.batch_size, name, show=show
             ).cpu()
         return self.again(wanted)
 
