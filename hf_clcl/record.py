@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
-import types
 import typing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypedDict, get_args, get_origin
+from typing import Any, TypedDict
 
 from .errors import UserError
 from .evaluation.matrix import AccuracyMatrix, incremental_metrics, seen_accuracy, update_metrics
 from .evaluation.ranks import recall_problems
 from .files import whole_file
+from .schema import kind, no_constant, plain, problems_of
 
 SCHEMA = 1
 
@@ -239,14 +238,9 @@ class RunRecord:
         """The record as plain JSON values, in the order of `results.json`."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "extra"}
         head = {name: values.pop(name) for name in ("method", "model", "tasks", "zero_shot", "accuracy")}
-        metrics = {"metrics": self.metrics}
-        if self.scenarios:
-            metrics["scenario_metrics"] = {name: self.of(name).metrics for name in self.scenarios}
-        else:
-            del values["scenarios"]
-        if self.baseline is None:
-            del values["baseline"]
-        return _plain({"schema": SCHEMA, **head, **metrics, **values, **self.extra})
+        further = {"scenario_metrics": {name: self.of(name).metrics for name in self.scenarios}}
+        metrics = {"metrics": self.metrics, **(further if self.scenarios else {})}
+        return plain({"schema": SCHEMA, **head, **metrics, **values, **self.extra})
 
     @classmethod
     def from_dict(cls, values: Any) -> RunRecord:
@@ -256,7 +250,7 @@ class RunRecord:
             ValueError: With every problem found.
         """
         if not isinstance(values, dict):
-            raise ValueError(f"a record is a JSON object, found {_kind(values)}")
+            raise ValueError(f"a record is a JSON object, found {kind(values)}")
         schema = values.get("schema")
         if isinstance(schema, int) and schema > SCHEMA:
             raise ValueError(f"it has schema {schema} and this version reads up to {SCHEMA}; update hf_clcl")
@@ -266,7 +260,7 @@ class RunRecord:
         known = {f.name: f for f in dataclasses.fields(cls) if f.name != "extra"}
         problems = [f"{name}: is missing" for name in ("method", "model", "tasks") if name not in values]
         for name in known.keys() & values.keys():
-            problems += _problems(values[name], hints[name], name)
+            problems += problems_of(values[name], hints[name], name)
         record = cls(**{"method": "", "model": "", "tasks": [], **{k: v for k, v in values.items() if k in known}})
         if not problems:
             problems = record._contradictions()
@@ -309,7 +303,7 @@ class RunRecord:
         path = Path(path)
         path = path / "results.json" if path.is_dir() else path
         try:
-            return cls.from_dict(json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant))
+            return cls.from_dict(json.loads(path.read_text(encoding="utf-8"), parse_constant=no_constant))
         except OSError as error:
             reason = error.strerror or str(error)
             raise UserError(f"{path}: cannot be read: {reason}; give a results.json or the folder of a run") from None
@@ -326,53 +320,3 @@ class RunRecord:
         text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
         with whole_file(path) as file:
             file.write_text(text + "\n", encoding="utf-8")
-
-
-def _plain(value: Any) -> Any:
-    """A value as JSON has it. A loss that is not a number becomes null: JSON has no other word for it."""
-    if isinstance(value, dict):
-        return {str(key): _plain(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(entry) for entry in value]
-    if hasattr(value, "tolist"):  # numbers and arrays of NumPy
-        return _plain(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
-
-
-def _problems(value: Any, hint: Any, where: str) -> list[str]:
-    """Where a JSON value is not of the type that the record declares."""
-    origin, arguments = get_origin(hint), get_args(hint)
-    if hint is Any:
-        return []
-    if origin in (typing.Union, types.UnionType):
-        attempts = [_problems(value, choice, where) for choice in arguments]
-        return [] if [] in attempts else attempts[0]
-    if typing.is_typeddict(hint):
-        if not isinstance(value, dict):
-            return [f"{where}: needs an object, found {_kind(value)}"]
-        hints = typing.get_type_hints(hint)
-        missing = [f"{where}: {key} is missing" for key in sorted(hint.__required_keys__ - value.keys())]
-        return missing + [
-            p for k in hints.keys() & value.keys() for p in _problems(value[k], hints[k], f"{where}: {k}")
-        ]
-    if origin is list and isinstance(value, list):
-        return [p for i, entry in enumerate(value) for p in _problems(entry, arguments[0], f"{where}[{i}]")]
-    if origin is dict and isinstance(value, dict):
-        return [p for key, entry in value.items() for p in _problems(entry, arguments[1], f"{where}: {key}")]
-    # Python counts True among the integers, and JSON writes whole floats as integers.
-    wanted = (int, float) if hint is float else origin or hint
-    if isinstance(value, wanted) and (hint is bool or not isinstance(value, bool)):
-        return [f"{where}: is not a finite number"] if isinstance(value, float) and not math.isfinite(value) else []
-    words = {str: "text", int: "a whole number", float: "a number", bool: "true or false", list: "a list"}
-    return [f"{where}: needs {words.get(origin or hint, 'an object')}, found {_kind(value)}"]
-
-
-def _kind(value: Any) -> str:
-    names = {dict: "an object", list: "a list", type(None): "null"}
-    return names.get(type(value), repr(value)[:60])
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"it holds {name}, which is not JSON; use null for what was not measured")

@@ -30,7 +30,7 @@ BY_HAND = {
 def test_every_metric_by_hand() -> None:
     metrics = AccuracyMatrix(TASKS, ACCURACY, ZERO_SHOT).metrics()
     assert metrics == pytest.approx(BY_HAND)
-    assert list(metrics) == list(METRICS)
+    assert list(metrics) == [key for key in METRICS if key in BY_HAND]
     assert all(type(value) is float for value in metrics.values())
 
 

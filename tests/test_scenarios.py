@@ -104,6 +104,7 @@ def stream(monkeypatch, evaluator, scenarios: list[str]) -> StreamEvaluation:
     )  # fmt: skip
     made = StreamEvaluation.__new__(StreamEvaluation)
     made.record, made.show, made.tasks, made.outside, made.zero_shot = record, False, list(TASKS), [], evaluator
+    made.retrieval = lambda *args: {}
     return made
 
 
@@ -155,7 +156,7 @@ def test_accuracy_on_all_classes_seen_counts_images():
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"scenarios": {"x": {"zero_shot": None, "accuracy": [[1.0]]}}}, "scenarios: x: 1 rows for 0 finished tasks"),
+        ({"scenarios": {"x": {"zero_shot": None, "accuracy": [[1]]}}}, "scenarios: x: 1 entries for 0 finished tasks"),
         ({"scenarios": {"x": {"zero_shot": None}}}, "scenarios: x: accuracy is missing"),
         ({"baseline": [[1.0, 2.0]]}, "2 entries for 1 tasks"),
     ],
