@@ -53,6 +53,9 @@ class TaskEntry(DatasetEntry):
         classes (`list[int | str]`, *optional*):
             Keep these classes alone, given by label or name. Labels are counted anew, in the order of this list.
         drop_classes (`list[int | str]`, *optional*): Keep all classes but these; labels are counted anew.
+        caption_words (`list[str]`, *optional*):
+            Of a dataset of captions, keep the images of which a caption has one of these words, in any case.
+        drop_caption_words (`list[str]`, *optional*): Keep the images of which no caption has one of these words.
         few_shot (`int`, *optional*):
             So many training images of each class, drawn with the run's seed; all of them, with a warning, where a
             class has fewer. The recipe's `few_shot` where not given.
@@ -76,6 +79,8 @@ class TaskEntry(DatasetEntry):
     training_template: str | None = None
     classes: list[int | str] | None = None
     drop_classes: list[int | str] | None = None
+    caption_words: list[str] | None = None
+    drop_caption_words: list[str] | None = None
     few_shot: int | None = None
     take_train: int | None = None
     take_test: int | None = None
@@ -114,6 +119,11 @@ class TaskEntry(DatasetEntry):
             found += [f"{key}: {twice!r} is listed twice" for twice in repeated(chosen or ())]
             if chosen and self.caption_column is not None:
                 found.append(f"{key}: a task of captions has no classes; leave one of the two out")
+        for key in ("caption_words", "drop_caption_words"):
+            if getattr(self, key) is not None and self.caption_column is None:
+                found.append(f"{key}: is for tasks of captions; give caption_column too")
+            if getattr(self, key) is not None and not all(map(str.strip, getattr(self, key) or [""])):
+                found.append(f"{key}: needs at least one word, and none that is blank")
         if self.few_shot is not None and self.caption_column is not None:
             found.append("few_shot: a task of captions has no classes; use take_train")
         return found

@@ -113,6 +113,7 @@ class ContinualTrainer(Trainer):
             reference_frames=reference_images,
             reference_input_ids=reference_input_ids,
             labels=task.labels,
+            captions_of=task.captions_of,
             tokenizer=processing_class.tokenizer if processing_class else None,
             seed=(self._first_seed, index),
             drawn=self._drawn,

@@ -76,6 +76,22 @@ def colours():
     return colour_images
 
 
+@pytest.fixture(scope="session")
+def pairs(colours):
+    """Makes images with one to three captions each, no two alike."""
+
+    words = ("red", "green", "blue", "dark", "light", "grey")
+
+    def make(count: int, seed: int = 0):
+        data = colours(count, seed=seed).remove_columns("label")
+        texts = [
+            [f"{words[i % 6]} thing number {i} {words[k]}" for k in range(1 + (i + seed) % 3)] for i in range(count)
+        ]
+        return data.add_column("captions", texts)
+
+    return make
+
+
 @pytest.fixture
 def folders(tmp_path: Path, colours) -> Path:
     """Two tasks as folders of images, one folder a class."""

@@ -240,9 +240,12 @@ def test_icarl_refuses_what_it_cannot_do(tiny_clip, colours, tmp_path):
     with pytest.raises(RecipeError, match="5 exemplars are fewer than the 6 classes .* at least 6"):
         run_stream(str(tiny_clip), tasks, "icarl", method_options={"memory": 5}, output_dir=str(tmp_path), max_steps=1)
     pairs = Task("pairs", train=colours(6).add_column("text", ["x"] * 6), caption_column="text")
-    for method in ("icarl", "ewc", "joint"):
-        with pytest.raises(RecipeError, match=f"pairs: {method} needs class labels"):
-            run_stream(str(tiny_clip), [pairs], method, output_dir=str(tmp_path), max_steps=1)
+    for method, message in (
+        ("icarl", "needs class labels"),
+        ("joint", "learns tasks of captions or tasks"),
+    ):
+        with pytest.raises(RecipeError, match=f"pairs: {method} {message}"):
+            run_stream(str(tiny_clip), [pairs, *tasks], method, output_dir=str(tmp_path), max_steps=1)
     assert not list(tmp_path.iterdir())
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
-from datasets import Dataset, concatenate_datasets
+from datasets import concatenate_datasets
 
 from hf_clcl import RunRecord, Task, run_stream
 from hf_clcl.cards import write_card
@@ -19,22 +19,7 @@ from hf_clcl.evaluation.ranks import mean_recall
 from hf_clcl.evaluation.retrieval import Pairs, RetrievalEvaluator
 from hf_clcl.models import embed_images, embed_texts, load_model, load_processor, tokenize
 
-WORDS = ("red", "green", "blue", "dark", "light", "grey")
 TRAINING = {"max_steps": 3, "per_device_train_batch_size": 6, "learning_rate": 1e-3, "disable_tqdm": True}
-
-
-@pytest.fixture(scope="session")
-def pairs(colours):
-    """Makes images with one to three captions each, no two alike."""
-
-    def make(count: int, seed: int = 0) -> Dataset:
-        data = colours(count, seed=seed).remove_columns("label")
-        texts = [
-            [f"{WORDS[i % 6]} thing number {i} {WORDS[k]}" for k in range(1 + (i + seed) % 3)] for i in range(count)
-        ]
-        return data.add_column("captions", texts)
-
-    return make
 
 
 def evaluator(task: Task, folder) -> RetrievalEvaluator:

@@ -129,12 +129,16 @@ class TaskData:
 
     @classmethod
     def joined(cls, name: str, tasks: Sequence[TaskData]) -> TaskData:
-        """The data of several tasks with labels as one, whose classes are counted through."""
+        """The data of several tasks, all with labels or all with captions, as one whose texts are counted through."""
         sizes = [len(task.input_ids) for task in tasks]
+        frames, input_ids = JoinedFrames([task.frames for task in tasks]), stack_texts(*[t.input_ids for t in tasks])
+        if tasks[0].captions_of is not None:
+            captions_of = [rows + sum(sizes[:i]) for i, task in enumerate(tasks) for rows in task.captions_of]
+            return cls(name, frames, input_ids, captions_of=captions_of)
         return cls(
             name,
-            JoinedFrames([task.frames for task in tasks]),
-            stack_texts(*[task.input_ids for task in tasks]),
+            frames,
+            input_ids,
             np.concatenate([task.labels + sum(sizes[:index]) for index, task in enumerate(tasks)]),
             class_groups=torch.arange(len(tasks)).repeat_interleave(torch.tensor(sizes)),
         )

@@ -21,8 +21,8 @@ Loaded = dict[str, "tuple[dict[str, Dataset], list[str] | None]"]  # splits, and
 
 # What entries that share a dataset may differ in.
 SHARED_BY = {
-    "name", "templates", "training_template", "classes", "drop_classes", "few_shot", "take_train", "take_test",
-    "expect", "expect_dataset", "split_note", "licence", "training",
+    "name", "templates", "training_template", "classes", "drop_classes", "caption_words", "drop_caption_words",
+    "few_shot", "take_train", "take_test", "expect", "expect_dataset", "split_note", "licence", "training",
 }  # fmt: skip
 SPLIT_SEED = 42  # of `test_fraction`: a benchmark's test set must not change with the seed of a run
 
@@ -58,7 +58,7 @@ def resolve_task(
     if evaluation_only:
         splits = {"test": splits["test"]}
     check_expected(entry, "expect_dataset", {split: len(rows) for split, rows in splits.items()}, where)
-    splits = selection.drop_left_out(entry, splits, where)
+    splits = selection.choose_by_words(entry, selection.drop_left_out(entry, splits, where), where)
     counts = {split: len(rows) for split, rows in splits.items()}
     takes = {"train": entry.take_train, "test": entry.take_test}
     shots = entry.shots(few_shot) if "train" in splits else None

@@ -1,9 +1,10 @@
-"""Parts of a dataset: some of its classes, some images of each class."""
+"""Parts of a dataset: some of its classes, some images of each class, or those that captions with a word describe."""
 
 from __future__ import annotations
 
 import difflib
 import logging
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from ..entries import TaskEntry
 from ..errors import DataError
 from . import columns
+from .captions import captions_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -105,6 +107,31 @@ def draw_few(rows: Dataset, column: str, shots: int, names: list[str], seed: int
         logger.warning("%s: %d classes have fewer than the %d images of few_shot: %s", where, len(fewer), shots, told)
     drawn = [np.random.default_rng(seed).permutation(own)[:shots] for own in of_class]
     return rows.select(np.sort(np.concatenate(drawn)))
+
+
+def choose_by_words(entry: TaskEntry, splits: dict[str, Dataset], where: str) -> dict[str, Dataset]:
+    """The splits with the images alone whose captions have the words that `entry` asks for, and not those it drops.
+
+    Raises:
+        DataError: Where none is left.
+    """
+    if entry.caption_words is None and entry.drop_caption_words is None:
+        return splits
+    wanted, unwanted = (_any_word(words) for words in (entry.caption_words, entry.drop_caption_words))
+    found = {}
+    for split, rows in splits.items():
+        column = columns.find_text_column(rows.features, entry.caption_column, where)
+        captions = map("\n".join, captions_of(rows, column))
+        kept = [row for row, text in enumerate(captions) if (wanted is None or wanted.search(text))
+                and not (unwanted and unwanted.search(text))]  # fmt: skip
+        if not kept:
+            raise DataError(f"{where}: {split} has no image with such captions; change caption_words")
+        found[split] = rows.select(kept)
+    return found
+
+
+def _any_word(words: list[str] | None) -> re.Pattern[str] | None:
+    return re.compile(rf"\b({'|'.join(map(re.escape, words))})\b", re.IGNORECASE) if words else None
 
 
 def _kept(entry: TaskEntry, own: list[str], class_names: list[str], where: str) -> list[int]:

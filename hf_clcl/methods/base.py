@@ -41,6 +41,7 @@ class TaskContext:
         reference_frames (`Frames`, *optional*): Reference images.
         reference_input_ids (`Tensor` of shape `[M, L]`, *optional*): Reference texts.
         labels (`np.ndarray` of shape `[rows]`, *optional*): Class of each image; `None` for a task of captions.
+        captions_of (`list[np.ndarray]`, *optional*): For captions, the rows of `input_ids` that describe each image.
         tokenizer (`PreTrainedTokenizerBase`, *optional*): The model's tokenizer.
         seed (`tuple[int, ...]`): Source of random numbers for this task.
         drawn (`Callable[[int], np.ndarray]`):
@@ -58,6 +59,7 @@ class TaskContext:
     reference_frames: Frames | None = None
     reference_input_ids: Tensor | None = None
     labels: np.ndarray | None = None
+    captions_of: list[np.ndarray] | None = None
     tokenizer: PreTrainedTokenizerBase | None = None
     seed: tuple[int, ...] = (0, 0)
     drawn: Callable[[int], np.ndarray] = np.arange

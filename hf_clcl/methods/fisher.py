@@ -19,7 +19,8 @@ def diagonal_fisher(model: CLIPModel, context: TaskContext, samples: int) -> dic
 
     Labels are drawn from the model's own predictions, as the Fisher information has it. Then the gradients of
     different images are independent with mean zero, so the square of a batch's summed gradient has the expectation of
-    the sum of the squares: one backward a batch, not one an image.
+    the sum of the squares: one backward a batch, not one an image. In a task of captions, an image is classified among
+    the captions of its batch, one for each image.
 
     Source: EWC (Kirkpatrick et al., PNAS 2017), its `F_i`.
 
@@ -36,9 +37,11 @@ def diagonal_fisher(model: CLIPModel, context: TaskContext, samples: int) -> dic
     parameters = trainable_parameters(model)
     fisher = {name: torch.zeros_like(parameter) for name, parameter in parameters.items()}
     for start in range(0, len(rows), size)[accelerator.process_index :: accelerator.num_processes]:
-        frames = context.frames.evaluation_batch(rows[start : start + size]).to(model.device)
+        batch = rows[start : start + size]
+        frames = context.frames.evaluation_batch(batch).to(model.device)
         images = embed_images(model, context.normalize(frames))
-        texts = embed_texts(model, context.input_ids.to(model.device))
+        input_ids = context.input_ids if context.captions_of is None else _captions(context, batch)
+        texts = embed_texts(model, input_ids.to(model.device))
         log_probabilities = (model.logit_scale.exp() * images @ texts.T).log_softmax(-1)
         generator = torch.Generator().manual_seed(seed + start)
         labels = torch.multinomial(log_probabilities.detach().exp().cpu(), 1, generator=generator).to(model.device)
@@ -48,3 +51,9 @@ def diagonal_fisher(model: CLIPModel, context: TaskContext, samples: int) -> dic
         name: accelerator.reduce(value, reduction="sum") if accelerator.num_processes > 1 else value
         for name, value in fisher.items()
     }
+
+
+def _captions(context: TaskContext, rows: np.ndarray) -> Tensor:
+    """Token ids of one caption of each image, drawn from the seed."""
+    drawn = [np.random.default_rng((*context.seed, FISHER, row)).choice(context.captions_of[row]) for row in rows]
+    return context.input_ids[drawn]

@@ -52,10 +52,6 @@ class IMM(Regularized):
         self.last: dict[str, Tensor] = {}
         self.precision: dict[str, Tensor] = {}
 
-    @property
-    def needs_labels(self) -> bool:
-        return self.merge == "mode"
-
     def problems(self) -> list[str]:
         found = super().problems()
         if self.fisher_samples < 1:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from .base import Method
+
+if TYPE_CHECKING:
+    from ..data.task import Task
 
 
 @dataclass
 class Joint(Method):
     """One training on the images of all tasks together (an upper bound for what a stream can leave behind).
 
-    Each image is classified among the classes of its own task, as in a stream. The training takes as many steps as all
+    Each image is classified among the classes of its own task, as in a stream; a batch of captions is one of all
+    tasks. The training takes as many steps as all
     tasks together would, with the training values of the stream; those that a task sets for itself only count its
     steps. Every row of the matrix is that of the one model, so read its last row alone: nothing in it is transfer or
     forgetting.
@@ -20,4 +25,12 @@ class Joint(Method):
 
     name: ClassVar[str] = "joint"
     trains_jointly: ClassVar[bool] = True
-    needs_labels: ClassVar[bool] = True
+
+    def stream_problems(self, tasks: Sequence[Task]) -> list[str]:
+        captions = [task.name for task in tasks if task.kind == "captions"]
+        if len(captions) in (0, len(tasks)):
+            return super().stream_problems(tasks)
+        return [
+            f"{captions[0]}: {self.name} learns tasks of captions or tasks of classes, but not both in one batch; "
+            "choose another method"
+        ]
