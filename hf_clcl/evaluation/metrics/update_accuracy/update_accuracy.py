@@ -1,0 +1,72 @@
+"""Accuracy on classes that a model was updated on and on classes it never was, as an `evaluate` module."""
+
+# One import per line: `evaluate.load` reads the imports of a module line by line.
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import datasets
+import evaluate
+import numpy as np
+
+from hf_clcl.evaluation.matrix import update_metrics
+
+_DESCRIPTION = """\
+What an update of a model brought and what it left of the rest: UT-Acc, the accuracy on the classes trained on, and
+ZS-Acc, the zero-shot accuracy on classes never trained on, each a mean over groups of examples.
+"""
+
+_KWARGS_DESCRIPTION = """
+Args:
+    predictions (`list[int]`): Predicted class of each example.
+    references (`list[int]`): True class of each example.
+    updated (`list[int]`): 1 where the class of the example was trained on, 0 where it never was.
+    group (`list[int]`): The task or dataset that the example belongs to; each group weighs the same.
+
+Returns:
+    `dict[str, float]`: `updated_accuracy` and `unseen_accuracy` in percent, where there are such examples.
+
+Example:
+    >>> metric = evaluate.load("hf_clcl/evaluation/metrics/update_accuracy")
+    >>> metric.compute(predictions=[0, 1, 2, 0], references=[0, 1, 2, 1], updated=[1, 1, 0, 0], group=[0, 0, 1, 1])
+    {'updated_accuracy': 100.0, 'unseen_accuracy': 50.0}
+"""
+
+_CITATION = """\
+@article{ding2022vrlwf,
+  title   = {Don't Stop Learning: Towards Continual Learning for the {CLIP} Model},
+  author  = {Ding, Yuxuan and Liu, Lingqiao and Tian, Chunna and Yang, Jingyuan and Ding, Haoxuan},
+  journal = {arXiv preprint arXiv:2207.09248},
+  year    = {2022}
+}
+"""
+
+
+class UpdateAccuracy(evaluate.Metric):
+    """UT-Acc and ZS-Acc, from single predictions."""
+
+    def _info(self) -> evaluate.MetricInfo:
+        names = ("predictions", "references", "updated", "group")
+        return evaluate.MetricInfo(
+            description=_DESCRIPTION,
+            citation=_CITATION,
+            inputs_description=_KWARGS_DESCRIPTION,
+            features=datasets.Features({name: datasets.Value("int64") for name in names}),
+        )
+
+    def _compute(
+        self,
+        predictions: Sequence[int],
+        references: Sequence[int],
+        updated: Sequence[int],
+        group: Sequence[int],
+    ) -> dict[str, float]:
+        right, of_group = np.asarray(predictions) == np.asarray(references), np.asarray(group)
+        was_updated = np.asarray(updated).astype(bool)
+        means: dict[bool, list[float]] = {True: [], False: []}
+        for number in np.unique(of_group):
+            kinds = np.unique(was_updated[of_group == number])
+            if len(kinds) > 1:
+                raise ValueError(f"group {number} has examples of both kinds; updated must be the same within a group")
+            means[bool(kinds[0])].append(100 * float(right[of_group == number].mean()))
+        return update_metrics(means[True], means[False])
