@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -12,14 +13,27 @@ PACKAGES = ("hf-clcl", "torch", "transformers", "accelerate", "peft", "datasets"
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the libraries that numbers depend on."""
+    """Versions of Python and of the libraries that numbers depend on, and the commit of a clone of this software."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
             found[package] = version(package)
         except PackageNotFoundError:
             continue
+    if here := commit(Path(__file__).resolve().parents[1]):
+        found["commit"] = here
     return found
+
+
+def commit(clone: Path) -> str | None:
+    """The commit that a clone stands at, with `+` where files differ from it; `None` for anything else."""
+    if not (clone / ".git").exists():  # else a repository further up would be asked
+        return None
+    command = ["git", "-C", str(clone), "describe", "--always", "--exclude=*", "--abbrev=12", "--dirty=+"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout.strip() or None
+    except (OSError, subprocess.SubprocessError):  # no git, or not ours to read
+        return None
 
 
 def device_name(device: torch.device) -> str:

@@ -162,11 +162,11 @@ def test_hyper_parameters_are_those_of_the_method_in_use() -> None:
     card = write_card(example())
     for row in (
         "`learning_rate` | `1e-05`",
-        "`methods.zscl.l2_weight` | `1.0`",
+        "`methods.zscl.l2_weight` | `1`",
         "`cars_196: learning_rate` | `2e-05`",
     ):
         assert f"| {row} |" in card
-    table = card.split("not default:")[1].split("##")[0]
+    table = card.split("the recipe sets")[1].split("##")[0]
     assert "lwf" not in table and "output_dir" not in table and "dataset" not in table
 
 

@@ -25,7 +25,8 @@ from .markdown import block, code, listed, table, text
 _NOT_TRAINING = {
     "model_name_or_path", "method", "methods", "tasks", "evaluation_only", "reference_images", "reference_texts",
     "data_root", "output_dir", "seed", "report_to", "run_name", "project", "push_to_hub", "disable_tqdm",
-    "resume_from_hub",
+    "resume_from_hub", "logging_steps", "logging_strategy", "logging_first_step", "save_steps", "save_strategy",
+    "save_total_limit",
 }  # fmt: skip
 _KNOWN_AT_TEST = {
     "task_incremental": "Every image is classified among the classes of its own dataset: which task it comes from is "
@@ -203,7 +204,7 @@ def retrieval(record: RunRecord) -> str:
 
 
 def training(record: RunRecord) -> str:
-    rows = [[code(key), code(value)] for key, value in hyper_parameters(record).items()]
+    rows = [[code(key), code(_plain(value))] for key, value in hyper_parameters(record).items()]
     parts = [f"Method {code(record.method)}" + (f", seed {record.seed}." if record.seed is not None else ".")]
     for key, words in (("reference_images", "Reference images"), ("reference_texts", "Reference texts")):
         entry = record.recipe.get(key)
@@ -212,7 +213,7 @@ def training(record: RunRecord) -> str:
             parts.append(f"{words}: {code(entry['dataset'])}{take}.")
     if record.trainable_parameters is not None and record.total_parameters:
         parts.append(f"{record.trainable_parameters:,} of {record.total_parameters:,} parameters learn.")
-    heading = "Values of the recipe that are not default:\n\n"
+    heading = "Values that the recipe sets; all others are default:\n\n"
     return " ".join(parts) + (f"\n\n{heading}{table(['value', 'set to'], rows, words=(0, 1))}" if rows else "")
 
 
@@ -244,7 +245,10 @@ def data(record: RunRecord) -> str:
             text(note["task"]), name, text(note.get("licence") or "not recorded"), remarks,
             _content(note), trained, f"{note['test']:,}" if note["test"] is not None else "never",
         ])  # fmt: skip
-    return table(["task", "dataset", "licence", "split", heads, "train", "test"], rows, words=range(4)) if rows else ""
+    head = ["task", "dataset", "licence", "split", heads, "train", "test"]
+    if not any(row[3] for row in rows):
+        head, rows = head[:3] + head[4:], [row[:3] + row[4:] for row in rows]
+    return table(head, rows, words=range(head.index(heads))) if rows else ""
 
 
 def _content(note: Mapping[str, Any]) -> str:
@@ -307,6 +311,11 @@ def citations(record: RunRecord) -> str:
 
 def _percent(value: float | None) -> str:
     return "–" if value is None else number(value)
+
+
+def _plain(value: Any) -> Any:
+    """A value as one would write it: 10 and not 10.0."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

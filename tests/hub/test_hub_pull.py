@@ -53,6 +53,13 @@ def test_a_checkpoint_that_is_gone_is_told_of(hub, small, caplog):
     assert "task-01-a cannot be pushed: its checkpoint is not in" in caplog.text
 
 
+def test_a_model_that_learnt_all_tasks_at_once_is_one_revision(hub, small, caplog):
+    joint = small_run(small.parent / "joint", method="joint")
+    shutil.rmtree(joint / "task-01-a")
+    assert push_output(joint, "me/joint") == ["task-00-zero-shot", "task-02-b"] and not caplog.text
+    assert len(pull_record("me/joint").accuracy) == 2
+
+
 def test_a_folder_of_adapters_is_pushed_as_it_is(hub, small):
     folder = small / "task-02-b"
     (folder / "model.safetensors").rename(folder / "adapter_model.safetensors")
