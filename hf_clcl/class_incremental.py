@@ -15,7 +15,7 @@ from .entries import TaskEntry, repeated
 
 @dataclass
 class ClassIncremental(TaskEntry):
-    """A dataset whose classes arrive in steps; each step is a task of the stream.
+    """A dataset whose classes, or categories of videos, arrive in steps; each step is a task of the stream.
 
     With `base_classes`, these come first, as a task of their own, and `steps` tasks of equal size follow.
 
@@ -48,7 +48,10 @@ class ClassIncremental(TaskEntry):
     def problems(self) -> list[str]:
         """What is wrong with the values, a line each."""
         found = super().problems()
-        for key in ("classes", "drop_classes", "expect_dataset", "caption_column"):
+        without = ["classes", "drop_classes", "expect_dataset", *(["caption_column"] if not self.video_column else [])]
+        if not self.has_classes and self.video_column:
+            found.append("label_column: is missing; name the column of the videos' categories, or give a label_file")
+        for key in without:
             if getattr(self, key) is not None:
                 found.append(f"{key}: is not for a dataset that is cut into steps of classes; leave it out")
         if not all(isinstance(n, int) for n in (self.number_of_classes, self.steps)):

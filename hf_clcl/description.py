@@ -11,6 +11,7 @@ from .data.task import Task
 from .methods import Method
 from .recipe import LoRA
 from .record import DatasetNote
+from .video_record import VideoDatabase
 
 STREAM_VALUES = (
     "output_dir",
@@ -40,6 +41,12 @@ def dataset_note(task: Task) -> DatasetNote:
         "split_note": task.split_note,
         "licence": task.licence,
     }
+
+
+def new_video_database(tasks: list[Task]) -> VideoDatabase | None:
+    """What a record says of the videos of a stream before any is embedded; `None` where it has none."""
+    categories = {task.name: len(task.class_names or ("",)) for task in tasks if task.kind == "videos"}
+    return {"categories": categories, "zero_shot": None, "after": []} if categories else None
 
 
 def recipe_of_objects(

@@ -66,6 +66,15 @@ class TaskEntry(DatasetEntry):
             `take_train` and `take_test`.
         expect_dataset (`dict[str, int]`, *optional*): The same numbers before `classes` or `drop_classes`.
         split_note (`str`, *optional*): What the model card should say about the split.
+        video_column (`str`, *optional*):
+            Column of file names or ids of clips. It makes this a task of videos, whose classes are categories.
+        video_root (`str`, *optional*): Folder of the clips, each a video file or a folder of frames.
+        frames (`int`, defaults to 12): Frames drawn evenly from each clip.
+        skip_missing_videos (`bool`, defaults to `False`): Leave out rows whose clip is not there, and tell how many.
+        label_file (`str`, *optional*):
+            JSON file with the category of each clip by its id, where the dataset has none: `{id: category}`, or
+            ActivityNet's own file.
+        test_config (`str`, *optional*): Configuration of the test split, where it is not `config`.
         training (`dict`): Training values for this task alone. In YAML they stand beside the keys above.
     """
 
@@ -87,12 +96,25 @@ class TaskEntry(DatasetEntry):
     expect: dict[str, int] | None = None
     expect_dataset: dict[str, int] | None = None
     split_note: str | None = None
+    video_column: str | None = None
+    video_root: str | None = None
+    frames: int = 12
+    skip_missing_videos: bool = False
+    label_file: str | None = None
+    test_config: str | None = None
     training: dict[str, Any] = field(default_factory=dict)
 
     def shots(self, default: int | None) -> int | None:
         """Training images of each class: `few_shot`, or a default where nothing else tells how many there are."""
-        told = (self.few_shot, self.take_train, self.caption_column)
-        return default if told == (None, None, None) else self.few_shot
+        told = (self.few_shot, self.take_train, self.caption_column, self.video_column)
+        return default if told == (None,) * len(told) else self.few_shot
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether its rows belong to classes: those of images without captions, or categories of videos."""
+        if self.video_column is not None:
+            return self.label_column is not None or self.label_file is not None
+        return self.caption_column is None
 
     def problems(self) -> list[str]:
         """What is wrong with the values, a line each."""
@@ -117,15 +139,33 @@ class TaskEntry(DatasetEntry):
             if chosen is not None and not chosen:
                 found.append(f"{key} is empty; leave it out or list at least one class")
             found += [f"{key}: {twice!r} is listed twice" for twice in repeated(chosen or ())]
-            if chosen and self.caption_column is not None:
+            if chosen and self.caption_column is not None and self.video_column is None:
                 found.append(f"{key}: a task of captions has no classes; leave one of the two out")
         for key in ("caption_words", "drop_caption_words"):
             if getattr(self, key) is not None and self.caption_column is None:
                 found.append(f"{key}: is for tasks of captions; give caption_column too")
             if getattr(self, key) is not None and not all(map(str.strip, getattr(self, key) or [""])):
                 found.append(f"{key}: needs at least one word, and none that is blank")
-        if self.few_shot is not None and self.caption_column is not None:
+        if self.few_shot is not None and (self.caption_column is not None or self.video_column is not None):
             found.append("few_shot: a task of captions has no classes; use take_train")
+        return found + self._video_problems()
+
+    def _video_problems(self) -> list[str]:
+        found = []
+        if self.video_column is None:
+            return [
+                f"{key}: belongs to tasks of videos; name the column of their file names as video_column"
+                for key in ("video_root", "label_file", "skip_missing_videos")
+                if getattr(self, key)
+            ]
+        if self.video_root is None:
+            found.append("video_root: is missing; give the folder that holds the clips of video_column")
+        if self.frames < 1:
+            found.append(f"frames: must be at least 1, found {self.frames}")
+        if self.label_column is not None and self.label_file is not None:
+            found.append("label_column and label_file: choose one of the two")
+        if (self.classes or self.drop_classes) and not self.has_classes:
+            found.append("classes: videos are chosen by category; name its label_column, or give a label_file")
         return found
 
 

@@ -166,10 +166,28 @@ def parameter_counts(model: nn.Module) -> tuple[int, int]:
 
 
 def embed_images(model: CLIPModel, pixel_values: Tensor) -> Tensor:
-    """Normalised image embeddings `[B, d]` in fp32; a CPU encodes them in small batches, whatever `B`."""
-    batches = pixel_values.split(IMAGE_BATCH_ON_CPU if pixel_values.device.type == "cpu" else len(pixel_values))
+    """Normalised embeddings `[B, d]` in fp32 of images `[B, 3, H, W]` or clips `[B, frames, 3, H, W]`.
+
+    A CPU encodes them in small batches, whatever `B`.
+    """
+    frames = pixel_values.flatten(0, -4)
+    batches = frames.split(IMAGE_BATCH_ON_CPU if frames.device.type == "cpu" else len(frames))
     features = torch.cat([model.get_image_features(pixel_values=batch).pooler_output for batch in batches])
-    return nn.functional.normalize(features.float(), dim=-1)
+    return pool_clips(nn.functional.normalize(features.float(), dim=-1), pixel_values)
+
+
+def pool_clips(frames: Tensor, pixel_values: Tensor) -> Tensor:
+    """Embeddings `[B, d]` of clips: the mean of the normalised embeddings of their frames, normalised again.
+
+    Source: the parameter-free pooling of CLIP4Clip (Luo et al., 2021, section 3.3).
+
+    Args:
+        frames (`Tensor` of shape `[B * frames, d]`): Normalised embeddings, the frames of a clip one after another.
+        pixel_values (`Tensor`): What was embedded: clips `[B, frames, 3, H, W]`, or images, which are left alone.
+    """
+    if pixel_values.ndim < 5:
+        return frames
+    return nn.functional.normalize(frames.unflatten(0, pixel_values.shape[:2]).mean(dim=1), dim=-1)
 
 
 def embed_texts(model: CLIPModel, input_ids: Tensor) -> Tensor:

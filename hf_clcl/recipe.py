@@ -86,7 +86,7 @@ class Recipe:
             What an image is classified among: the classes of its own task (`task_incremental`), those of all tasks
             seen so far (`class_incremental`), those of all tasks of the stream (`domain_agnostic`). The first is the
             one that the accuracy matrix shows; the others are measured in the same pass. With a `class_incremental`
-            block `["class_incremental", "task_incremental"]`.
+            block of images `["class_incremental", "task_incremental"]`. Videos are always searched in both ways.
         few_shot (`int`, *optional*):
             Training images of each class, for tasks that set neither `few_shot` nor `take_train`.
         evaluation_only (`list[TaskEntry]`): Datasets evaluated after each task and never trained on.
@@ -167,7 +167,7 @@ def parse_recipe(values: Mapping[str, Any], source: str = "the recipe") -> Recip
     _check_entries(recipe, problems)
     if recipe.class_incremental is not None and not problems:
         recipe.tasks = recipe.class_incremental.tasks()
-        if "scenarios" not in values:
+        if "scenarios" not in values and recipe.class_incremental.video_column is None:
             recipe.scenarios = ["class_incremental", "task_incremental"]
     if not recipe.tasks and not problems:
         problems.append("tasks: the stream is empty; list at least one task with `name` and `dataset`")

@@ -14,6 +14,7 @@ from .evaluation.matrix import AccuracyMatrix, incremental_metrics, seen_accurac
 from .evaluation.ranks import recall_problems
 from .files import whole_file
 from .schema import kind, no_constant, plain, problems_of
+from .video_record import VideoDatabase, video_contradictions, video_metrics
 
 SCHEMA = 1
 
@@ -61,7 +62,8 @@ class Outside(TypedDict):
 class Retrieval(TypedDict):
     """Retrieval within a dataset of captions: of the untrained model, then after each finished task.
 
-    Keys are a direction and a measure, such as `image_to_text_r1` (in percent) and `text_to_image_median_rank`.
+    Keys are a direction and a measure, such as `image_to_text_r1` (in percent) and `text_to_image_median_rank`. For
+    videos, `text_to_video` searches those of the dataset, `text_to_database` those of all tasks learnt so far.
     """
 
     zero_shot: dict[str, float] | None
@@ -101,6 +103,7 @@ class RunRecord:
         scenarios (`dict[str, ScenarioRows]`): The matrices of further scenarios, measured at the same time.
         evaluation_only (`dict[str, Outside]`): Datasets that are evaluated and never trained on.
         retrieval (`dict[str, Retrieval]`): For each dataset of captions with a test split, trained on or not.
+        video_database (`VideoDatabase`, *optional*): For streams with tasks of videos.
         recipe (`dict`): The recipe as resolved.
         versions (`dict[str, str]`): Versions of the libraries and of this software.
         seed (`int`, *optional*): Seed of the run.
@@ -128,6 +131,7 @@ class RunRecord:
     scenarios: dict[str, ScenarioRows] = field(default_factory=dict)
     evaluation_only: dict[str, Outside] = field(default_factory=dict)
     retrieval: dict[str, Retrieval] = field(default_factory=dict)
+    video_database: VideoDatabase | None = None
     recipe: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     seed: int | None = None
@@ -149,12 +153,12 @@ class RunRecord:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The metrics of the main scenario and, where classes were held out, of the update as a whole, in percent."""
+        """The metrics of the main scenario and, where classes were held out, of the update as a whole; of videos."""
         if self.scenario == "class_incremental":
             of_stream = incremental_metrics(self.matrix(), self.test_images, self.baseline)
         else:
             of_stream = self.matrix().metrics()
-        return {**of_stream, **self._update_metrics()}
+        return {**of_stream, **self._update_metrics(), **video_metrics(self)}
 
     def _update_metrics(self) -> dict[str, float]:
         held_out = [name for name in self.evaluation_only if name not in self.retrieval]
@@ -229,6 +233,8 @@ class RunRecord:
                 name: {**rows, "accuracy": rows["accuracy"][:count]} for name, rows in self.evaluation_only.items()
             },
             retrieval={name: {**rows, "after": rows["after"][:count]} for name, rows in self.retrieval.items()},
+            video_database=self.video_database
+            and {**self.video_database, "after": self.video_database["after"][:count]},
             phases=[phase for phase in self.phases if phase["task"] not in later],
             losses=[loss for loss in self.losses if loss["task"] not in later],
             finished=self.finished and count == len(self.tasks),
@@ -285,13 +291,14 @@ class RunRecord:
         lengths = {f"evaluation_only: {name}": len(rows["accuracy"]) for name, rows in self.evaluation_only.items()}
         lengths |= {f"scenarios: {name}": len(rows["accuracy"]) for name, rows in self.scenarios.items()}
         lengths |= {f"retrieval: {name}": len(rows["after"]) for name, rows in self.retrieval.items()}
+        lengths |= {"video_database": len(self.video_database["after"])} if self.video_database else {}
         found = [f"{where}: {n} entries for {count} finished tasks" for where, n in lengths.items() if n != count]
         for name, rows in self.retrieval.items():
             if name not in self.tasks and name not in self.evaluation_only:
                 found.append(f"retrieval: {name}: is neither a task nor evaluated beside them")
             for entry in filter(None, [rows["zero_shot"], *rows["after"]]):
                 found += [f"retrieval: {name}: {problem}" for problem in recall_problems(entry)]
-        return found
+        return found + video_contradictions(self)
 
     @classmethod
     def load(cls, path: str | Path) -> RunRecord:

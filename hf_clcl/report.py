@@ -14,6 +14,7 @@ from rich.text import Text
 from .evaluation.matrix import ALL_METRICS, SCENARIOS
 from .evaluation.ranks import MEASURES, directions_of
 from .record import RunRecord
+from .video_record import video_rows
 
 TOLERANCE = 0.05
 """Points below which a difference is neither gain nor loss: what one decimal cannot show."""
@@ -48,6 +49,10 @@ def print_results(record: RunRecord, console: Console | None = None) -> None:
     for table in _retrieval_tables(record):
         console.print()
         console.print(table)
+    if rows := video_rows(record):
+        console.print()
+        console.print(_video_table(rows))
+        console.print(Text("BWF: R@1 that earlier tasks lost among their own videos, and among all", style="dim"))
     for name in record.scenarios:
         if record.of(name).metrics:
             console.print(Text(f"\nalso {name}: {SCENARIOS[name]}", style="dim"))
@@ -204,6 +209,17 @@ def _retrieval_tables(record: RunRecord) -> list[Table]:
             table.add_row(escape(name), escape(state), *("" if value is None else number(value) for value in cells))
         tables.append(table)
     return tables
+
+
+def _video_table(rows: Sequence[tuple[str, dict[str, float], float | None, float | None]]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("all videos, after task", overflow="fold")
+    for head in (*MEASURES.values(), "BWF", "among all"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for state, measures, *lost in rows:
+        cells = [*(measures.get(key) for key in MEASURES), *lost]
+        table.add_row(escape(state), *("" if value is None else number(value) for value in cells))
+    return table
 
 
 def _metrics_table(record: RunRecord) -> Table:

@@ -24,10 +24,11 @@ from transformers.trainer_utils import get_last_checkpoint
 from . import environment
 from .arguments import TASK_VALUES, ContinualTrainingArguments
 from .data.batches import TaskData
+from .data.clips import frames_of
 from .data.columns import find_image_column
 from .data.frames import Frames, ImageCache
 from .data.task import Task
-from .description import dataset_note, recipe_of_objects
+from .description import dataset_note, new_video_database, recipe_of_objects
 from .errors import RecipeError
 from .evaluation.matrix import SCENARIOS
 from .evaluation.stream import StreamEvaluation
@@ -225,8 +226,9 @@ class Stream:
             retrieval={
                 t.name: {"zero_shot": None, "after": []}
                 for t in [*self.tasks, *self.evaluation_only]
-                if t.kind == "captions" and t.test is not None
+                if t.kind != "classification" and t.test is not None
             },
+            video_database=new_video_database(self.tasks),
             recipe=self.recipe,
             versions=environment.versions(),
             seed=self.args.seed,
@@ -248,19 +250,20 @@ class Stream:
         self.reference_frames: Frames | None = None
         if self.reference_images is not None:
             column = find_image_column(self.reference_images.features, None, "reference images")
-            self.reference_frames = self._frames(self.reference_images, column, "reference images")
+            image_processor = self.processor.image_processor
+            self.reference_frames = Frames(
+                self.reference_images, column, image_processor, self.cache, "reference images"
+            )
         self.evaluation = StreamEvaluation(
             self.record,
             self.tasks,
             self.evaluation_only,
-            lambda task: self._frames(task.test, task.image_column, task.name),
+            lambda task: frames_of(task, "test", self.processor.image_processor, self.cache),
             self.processor,
             self.accelerator,
             args,
+            lambda name: self._task_folder([task.name for task in self.tasks].index(name)),
         )
-
-    def _frames(self, dataset: Dataset, column: str, name: str) -> Frames:
-        return Frames(dataset, column, self.processor.image_processor, self.cache, name)
 
     def _initial_model(self) -> CLIPModel:
         if self.random_init:

@@ -124,7 +124,7 @@ def show_stream(recipe: Recipe) -> None:
             "test": len(task.test) if task.test else None,
             "classes": len(task.class_names or ()),
             "shots": entry.shots(recipe.few_shot) if task.train else None,
-            "prompt": (task.training_prompts or ["(captions)"])[0],
+            "prompt": task.training_prompts[0] if task.kind == "classification" else f"({task.kind})",
             "steps": steps,
         })  # fmt: skip
     print_stream(rows, recipe.scenarios)

@@ -44,6 +44,7 @@ def write_card(record: RunRecord, task: str | None = None) -> str:
         outside=record.evaluation_only,
         metrics=sections.metrics(record),
         retrieval=sections.retrieval(record),
+        videos=sections.videos(record),
         changes=changes(record),
         training=sections.training(record),
         data=sections.data(record),

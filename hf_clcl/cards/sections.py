@@ -19,6 +19,7 @@ from ..evaluation.matrix import SCENARIOS
 from ..evaluation.ranks import MEASURES, directions_of
 from ..record import RunRecord
 from ..report import TOLERANCE, metric_words, number, retrieval_rows
+from ..video_record import is_of_videos, video_rows
 from .markdown import block, code, listed, table, text
 
 # Keys of a recipe that are no hyper-parameters: they tell what and where, and stand elsewhere in the card.
@@ -176,12 +177,19 @@ def metrics(record: RunRecord) -> str:
 def measure(record: RunRecord) -> str:
     """What the numbers of the matrix are."""
     columns = [*record.tasks, *record.evaluation_only]
-    searched = [text(name) for name in columns if name in record.retrieval]
+    searched = [name for name in columns if name in record.retrieval]
     parts = []
     if len(searched) < len(columns):
         parts.append(among(record))
-    if searched:
-        parts.append(f"For the captions of {listed(searched)}: the mean of image-to-text and text-to-image R@1.")
+    of_videos = [name for name in searched if is_of_videos(record, name)]
+    of_images = [name for name in searched if name not in of_videos]
+    if of_images:
+        names = listed([text(name) for name in of_images])
+        parts.append(f"For the captions of {names}: the mean of image-to-text and text-to-image R@1.")
+    if of_videos:
+        parts.append(
+            f"For {listed([text(name) for name in of_videos])}: text-to-video R@1 among the task's own videos."
+        )
     return " ".join(parts)
 
 
@@ -200,7 +208,25 @@ def retrieval(record: RunRecord) -> str:
             "Within the test split of each dataset; an image is found by any of its captions. R@k in percent; MedR "
             "and MeanR: median and mean rank of what was to be found. Equal similarities count as misses."
         )
+    if record.video_database is not None:
+        parts.append("Text to database: among the videos of all tasks learnt by then, of all tasks for zero-shot.")
     return "\n\n".join(parts)
+
+
+def videos(record: RunRecord) -> str:
+    """Search in the videos of all tasks learnt so far, before training and after each task."""
+    rows = [
+        [text(state), *map(_percent, [*(measures.get(key) for key in MEASURES), *lost])]
+        for state, measures, *lost in video_rows(record)
+    ]
+    if not rows:
+        return ""
+    return table(["after", *MEASURES.values(), "BWF", "BWF among all"], rows) + (
+        "\n\nThe videos of a task are embedded when it ends and stay as they are; the captions of all tasks learnt so "
+        "far, embedded by the model as it then stands, search them all. BWF: R@1 that earlier tasks have lost since "
+        "they were learnt, weighted by their categories, among a task's own videos, and among all that there are by "
+        "then."
+    )
 
 
 def training(record: RunRecord) -> str:

@@ -19,6 +19,7 @@ from torch.utils.data import Dataset
 
 from ..models import stack_texts, tokenize
 from .captions import tokenize_captions
+from .clips import frames_of
 from .frames import Frames, ImageCache
 
 if TYPE_CHECKING:
@@ -117,14 +118,13 @@ class TaskData:
     def of(cls, task: Task, processor: CLIPProcessor, cache: ImageCache | None, min_crop_scale: float) -> TaskData:
         """The data of a task for the model that a processor belongs to."""
         labels = captions_of = None
-        if task.kind == "captions":
+        if task.kind != "classification":
             texts, captions_of = task.captions()
             input_ids = tokenize_captions(processor.tokenizer, texts, f"task {task.name}")
         else:
             labels = task.labels("train")
             input_ids = tokenize(processor.tokenizer, task.training_prompts)
-        image_processor = processor.image_processor
-        frames = Frames(task.train, task.image_column, image_processor, cache, task.name, min_crop_scale)
+        frames = frames_of(task, "train", processor.image_processor, cache, min_crop_scale)
         return cls(task.name, frames, input_ids, labels, captions_of)
 
     @classmethod
@@ -171,6 +171,7 @@ class TaskBatches(Dataset):
     Each batch is a dict of tensors: `pixel_values` `[B, 3, H, W]` (uint8) with `labels` `[B]` and the prompts of all
     classes `input_ids` `[C, L]`; or, for captions, with the caption of each image `input_ids` `[B, L]`. Where the
     method looks at reference images: `reference_pixel_values` `[R, 3, H, W]` (uint8) and `reference_index` `[R]`.
+    Clips of a task of videos, which has captions, are `[B, frames, 3, H, W]`.
 
     Args:
         data (`TaskData`): Images and texts of the task.

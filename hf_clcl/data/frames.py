@@ -83,19 +83,14 @@ class Frames:
 
     def training_batch(self, indices: Sequence[int], seeds: Sequence[Sequence[int]]) -> Tensor:
         """Randomly cropped frames, uint8 `[len(indices), 3, height, width]`; each is a function of its seed alone."""
-        frames = [
-            random_resized_crop(
-                Image.fromarray(self._decoded(int(index))), self.size, self.crop_scale, np.random.default_rng(seed)
-            )
-            for index, seed in zip(indices, seeds, strict=True)
-        ]
-        return torch.from_numpy(np.stack([np.asarray(frame) for frame in frames])).permute(0, 3, 1, 2).contiguous()
+        frames = [self._crop(self._decoded(int(index)), seed) for index, seed in zip(indices, seeds, strict=True)]
+        return torch.from_numpy(np.stack(frames)).movedim(-1, -3).contiguous()
 
     def _evaluation_frame(self, index: int) -> np.ndarray:
         if ("frame", index) in self._kept:
             return self._kept["frame", index]
         # The model's own processor, up to where values leave uint8.
-        frame = self.processor(self._read(index), do_rescale=False, do_normalize=False)["pixel_values"][0]
+        frame = self._processed(index, do_rescale=False, do_normalize=False)
         return self._keep(("frame", index), np.ascontiguousarray(frame))
 
     def _decoded(self, index: int) -> np.ndarray:
@@ -103,8 +98,17 @@ class Frames:
             return self._kept["decoded", index]
         # As the model's own processor turns images into RGB, transparent ones too.
         steps = ("do_resize", "do_center_crop", "do_rescale", "do_normalize")
-        image = self.processor(self._read(index), **dict.fromkeys(steps, False))["pixel_values"][0]
-        return self._keep(("decoded", index), np.ascontiguousarray(np.moveaxis(image, 0, -1)))
+        image = self._processed(index, **dict.fromkeys(steps, False))
+        return self._keep(("decoded", index), np.ascontiguousarray(np.moveaxis(image, -3, -1)))
+
+    def _processed(self, index: int, **steps: bool) -> np.ndarray:
+        """An image `[3, h, w]` after some steps of the model's processor."""
+        return self.processor(self._read(index), **steps)["pixel_values"][0]
+
+    def _crop(self, image: np.ndarray, seed: Sequence[int]) -> np.ndarray:
+        """A random part of an image `[h, w, 3]`, of the model's size."""
+        rng = np.random.default_rng(seed)
+        return np.asarray(random_resized_crop(Image.fromarray(image), self.size, self.crop_scale, rng))
 
     def _keep(self, key: tuple[str, int], image: np.ndarray) -> np.ndarray:
         if self.cache.take(image.nbytes):
@@ -179,8 +183,8 @@ class Normalizer:
         self.table = torch.from_numpy(table)
 
     def __call__(self, frames: Tensor) -> Tensor:
-        """Frames uint8 `[B, 3, H, W]` to fp32 of the same shape; floating point input is returned as it is."""
+        """Frames uint8 `[..., 3, H, W]` to fp32 of the same shape; floating point input is returned as it is."""
         if frames.is_floating_point():
             return frames
         self.table = self.table.to(frames.device)
-        return torch.stack([self.table[c][frames[:, c].long()] for c in range(3)], dim=1)
+        return torch.stack([self.table[c][frames[..., c, :, :].long()] for c in range(3)], dim=-3)

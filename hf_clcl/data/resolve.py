@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..entries import TaskEntry
 from ..errors import DataError
-from . import columns, prompts, selection
+from . import columns, prompts, selection, video_rows
 from .expected import check_expected
 from .hub import hub_class_names, load_hub
 from .local import find_local, load_local
@@ -49,8 +50,10 @@ def resolve_task(
         DataError: Where the data is not there or not what the entry says; the message names the task.
     """
     where = f"task {entry.name}"
+    if entry.label_file is not None:
+        entry = replace(entry, label_column=video_rows.LABEL)
     splits, class_names = _loaded_splits(entry, data_root, evaluation_only, {} if loaded is None else loaded, where)
-    if entry.caption_column is None:
+    if entry.has_classes:
         check_expected(entry, "expect_dataset", {"classes": _class_count(entry, splits, class_names, where)}, where)
         splits, class_names = selection.choose_classes(entry, splits, class_names, where)
     if entry.test_fraction is not None:
@@ -62,7 +65,13 @@ def resolve_task(
     counts = {split: len(rows) for split, rows in splits.items()}
     takes = {"train": entry.take_train, "test": entry.take_test}
     shots = entry.shots(few_shot) if "train" in splits else None
-    note = f"{shots} training images a class, drawn with seed {seed}." if shots else None
+    notes = [entry.split_note, f"{shots} training images a class, drawn with seed {seed}." if shots else None]
+    video_root = None
+    if entry.video_column is not None:
+        video_root = video_rows.find_root(entry.video_root, data_root, where)
+        if entry.skip_missing_videos:
+            splits, note = video_rows.without_missing(splits, entry.video_column, video_root, where)
+            notes.append(note)
     task = Task(
         name=entry.name,
         **{split: selection.take_some(rows, takes[split], seed) for split, rows in splits.items()},
@@ -71,10 +80,13 @@ def resolve_task(
         image_column=entry.image_column,
         label_column=entry.label_column,
         caption_column=entry.caption_column,
+        video_column=entry.video_column,
+        video_root=video_root,
+        frames=entry.frames,
         training=dict(entry.training),
         source=entry.dataset,
         licence=entry.licence,
-        split_note=" ".join(filter(None, [entry.split_note, note])) or None,
+        split_note=" ".join(filter(None, notes)) or None,
     )
     check_expected(entry, "expect", {**counts, "classes": len(task.class_names or [])}, where)
     if shots:
@@ -91,7 +103,9 @@ def _loaded_splits(
     key = repr((reads, takes, data_root, evaluation_only))
     if key not in loaded:
         splits, class_names = _load_splits(entry, data_root, evaluation_only, where), None
-        if entry.caption_column is None:
+        if entry.label_file is not None:
+            splits = video_rows.with_labels(splits, entry, data_root, where)
+        if entry.has_classes:
             splits, class_names = _name_classes(entry, splits, data_root, where)
         loaded[key] = splits, class_names
     return loaded[key]
@@ -121,10 +135,11 @@ def _load_splits(entry: TaskEntry, data_root: str | None, evaluation_only: bool,
             "test": entry.take_test or RENDERED_COUNTS["test"],
         }
         return {split: render(where, domain, name, counts[split], size) for split, name in wanted.items()}
+    of = {"train": entry, "test": replace(entry, config=entry.test_config or entry.config)}
     path = find_local(entry.dataset, data_root, where)
     if path is not None:
-        return {split: load_local(path, name, where, entry.config) for split, name in wanted.items()}
-    return {split: load_hub(entry, name, where) for split, name in wanted.items()}
+        return {split: load_local(path, name, where, of[split].config) for split, name in wanted.items()}
+    return {split: load_hub(of[split], name, where) for split, name in wanted.items()}
 
 
 def _templates(entry: TaskEntry, where: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from ..errors import DataError
 from ..recipe import TASK_NAME
 from . import columns
 from .captions import captions_of, same_images
+from .video_rows import categories_of, check_clips, name_column
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -27,15 +29,22 @@ class Task:
         name (`str`): Name of the task: letters, digits, `-` and `_`.
         train (`Dataset`, *optional*): Rows to learn from; `None` for a task that is only evaluated.
         test (`Dataset`, *optional*): Rows to be tested on.
-        class_names (`list[str]`, *optional*): Words of the classes in label order; the dataset's own where `None`.
+        class_names (`list[str]`, *optional*):
+            Words of the classes in label order; the dataset's own where `None`. For videos, their categories.
         templates (`list[str]`, defaults to `["a photo of a {}."]`):
             Prompts with `{}` in the place of the class name, all averaged for evaluation.
         training_template (`str`, *optional*): The prompt trained on; the first of `templates` where `None`.
         image_column (`str`, *optional*): Column of images; found by its type where `None`.
-        label_column (`str`, *optional*): Column of labels; found by its type where `None`.
+        label_column (`str`, *optional*):
+            Column of labels; found by its type where `None`. For videos, of the categories, where they have some.
         caption_column (`str`, *optional*):
             Column of captions, a string or a list of strings a row; each line of a string is a caption, and blank ones
             do not count. It makes this a task of captions, without labels.
+        video_column (`str`, *optional*):
+            Column of file names or ids of clips. It makes this a task of videos with captions, one row a clip.
+        video_root (`str` or `Path`, *optional*):
+            Folder of the clips, each a video file or a folder of frames; see [`~hf_clcl.data.videos.find_clip`].
+        frames (`int`, defaults to 12): Frames drawn evenly from each clip.
         training (`dict[str, Any]`, *optional*): Training values for this task alone.
         source (`str`, *optional*): Where the data comes from, for the model card.
         licence (`str`, *optional*): Licence of the data, for the model card.
@@ -54,6 +63,9 @@ class Task:
     image_column: str | None = None
     label_column: str | None = None
     caption_column: str | None = None
+    video_column: str | None = None
+    video_root: str | Path | None = None
+    frames: int = 12
     training: dict[str, Any] = field(default_factory=dict)
     source: str | None = None
     licence: str | None = None
@@ -65,8 +77,11 @@ class Task:
         self._check_splits()
         self._check_templates()
         features = next(iter(self._splits.values())).features
-        self.image_column = columns.find_image_column(features, self.image_column, self._where)
-        if self.caption_column is not None:
+        if self.kind == "videos":
+            self._check_videos()
+        else:
+            self.image_column = columns.find_image_column(features, self.image_column, self._where)
+        if self.kind != "classification":
             self.caption_column = columns.find_text_column(features, self.caption_column, self._where)
         else:
             self.label_column = columns.find_label_column(features, self.label_column, self._where)
@@ -79,7 +94,9 @@ class Task:
 
     @property
     def kind(self) -> str:
-        """`"classification"` or `"captions"`."""
+        """`"classification"`, `"captions"` or `"videos"`."""
+        if self.video_column is not None:
+            return "videos"
         return "classification" if self.caption_column is None else "captions"
 
     @property
@@ -146,18 +163,33 @@ class Task:
             if template.count("{}") != 1:
                 raise DataError(f"{self._where}: template {template!r} needs one {{}} for the class name")
 
+    def _check_videos(self) -> None:
+        if self.video_root is None or not Path(self.video_root).is_dir():
+            problem = f"{self.video_root} is no folder" if self.video_root else "`video_root` is missing"
+            raise DataError(f"{self._where}: {problem}; give the folder that holds the clips as `video_root`")
+        if self.frames < 1:
+            raise DataError(f"{self._where}: frames must be at least 1, found {self.frames}")
+        for split, dataset in self._splits.items():
+            names = name_column(dataset, self.video_column, f"{self._where}: {split}")
+            check_clips(names, Path(self.video_root), f"{self._where}: {split}")
+        if self.label_column is not None:
+            self.class_names = self.class_names or categories_of(self._splits, self.label_column, self._where)
+            self.label_column = None  # a category tells which task a clip belongs to, and is not learnt
+
     def _unify_splits(self) -> None:
         """Keep the columns needed, as images and class labels, and require the same types in both splits."""
         from datasets import ClassLabel, Image
 
-        kept = [name for name in (self.image_column, self.label_column, self.caption_column) if name is not None]
+        of_images = (self.image_column, self.video_column)
+        kept = [name for name in (*of_images, self.label_column, self.caption_column) if name is not None]
         for split, dataset in self._splits.items():
             missing = [name for name in kept if name not in dataset.features]
             if missing:
                 has = columns.describe(dataset.features)
                 raise DataError(f"{self._where}: {split} has no column {missing[0]!r} that train has, but {has}")
             # Other columns may hold images too (masks, say), which every access to a row would decode.
-            setattr(self, split, columns.as_images(dataset.select_columns(kept), self.image_column))
+            rows = dataset.select_columns(kept)
+            setattr(self, split, columns.as_images(rows, self.image_column) if self.image_column else rows)
         if self.label_column and columns.is_plain_text(next(iter(self._splits.values())).features[self.label_column]):
             encoded = columns.encode_labels(self._splits, self.label_column, self.class_names, self._where)
             self.train, self.test = encoded.get("train"), encoded.get("test")
@@ -169,7 +201,8 @@ class Task:
                         f"{self._where}: train and test name their classes differently ({_difference(train, test)}); "
                         "give both the same ClassLabel, with `Dataset.cast_column` or `align_labels_with_mapping`"
                     )
-                if not isinstance(train, Image) and train != test:
+                both_captions = name == self.caption_column and columns.is_text(train) and columns.is_text(test)
+                if not isinstance(train, Image) and train != test and not both_captions:
                     raise DataError(f"{self._where}: column {name!r} is {train} in train, but {test} in test")
 
     def _read_class_names(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
@@ -26,6 +26,8 @@ METRICS: dict[str, tuple[str, str]] = {
     "zero_shot_degradation": ("Zero-shot degradation", "points below zero-shot on tasks not yet trained"),
     "updated_accuracy": ("UT-Acc", "mean accuracy at the end on the classes trained on"),
     "unseen_accuracy": ("ZS-Acc", "mean accuracy at the end on classes never trained on"),
+    "video_recall": ("Video R@1", "all captions at the end among the videos of all tasks"),
+    "backward_forgetting": ("BWF", "R@1 lost on earlier tasks of videos, by their categories"),
 }
 """Metric -> (its name in words, what it tells), in the order in which they are shown. All are in percent."""
 
@@ -55,6 +57,29 @@ def update_metrics(updated: Sequence[float | None], unseen: Sequence[float | Non
     """
     values = {"updated_accuracy": updated, "unseen_accuracy": unseen}
     return {key: _mean(list(found)) for key, found in values.items() if found and None not in found}
+
+
+def backward_forgetting(
+    tasks: Sequence[str], rows: Sequence[Mapping[str, float]], categories: Mapping[str, int]
+) -> list[float | None]:
+    """BWF after each task: what earlier tasks of videos have lost since they were learnt, weighted by categories.
+
+    With `r[j, i]` the R@1 of task `i` after task `j` and `c_i` its categories: after task `j`,
+    `sum_(i < j) c_i (r[i, i] - r[j, i]) / sum_(i < j) c_i`; `None` where there is no earlier task.
+
+    Source: Zhao et al., SIGIR 2025, arXiv 2503.10111.
+
+    Args:
+        tasks (`Sequence[str]`): The tasks, in the order of training.
+        rows (`Sequence[Mapping[str, float]]`): R@1 in percent by task, after each finished task.
+        categories (`Mapping[str, int]`): Categories of each task of videos; other tasks do not count.
+    """
+    found: list[float | None] = []
+    for j, now in enumerate(rows):
+        lost = {name: rows[i][name] - now[name] for i, name in enumerate(tasks[:j]) if name in categories}
+        weight = sum(categories[name] for name in lost)
+        found.append(sum(categories[name] * points for name, points in lost.items()) / weight if lost else None)
+    return found
 
 
 @dataclass

@@ -81,21 +81,28 @@ class RetrievalEvaluator:
             images = embed_all_images(
                 model, pairs.frames, self.normalize, self.accelerator, self.batch_size, f"{name}: images", pairs.rows
             )
-            texts = self._embed_captions(model, name)
+            if name not in self._input_ids:
+                self._input_ids[name] = tokenize_captions(self.tokenizer, pairs.texts, f"task {name}")
+            texts = embed_captions(model, self._input_ids[name], self.tokenizer.eos_token_id, self.accelerator)
             found[name] = retrieval_of_embeddings(
                 images.cpu().numpy()[pairs.rows], texts.cpu().numpy(), pairs.image_of_text
             )
         return found
 
-    def _embed_captions(self, model: CLIPModel, name: str) -> Tensor:
-        """Normalised embeddings `[N, d]` of the captions of a dataset, in batches of texts of about one length."""
-        if name not in self._input_ids:
-            self._input_ids[name] = tokenize_captions(self.tokenizer, self.pairs[name].texts, f"task {name}")
-        input_ids = self._input_ids[name]
-        ends = (input_ids == self.tokenizer.eos_token_id).int().argmax(dim=-1)
-        embedded = torch.zeros(len(input_ids), model.config.projection_dim, device=model.device)
-        batches = ends.argsort(stable=True).split(TEXT_BATCH)
-        for rows in batches[self.accelerator.process_index :: self.accelerator.num_processes]:
-            with self.accelerator.autocast():
-                embedded[rows.to(model.device)] = embed_texts(model, input_ids[rows].to(model.device))
-        return self.accelerator.reduce(embedded, reduction="sum") if self.accelerator.num_processes > 1 else embedded
+
+def embed_captions(model: CLIPModel, input_ids: Tensor, end: int, accelerator: Accelerator) -> Tensor:
+    """Normalised embeddings `[N, d]` in fp32 of captions, in batches of texts of about one length.
+
+    Args:
+        model (`CLIPModel`): Used as it is.
+        input_ids (`Tensor` of shape `[N, L]`): Their token ids.
+        end (`int`): The token that ends a text.
+        accelerator (`Accelerator`): Precision and processes; these share the work.
+    """
+    ends = (input_ids == end).int().argmax(dim=-1)
+    embedded = torch.zeros(len(input_ids), model.config.projection_dim, device=model.device)
+    batches = ends.argsort(stable=True).split(TEXT_BATCH)
+    for rows in batches[accelerator.process_index :: accelerator.num_processes]:
+        with accelerator.autocast():
+            embedded[rows.to(model.device)] = embed_texts(model, input_ids[rows].to(model.device))
+    return accelerator.reduce(embedded, reduction="sum") if accelerator.num_processes > 1 else embedded

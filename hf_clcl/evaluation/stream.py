@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from accelerate import Accelerator
 from transformers import CLIPModel, CLIPProcessor
@@ -14,6 +15,7 @@ from ..phases import measured
 from ..record import RunRecord
 from .ranks import mean_recall
 from .retrieval import Pairs, RetrievalEvaluator
+from .videos import VideoEvaluator, Videos
 from .zero_shot import Choices, TestSet, ZeroShotEvaluator
 
 OUTSIDE = "evaluation_only"
@@ -49,6 +51,7 @@ class StreamEvaluation:
         processor (`CLIPProcessor`): Tokenizer and image processor of the model.
         accelerator (`Accelerator`): Device, precision and processes.
         args (`ContinualTrainingArguments`): Batch size, and whether to show progress.
+        folder_of (`Callable[[str], Path]`): Folder of a finished task, where videos that were embedded are kept.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class StreamEvaluation:
         processor: CLIPProcessor,
         accelerator: Accelerator,
         args: ContinualTrainingArguments,
+        folder_of: Callable[[str], Path],
     ):
         self.record, self.show = record, not args.disable_tqdm
         everything = [task for task in [*tasks, *evaluation_only] if task.test is not None]
@@ -82,6 +86,16 @@ class StreamEvaluation:
             accelerator,
             args.per_device_eval_batch_size,
         )
+        self.videos = VideoEvaluator(
+            record.tasks,
+            {task.name: Videos.of(task, frames(task)) for task in everything if task.kind == "videos"},
+            folder_of,
+            args.should_save,
+            processor.tokenizer,
+            normalize,
+            accelerator,
+            args.per_device_eval_batch_size,
+        )
 
     def measure(self, model: CLIPModel, after: str | None) -> dict[str, float]:
         """Fill the row of the record that belongs to a model.
@@ -96,7 +110,7 @@ class StreamEvaluation:
         with measured(self.record.phases, "evaluation", after):
             title = f"evaluation after {after}" if after else "evaluation before training"
             found = self.zero_shot(model, self._wanted(after), title, self.show)
-            retrieval = self.retrieval(model, title, self.show)
+            retrieval = self.retrieval(model, title, self.show) | self._search_videos(model, after, title)
         self._write(found, retrieval, after)
         if "class_incremental" not in self.record.all_scenarios:
             self.zero_shot.forget()
@@ -111,18 +125,18 @@ class StreamEvaluation:
     def repeat(self, model: CLIPModel, after: str) -> None:
         """Fill the row of the record after a task that has not changed the model.
 
-        It is the last row again, unless the classes to choose from have grown.
+        It is the last row again, unless the classes to choose from have grown, or the videos to search.
         """
         record = self.record
+        if "class_incremental" in record.all_scenarios and not self.zero_shot.embedded:
+            self.measure(model, after)
+            return
         retrieval = {
             name: entry["after"][-1] if entry["after"] else entry["zero_shot"]
             for name, entry in record.retrieval.items()
-        }
+        } | self._search_videos(model, after, f"videos after {after}")
         if "class_incremental" in record.all_scenarios:
-            if not self.zero_shot.embedded:
-                self.measure(model, after)
-            else:
-                self._write(self.zero_shot.again(self._wanted(after)), retrieval, after)
+            self._write(self.zero_shot.again(self._wanted(after)), retrieval, after)
             return
         found = {}
         for scenario in record.all_scenarios:
@@ -133,6 +147,16 @@ class StreamEvaluation:
             for name, entry in record.evaluation_only.items()
         }
         self._write({**found, OUTSIDE: outside}, retrieval, after)
+
+    def _search_videos(self, model: CLIPModel, after: str | None, title: str) -> dict[str, dict[str, float]]:
+        """Search the videos of each task; what was found in the database of all goes to the record at once."""
+        found, database = self.videos(model, after, title, self.show)
+        entry = self.record.video_database
+        if entry is not None and after is None:
+            entry["zero_shot"] = database
+        elif entry is not None:
+            entry["after"].append(database)
+        return found
 
     def _wanted(self, after: str | None) -> dict[str, Choices]:
         """What to classify among what: for each scenario, and for the datasets beside the stream.

@@ -19,7 +19,7 @@ from transformers import CLIPModel, PreTrainedTokenizerBase, TrainerCallback
 from .. import losses
 from ..arguments import ContinualTrainingArguments
 from ..data.frames import Frames
-from ..models import stack_texts
+from ..models import pool_clips, stack_texts
 
 if TYPE_CHECKING:
     from ..data.task import Task
@@ -101,9 +101,9 @@ class Method:
     def stream_problems(self, tasks: Sequence[Task]) -> list[str]:
         """What keeps this method from learning a stream, a line each; asked before anything is trained."""
         return [
-            f"{task.name}: {self.name} needs class labels, and this is a task of captions; choose another method"
+            f"{task.name}: {self.name} needs class labels, and this is a task of {task.kind}; choose another method"
             for task in tasks
-            if self.needs_labels and task.kind == "captions"
+            if self.needs_labels and task.kind != "classification"
         ]
 
     def adapter_problems(self) -> list[str]:
@@ -170,20 +170,22 @@ class Method:
         """Take back what `state_dict` gave: after `begin_task` within a task, before it between two tasks."""
 
     def embed(self, model: nn.Module, batch: dict[str, Tensor]) -> Embeddings:
-        """One forward for task images, reference images and all texts."""
-        pixel_values, input_ids = batch["pixel_values"], batch["input_ids"]
-        images_count, texts_count = len(pixel_values), len(input_ids)
-        if "reference_pixel_values" in batch:
-            pixel_values = torch.cat([pixel_values, batch["reference_pixel_values"]])
+        """One forward for task images, reference images and all texts. The frames of clips are images, then pooled."""
+        input_ids = batch["input_ids"]
+        texts_count = len(input_ids)
+        seen = [batch[name] for name in ("pixel_values", "reference_pixel_values") if name in batch]
+        frames = [pixel_values.flatten(0, -4) for pixel_values in seen]
         if (extra := self.extra_texts()) is not None:
             input_ids = stack_texts(input_ids, extra.to(input_ids.device))
-        outputs = model(input_ids=input_ids, pixel_values=pixel_values)
-        images, texts = outputs.image_embeds.float(), outputs.text_embeds.float()
+        outputs = model(input_ids=input_ids, pixel_values=torch.cat(frames))
+        texts = outputs.text_embeds.float()
+        embedded = outputs.image_embeds.float().split([len(part) for part in frames])
+        images, *reference = [pool_clips(part, shown) for part, shown in zip(embedded, seen, strict=True)]
         return Embeddings(
-            images=images[:images_count],
+            images=images,
             texts=texts[:texts_count],
             scale=getattr(model, "module", model).logit_scale.exp(),
-            reference_images=images[images_count:] if len(images) > images_count else None,
+            reference_images=reference[0] if reference else None,
             extra_texts=texts[texts_count:] if len(texts) > texts_count else None,
         )
 

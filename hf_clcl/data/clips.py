@@ -1,0 +1,71 @@
+"""Clips as the model sees them: a few frames of each, cropped alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import DataError
+from .frames import Frames, ImageCache
+from .videos import find_clip, read_frames
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import BaseImageProcessor
+
+    from .task import Task
+
+
+class Clips(Frames):
+    """The clips of one dataset, as uint8 frames of the model's size: a source like [`Frames`], of one more dimension.
+
+    `evaluation_batch` and `training_batch` give `[clips, count, 3, height, width]`; all frames of a clip are cropped
+    alike.
+
+    Args:
+        dataset (`datasets.Dataset`): Rows with the names of clips.
+        column (`str`): Column of these names.
+        root (`Path`): The user's folder of videos.
+        count (`int`): Frames drawn evenly from each clip; see [`evenly`].
+        kwargs: The other arguments of [`Frames`].
+    """
+
+    def __init__(self, dataset: Dataset, column: str, root: Path, count: int, *args: Any, **kwargs: Any):
+        super().__init__(dataset, column, *args, **kwargs)
+        self.root, self.count = root, count
+
+    def _processed(self, index: int, **steps: bool) -> np.ndarray:
+        name = self.images[index][self.column]
+        path = find_clip(name, self.root, self.name)
+        if path is None:
+            raise DataError(f"{self.name}: the clip {name!r} is no longer in {self.root}; put it back")
+        return np.stack(self.processor(read_frames(path, self.count, self.name), **steps)["pixel_values"])
+
+    def _crop(self, image: np.ndarray, seed: Sequence[int]) -> np.ndarray:
+        return np.stack([super(Clips, self)._crop(frame, seed) for frame in image])
+
+
+def frames_of(
+    task: Task,
+    split: str,
+    processor: BaseImageProcessor,
+    cache: ImageCache | None = None,
+    min_crop_scale: float = 0.9,
+) -> Frames:
+    """The images, or the clips, of a split of a task as the model sees them.
+
+    Args:
+        task (`Task`): The task.
+        split (`str`): `"train"` or `"test"`.
+        processor (`BaseImageProcessor`): Image processor of the model.
+        cache (`ImageCache`, *optional*): Where decoded images are kept.
+        min_crop_scale (`float`, defaults to 0.9): Smallest share of the area that a random training crop keeps.
+    """
+    dataset = getattr(task, split)
+    if task.kind == "videos":
+        root = Path(task.video_root)
+        return Clips(dataset, task.video_column, root, task.frames, processor, cache, task.name, min_crop_scale)
+    return Frames(dataset, task.image_column, processor, cache, task.name, min_crop_scale)
