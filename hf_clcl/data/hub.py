@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from ..errors import DataError
+from ..files import whole_folder
 from .local import check_images_stay_inside, split_names
 
 if TYPE_CHECKING:
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
 
     from ..entries import DatasetEntry
 
-# Repositories of webdataset tars: left to itself, `datasets` reads some of them as plain text.
-WEBDATASETS = ("clip-benchmark/wds_",)
+logger = logging.getLogger(__name__)
+
 SHUFFLE_BUFFER = 10_000
+MANIFEST = "drawn.json"
 
 
 def load_hub(entry: DatasetEntry, split: str, where: str) -> Dataset:
@@ -56,18 +58,31 @@ def stream_hub(entry: DatasetEntry, split: str, take: int, seed: int, where: str
     """
     from datasets import Dataset, config, load_dataset, load_from_disk
 
-    drawn_as = json.dumps([entry.dataset, entry.config, entry.revision, split, take, seed])
-    kept = Path(config.HF_DATASETS_CACHE) / "hf_clcl" / hashlib.sha256(drawn_as.encode()).hexdigest()[:24]
-    if not kept.exists():
+    drawn_as = [entry.dataset, entry.config, entry.revision, split, take, seed]
+    name = hashlib.sha256(json.dumps(drawn_as).encode()).hexdigest()[:24]
+    kept = Path(config.HF_DATASETS_CACHE) / "hf_clcl" / name
+    if not _is_whole(kept):
+        if kept.exists():
+            logger.warning("%s: what is kept of %s in %s is damaged; drawing it anew", where, entry.dataset, kept)
         kept.parent.mkdir(parents=True, exist_ok=True)
-        with _reading(entry, where), TemporaryDirectory(dir=kept.parent) as scratch:
+        with _reading(entry, where), TemporaryDirectory(dir=kept.parent) as scratch, whole_folder(kept) as folder:
             rows = load_dataset(**_arguments(entry, split), split=split, streaming=True)
             # Not decoded on the way: the bytes of the repository are the bytes of the cache.
             drawn = rows.shuffle(seed=seed, buffer_size=SHUFFLE_BUFFER).take(take).decode(False)
             stored = Dataset.from_generator(_rows, rows.features, scratch, gen_kwargs={"stream": drawn})
-            check_images_stay_inside(stored, None, where).save_to_disk(f"{scratch}/drawn")
-            os.replace(f"{scratch}/drawn", kept)
+            check_images_stay_inside(stored, None, where).save_to_disk(str(folder))
+            sizes = {file.name: file.stat().st_size for file in folder.iterdir()}
+            (folder / MANIFEST).write_text(json.dumps({"drawn_as": drawn_as, "sizes": sizes}))
     return load_from_disk(str(kept))
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether a folder holds all files that were written to it, each in its size."""
+    try:
+        sizes = json.loads((folder / MANIFEST).read_text())["sizes"]
+        return all((folder / name).stat().st_size == size for name, size in sizes.items())
+    except (OSError, ValueError, KeyError):
+        return False
 
 
 def hub_class_names(entry: DatasetEntry, where: str) -> list[str] | None:
@@ -91,7 +106,8 @@ def _rows(stream: Iterator) -> Iterator:
 
 
 def _arguments(entry: DatasetEntry, split: str) -> dict:
-    if entry.dataset.startswith(WEBDATASETS):
+    # Webdataset tars are called wds_ by custom: left to itself, `datasets` reads some of them as plain text.
+    if entry.dataset.partition("/")[2].startswith("wds_"):
         root = f"hf://datasets/{entry.dataset}" + (f"@{entry.revision}" if entry.revision else "")
         return {"path": "webdataset", "data_files": {name: f"{root}/{name}/*.tar" for name in split_names(split)}}
     return {"path": entry.dataset, "name": entry.config, "revision": entry.revision}
@@ -109,10 +125,14 @@ def _reading(entry: DatasetEntry, where: str) -> Iterator[None]:
 
 def _explain(dataset: str, error: Exception) -> str:
     """What went wrong, and what to do about it."""
-    text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    text = (str(error).strip().splitlines() or [""])[0].rstrip(".") or type(error).__name__
     page = f"https://huggingface.co/datasets/{dataset}"
-    if "gated" in str(error).lower():
-        return f"{dataset} is gated. Accept its terms at {page}, then log in with `hf auth login`"
+    if _is_gated(error):
+        return (
+            f"{dataset} is gated: it is read by those who accepted its terms. Accept them at {page}, then log in with "
+            "`hf auth login`, or put a token of that account into HF_TOKEN; or name an open copy of the data as "
+            "`dataset`"
+        )
     if "scripts are no longer supported" in text:
         return (
             f"{dataset} needs a loading script, which `datasets` no longer runs. Set `revision: refs/convert/parquet` "
@@ -130,3 +150,14 @@ def _explain(dataset: str, error: Exception) -> str:
         f"Check the name at {page} and the connection. Without one, download it elsewhere with `hf download {dataset} "
         f"--repo-type dataset --local-dir {dataset.split('/')[-1]}`, and set `dataset` to that folder"
     )
+
+
+def _is_gated(error: BaseException | None) -> bool:
+    """Whether an error, or one that it came from, says that the terms of a dataset must be accepted."""
+    from huggingface_hub.errors import GatedRepoError
+
+    while error is not None:
+        if isinstance(error, GatedRepoError) or "gated dataset" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
