@@ -116,6 +116,14 @@ class TaskEntry(DatasetEntry):
             return self.label_column is not None or self.label_file is not None
         return self.caption_column is None
 
+    def read(self, evaluated: bool = False) -> str:
+        """What is read, in words: `uoft-cs/cifar100, train and test`."""
+        if self.test_fraction is not None:
+            splits = f"{self.train_split}, {self.test_fraction:.0%} of it for testing"
+        else:
+            splits = self.test_split if evaluated else f"{self.train_split} and {self.test_split}"
+        return f"{self.dataset}{f'@{self.revision}' if self.revision else ''}, {splits}"
+
     def problems(self) -> list[str]:
         """What is wrong with the values, a line each."""
         found = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from rich.console import Console
@@ -69,7 +70,8 @@ def print_stream(
 
     Args:
         rows (`Sequence[Mapping[str, Any]]`):
-            One for each task: `task`, `train`, `test`, `classes`, `shots` (images a class), `prompt`, `steps`.
+            One for each task: `task`, `train`, `test`, `classes`, `shots` (images a class), `prompt`, `steps`, `data`
+            (what is read).
         scenarios (`Sequence[str]`): What images are classified among, the main one first.
         console (`rich.console.Console`, *optional*): Where to print; the terminal by default.
     """
@@ -85,6 +87,11 @@ def print_stream(
         table.add_row(str(number), *map(escape, cells), escape(str(row.get("prompt") or "")))
     console = console or Console()
     console.print(table)
+    for data, group in groupby(enumerate(rows, start=1), key=lambda numbered: numbered[1].get("data")):
+        numbers = [number for number, _ in group]
+        if data:
+            span = str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
+            console.print(Text(f"{span}: {data}", style="dim"))
     for place, name in enumerate(scenarios):
         console.print(Text(f"{'also ' * (place > 0)}{name}: {SCENARIOS[name]}", style="dim"))
 

@@ -21,7 +21,8 @@ Every value of the recipe can be set on the command line, which wins: --method f
 --output_dir outputs/mine. A dotted name reaches into a block: --methods.zscl.l2_weight 0.5.
 
 the run             model_name_or_path, model_revision, method, methods.<method>.<option>, data_root, output_dir, seed
-data                tasks, evaluation_only, reference_images, reference_texts (blocks of the recipe)
+data                tasks, evaluation_only, reference_images, reference_texts (blocks of the recipe),
+                    task_values.<task>.<key>, task_order, few_shot, skip_broken_images
 training            learning_rate, max_steps, num_train_epochs, warmup_steps, lr_scheduler_type,
 (within each task)  per_device_train_batch_size, per_device_reference_batch_size, gradient_accumulation_steps,
                     label_smoothing_factor, weight_decay, max_grad_norm, min_crop_scale, optim
@@ -122,10 +123,11 @@ def show_stream(recipe: Recipe) -> None:
             "task": task.name,
             "train": len(task.train) if task.train else None,
             "test": len(task.test) if task.test else None,
-            "classes": len(task.class_names or ()),
+            "classes": len(task.class_names or ()) or None,
             "shots": entry.shots(recipe.few_shot) if task.train else None,
             "prompt": task.training_prompts[0] if task.kind == "classification" else f"({task.kind})",
             "steps": steps,
+            "data": entry.read(evaluated=task.train is None),
         })  # fmt: skip
     print_stream(rows, recipe.scenarios)
 
@@ -135,6 +137,7 @@ def run(recipe: Recipe, command: str) -> None:
     from accelerate import PartialState
 
     from .arguments import ContinualTrainingArguments
+    from .data.broken import readable
     from .data.references import resolve_reference_images, resolve_reference_texts
     from .data.stream import resolve_stream
     from .methods import create_method
@@ -149,6 +152,8 @@ def run(recipe: Recipe, command: str) -> None:
         if method.needs_reference_images:
             images, column = resolve_reference_images(recipe.reference_images, recipe.data_root, args.seed)
             images = images.select_columns([column])
+            if recipe.skip_broken_images:
+                images, _ = readable(images, column, "reference_images")
         if method.needs_reference_texts:
             texts = resolve_reference_texts(recipe.reference_texts, recipe.data_root, args.seed)
     try:

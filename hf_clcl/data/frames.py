@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from ..errors import DataError
+from .broken import UNREADABLE
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -122,12 +123,12 @@ class Frames:
                 raise DataError(f"{self.name}: row {index} has no image in column {self.column!r}; remove that row")
             image.load()
             return image
-        except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        except UNREADABLE as error:
             if isinstance(error, DataError):
                 raise
             raise DataError(
                 f"{self.name}: the image in row {index} (column {self.column!r}) cannot be read: {error}. "
-                "Replace or remove that image"
+                "Replace or remove that image, or set `skip_broken_images: true` in the recipe"
             ) from None
 
 

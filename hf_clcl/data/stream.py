@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .broken import leave_out_broken
 from .resolve import Loaded, resolve_task
 from .task import Task
 
@@ -23,7 +24,9 @@ def resolve_stream(recipe: Recipe, seed: int) -> tuple[list[Task], list[Task]]:
     """
     loaded: Loaded = {}
     common = {"data_root": recipe.data_root, "seed": seed, "loaded": loaded}
-    return (
-        [resolve_task(entry, **common, few_shot=recipe.few_shot) for entry in recipe.tasks],
-        [resolve_task(entry, **common, evaluation_only=True) for entry in recipe.evaluation_only],
-    )
+    tasks = [resolve_task(entry, **common, few_shot=recipe.few_shot) for entry in recipe.tasks]
+    others = [resolve_task(entry, **common, evaluation_only=True) for entry in recipe.evaluation_only]
+    if recipe.skip_broken_images:
+        for task in [*tasks, *others]:
+            leave_out_broken(task)
+    return tasks, others

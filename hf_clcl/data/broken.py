@@ -1,0 +1,80 @@
+"""Images that cannot be decoded: found, left out where the recipe allows it, and counted."""
+
+from __future__ import annotations
+
+import logging
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image, UnidentifiedImageError
+
+from ..errors import DataError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from .task import Task
+
+logger = logging.getLogger(__name__)
+
+# What decoding a damaged image may raise.
+UNREADABLE = (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError)
+BATCH = 256
+
+
+def leave_out_broken(task: Task) -> None:
+    """Leave the broken images of a task out, with their labels or captions; `split_note` tells how many.
+
+    Raises:
+        DataError: Where a split has no other images.
+    """
+    notes = [task.split_note] if task.split_note else []
+    for split, what in (("train", "training"), ("test", "test")):
+        rows = getattr(task, split)
+        if rows is None:
+            continue
+        kept, broken = readable(rows, task.image_column, f"task {task.name}: {split}")
+        setattr(task, split, kept)
+        if broken:
+            notes.append(f"{broken:,} of {len(rows):,} {what} images cannot be read and are left out.")
+    task.split_note = " ".join(notes) or None
+
+
+def readable(rows: Dataset, column: str, where: str) -> tuple[Dataset, int]:
+    """The rows whose images can be decoded, and the number of the others. Every image is decoded once.
+
+    Args:
+        rows (`Dataset`): Rows with images.
+        column (`str`): Their column.
+        where (`str`): What a warning or an error starts with.
+
+    Raises:
+        DataError: Where no image can be decoded.
+    """
+    feature = rows.features[column]
+    batches = rows.select_columns([column]).with_format("arrow").iter(batch_size=BATCH)
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        good = [
+            ok
+            for batch in batches
+            for ok in threads.map(lambda cell: _decodes(feature, cell), batch.column(column).to_pylist())
+        ]
+    broken = len(good) - sum(good)
+    if not broken:
+        return rows, 0
+    if broken == len(good):
+        raise DataError(f"{where}: none of its {len(good)} images can be read; look for another copy of the data")
+    first = good.index(False)
+    logger.warning(
+        "%s: %d of %d images cannot be read and are left out, row %d first", where, broken, len(good), first
+    )
+    return rows.select([row for row, ok in enumerate(good) if ok]), broken
+
+
+def _decodes(feature: Any, cell: dict[str, Any] | None) -> bool:
+    try:
+        feature.decode_example(cell).load()
+    except (*UNREADABLE, AttributeError, TypeError):  # the last two where there is no image at all
+        return False
+    return True
