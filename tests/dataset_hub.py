@@ -9,11 +9,11 @@ from urllib.parse import parse_qs
 
 import datasets
 import pytest
-from hub_protocol import Problem, Repo
+from hub_protocol import READ_TOKEN, Problem, Repo
 from hub_server import Handler, LoopbackHub
 from huggingface_hub import constants
 
-ALLOWED = "hf_loopbackReadToken0123456789"
+ALLOWED = READ_TOKEN
 """The token of somebody who has accepted the terms of gated datasets; others have `hub_protocol.TOKEN`."""
 
 

@@ -364,10 +364,12 @@ def test_how_the_hub_is_asked(tmp_path, monkeypatch):
     names.write_text("707-320\n727-200\n")
     monkeypatch.setattr(datasets, "load_dataset", answer)
     monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda *args, **kwargs: str(names))
+    files = ["README.md", "classnames.txt", "test/0.tar", "train/0.tar", "train/1.tar"]
+    monkeypatch.setattr("huggingface_hub.HfApi.list_repo_files", lambda *args, **kwargs: files)
     found = task("clip-benchmark/wds_fgvc_aircraft", revision="v1")
     assert found.class_names == ["707-320", "727-200"]
-    tar = "hf://datasets/clip-benchmark/wds_fgvc_aircraft@v1/train/*.tar"
-    assert asked[0] == {"path": "webdataset", "split": "train", "data_files": {"train": tar}}
+    tars = [f"hf://datasets/clip-benchmark/wds_fgvc_aircraft@v1/train/{shard}.tar" for shard in (0, 1)]
+    assert asked[0] == {"path": "webdataset", "split": "train", "data_files": {"train": tars}}
     task("a/b", config="c", train_split="train[:5]")
     assert asked[2] == {"path": "a/b", "name": "c", "revision": None, "split": "train[:5]"}
     assert not any("trust_remote_code" in call for call in asked)

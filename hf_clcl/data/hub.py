@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import DataError
 from ..files import whole_folder
-from .local import check_images_stay_inside, split_names
+from .local import check_images_stay_inside, check_splits, split_names
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -40,7 +40,7 @@ def load_hub(entry: DatasetEntry, split: str, where: str) -> Dataset:
     from datasets import load_dataset
 
     with _reading(entry, where):
-        return check_images_stay_inside(load_dataset(**_arguments(entry, split), split=split), None, where)
+        return check_images_stay_inside(load_dataset(**_arguments(entry, split, where), split=split), None, where)
 
 
 def stream_hub(entry: DatasetEntry, split: str, take: int, seed: int, where: str) -> Dataset:
@@ -66,7 +66,7 @@ def stream_hub(entry: DatasetEntry, split: str, take: int, seed: int, where: str
             logger.warning("%s: what is kept of %s in %s is damaged; drawing it anew", where, entry.dataset, kept)
         kept.parent.mkdir(parents=True, exist_ok=True)
         with _reading(entry, where), TemporaryDirectory(dir=kept.parent) as scratch, whole_folder(kept) as folder:
-            rows = load_dataset(**_arguments(entry, split), split=split, streaming=True)
+            rows = load_dataset(**_arguments(entry, split, where), split=split, streaming=True)
             # Not decoded on the way: the bytes of the repository are the bytes of the cache.
             drawn = rows.shuffle(seed=seed, buffer_size=SHUFFLE_BUFFER).take(take).decode(False)
             stored = Dataset.from_generator(_rows, rows.features, scratch, gen_kwargs={"stream": drawn})
@@ -105,12 +105,26 @@ def _rows(stream: Iterator) -> Iterator:
     yield from stream
 
 
-def _arguments(entry: DatasetEntry, split: str) -> dict:
+def _arguments(entry: DatasetEntry, split: str, where: str) -> dict:
     # Webdataset tars are called wds_ by custom: left to itself, `datasets` reads some of them as plain text.
     if entry.dataset.partition("/")[2].startswith("wds_"):
-        root = f"hf://datasets/{entry.dataset}" + (f"@{entry.revision}" if entry.revision else "")
-        return {"path": "webdataset", "data_files": {name: f"{root}/{name}/*.tar" for name in split_names(split)}}
+        tars = _tars(entry)
+        check_splits(split, tars, entry.dataset, where)
+        return {"path": "webdataset", "data_files": {name: tars[name] for name in split_names(split)}}
     return {"path": entry.dataset, "name": entry.config, "revision": entry.revision}
+
+
+def _tars(entry: DatasetEntry) -> dict[str, list[str]]:
+    """The tars of each split, which is the folder that they lie in."""
+    from huggingface_hub import HfApi
+
+    root = f"hf://datasets/{entry.dataset}" + (f"@{entry.revision}" if entry.revision else "")
+    splits: dict[str, list[str]] = {}
+    for file in sorted(HfApi().list_repo_files(entry.dataset, repo_type="dataset", revision=entry.revision)):
+        folder, _, name = file.rpartition("/")
+        if name.endswith(".tar") and folder:
+            splits.setdefault(folder, []).append(f"{root}/{file}")
+    return splits
 
 
 @contextmanager

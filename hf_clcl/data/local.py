@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -71,12 +71,7 @@ def load_local(path: Path, split: str, where: str, config: str | None = None) ->
     from datasets import ReadInstruction, concatenate_datasets
 
     readers = _readers(path, where, config)
-    unknown = [name for name in split_names(split) if name not in readers]
-    if unknown:
-        raise DataError(
-            f"{where}: {path} has no split {unknown[0]!r}, but {', '.join(readers)}. Set `train_split` and "
-            "`test_split` (`split` for a reference set), or `test_fraction` to cut a test set from a single split"
-        )
+    check_splits(split, readers, str(path), where)
     with reading(where, f"split {split!r} of {path}"):
         parts = {name: check_images_stay_inside(readers[name](), path, where) for name in split_names(split)}
         if split in parts:
@@ -84,6 +79,20 @@ def load_local(path: Path, split: str, where: str, config: str | None = None) ->
         sizes = {name: len(part) for name, part in parts.items()}
         slices = ReadInstruction.from_spec(split).to_absolute(sizes)
         return concatenate_datasets([parts[s.splitname].select(range(s.from_ or 0, s.to)) for s in slices])
+
+
+def check_splits(split: str, known: Iterable[str], what: str, where: str) -> None:
+    """See that all splits of `train[:80%]+test` are there.
+
+    Raises:
+        DataError: Where one is not, with those that are.
+    """
+    unknown = [name for name in split_names(split) if name not in known]
+    if unknown:
+        raise DataError(
+            f"{where}: {what} has no split {unknown[0]!r}, but {', '.join(known)}. Set `train_split` and "
+            "`test_split` (`split` for a reference set), or `test_fraction` to cut a test set from a single split"
+        )
 
 
 def split_names(split: str) -> list[str]:
