@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 
 from hf_clcl import RunRecord
@@ -30,8 +31,22 @@ def launch(recipe: Path, output: str, processes: int, *values: str) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("method", ["finetune", "zscl"])
-def test_two_processes_equal_one_with_the_doubled_batch(recipe, method):
+@pytest.fixture
+def captions(recipe, pairs):
+    """The recipe with tasks of captions in the place of its own."""
+    values = yaml.safe_load(recipe.read_text())
+    for seed, task in enumerate(values["tasks"]):
+        for split in ("train", "test"):
+            rows = pairs(12, seed=2 * seed + (split == "test"))
+            rows.to_parquet(str(recipe.parent / f"pairs-{task['name']}" / f"{split}.parquet"))
+        task |= {"dataset": f"pairs-{task['name']}", "caption_column": "captions"}
+    recipe.write_text(yaml.safe_dump(values))
+    return recipe
+
+
+@pytest.mark.parametrize(("kind", "method"), [("recipe", "finetune"), ("recipe", "zscl"), ("captions", "zscl")])
+def test_two_processes_equal_one_with_the_doubled_batch(request, kind, method):
+    recipe = request.getfixturevalue(kind)
     # Plain SGD: Adam turns the rounding of gradients that are nearly zero into whole steps.
     common = (
         "--method",
@@ -49,6 +64,7 @@ def test_two_processes_equal_one_with_the_doubled_batch(recipe, method):
     two = launch(recipe, "two", 2, "--per_device_train_batch_size", "3", *common)
     first, second = (RunRecord.load(folder / "results.json") for folder in (one, two))
     assert first.accuracy == second.accuracy and first.zero_shot == second.zero_shot
+    assert first.retrieval == second.retrieval and bool(first.retrieval) == (kind == "captions")
     for a, b in zip(first.losses, second.losses, strict=True):
         assert a["task_loss"] == pytest.approx(b["task_loss"], abs=1e-5)
     weights, others = (load_file(folder / "task-02-cold" / "model.safetensors") for folder in (one, two))
