@@ -21,7 +21,8 @@ from .cards.markdown import table as markdown_table
 from .cards.markdown import text
 from .cards.sections import looks_like_hub_id
 from .errors import UserError
-from .evaluation.matrix import AccuracyMatrix
+from .evaluation.matrix import METRICS, AccuracyMatrix
+from .evaluation.ranks import DIRECTIONS
 from .files import whole_file
 from .hub import pull_record
 from .output import FREE_TO_CHANGE
@@ -36,6 +37,13 @@ COLUMNS = {
     "forgetting": "Forgetting",
     "seconds": "seconds",
     "peak_memory_mb": "memory (MB)",
+}
+
+# In the files, where a run has them. Recall is that after the last task, the mean over datasets of captions.
+FURTHER_COLUMNS = {
+    "updated_accuracy": METRICS["updated_accuracy"][0],
+    "unseen_accuracy": METRICS["unseen_accuracy"][0],
+    **{f"{way}_r1": f"R@1 {way.replace('_', ' ')}" for way in DIRECTIONS},
 }
 
 # Learns all tasks at once: what it does on tasks not yet trained, and forgets, means nothing.
@@ -140,20 +148,21 @@ def read_published(path: str | Path) -> list[Row]:
 def as_markdown(rows: Sequence[Row]) -> str:
     """The comparison as a Markdown table, with model and stream where they differ."""
     extra = _differing(rows)
-    lines = [[text(row.label), *(text(v) for v in extra(row)), *(row.cell(key) for key in COLUMNS)] for row in rows]
-    head = ["method", *extra(None), *COLUMNS.values()]
-    return markdown_table(head, lines, words=range(len(head) - len(COLUMNS))) + "\n"
+    columns = _columns(rows)
+    lines = [[text(row.label), *(text(v) for v in extra(row)), *(row.cell(key) for key in columns)] for row in rows]
+    head = ["method", *extra(None), *columns.values()]
+    return markdown_table(head, lines, words=range(len(head) - len(columns))) + "\n"
 
 
 def as_csv(rows: Sequence[Row]) -> str:
     """The comparison as CSV in full precision, mean and deviation in columns of their own."""
     file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
+    writer, columns = csv.writer(file, lineterminator="\n"), _columns(rows)
     writer.writerow(
-        ["method", "note", "model", "tasks", "runs", *(f"{k}{end}" for k in COLUMNS for end in ("", "_std"))]
+        ["method", "note", "model", "tasks", "runs", *(f"{k}{end}" for k in columns for end in ("", "_std"))]
     )
     for row in rows:
-        values = [value for key in COLUMNS for value in (row.mean(key), row.deviation(key))]
+        values = [value for key in columns for value in (row.mean(key), row.deviation(key))]
         writer.writerow([row.method, row.note, row.model, " ".join(row.tasks), row.runs, *values])
     return file.getvalue()
 
@@ -209,16 +218,28 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
+def _columns(rows: Sequence[Row]) -> dict[str, str]:
+    further = {key: words for key, words in FURTHER_COLUMNS.items() if any(row.values.get(key) for row in rows)}
+    return {**COLUMNS, **further}
+
+
 def _row(runs: list[RunRecord]) -> Row:
     first = runs[0]
     values: dict[str, list[float]] = {}
     for run in runs:
         metrics = {"last": run.metrics.get("last")} if run.method == UPPER_BOUND else run.metrics
-        for key, value in {**metrics, "seconds": run.seconds, "peak_memory_mb": run.peak_memory_mb}.items():
+        costs = {"seconds": run.seconds, "peak_memory_mb": run.peak_memory_mb}
+        for key, value in {**metrics, **_recall(run), **costs}.items():
             values.setdefault(key, []).extend([] if value is None else [value])
     done = len(first.accuracy)
     note = "" if done == len(first.tasks) else f"{done} of {len(first.tasks)} tasks"
     return Row(first.method, first.model, tuple(first.tasks), values, len(runs), note)
+
+
+def _recall(run: RunRecord) -> dict[str, float]:
+    last = [entry["after"][-1] for entry in run.retrieval.values() if run.finished and entry["after"]]
+    keys = [f"{way}_r1" for way in DIRECTIONS if last and all(f"{way}_r1" in found for found in last)]
+    return {key: statistics.fmean(found[key] for found in last) for key in keys}
 
 
 def _variants(records: Sequence[RunRecord]) -> list[str]:

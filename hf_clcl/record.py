@@ -174,7 +174,7 @@ class RunRecord:
     def measure(self) -> str:
         """What the numbers of the matrix are, in words: accuracy, for tasks of captions the mean R@1 of both ways."""
         kinds = ["R@1" if name in self.retrieval else "accuracy" for name in self.tasks]
-        return " or ".join(sorted(set(kinds)))
+        return " or ".join(sorted(set(kinds), key=str.lower))
 
     @property
     def all_scenarios(self) -> list[str]:

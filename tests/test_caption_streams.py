@@ -1,15 +1,18 @@
-"""Tasks of captions: the loss over the batch of all processes, under every method, and the parts of a dataset."""
+"""Tasks of captions: the loss over the batch of all processes, under every method; parts of datasets; updates."""
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
 import torch
 import torch.multiprocessing
 import torch.nn.functional as F
+import yaml
+from PIL import Image
 
-from hf_clcl import METHODS, ContinualTrainer, ContinualTrainingArguments, LoRA, Task, create_method, losses
+from hf_clcl import METHODS, ContinualTrainer, ContinualTrainingArguments, LoRA, RunRecord, Task, create_method, losses
 from hf_clcl.data.batches import TaskData
 from hf_clcl.data.frames import Frames
 from hf_clcl.data.resolve import resolve_task
@@ -17,6 +20,7 @@ from hf_clcl.entries import TaskEntry
 from hf_clcl.errors import DataError
 from hf_clcl.lora import Adapter
 from hf_clcl.models import load_model, load_processor, tokenize
+from hf_clcl.train import main
 
 SMALL = {"ewc": {"fisher_samples": 7}, "imm": {"merge": "mode", "fisher_samples": 7}, "vr_lwf": {"number": 6}}
 LEARNING = sorted(METHODS.keys() - {"zero_shot", "icarl", "joint", "lwf_vr"})
@@ -162,3 +166,30 @@ def test_parts_of_a_dataset_by_the_words_of_its_captions(tmp_path, pairs):
         "caption_words: is for tasks of captions; give caption_column too",
         "caption_words: needs at least one word, and none that is blank",
     ]
+
+
+def test_the_protocol_of_an_update_from_recipe_to_card(recipe):
+    """Two of three classes are learned, the third is held out: UT-Acc, ZS-Acc and retrieval follow from the record."""
+    values = yaml.safe_load(recipe.read_text())
+    captions = [{"image": f"{i}.png", "text": f"a {c} thing"} for i, c in enumerate(("red", "blue", "grey"))]
+    folder = recipe.parent / "pairs"
+    folder.mkdir()
+    for row in captions:
+        Image.new("RGB", (9, 9), row["text"].split()[1]).save(folder / row["image"])
+    lines = [json.dumps({"file_name": row["image"], "text": row["text"]}) for row in captions]
+    (folder / "metadata.jsonl").write_text("\n".join(lines))
+    values |= {
+        "method": "lwf",
+        "tasks": [{"name": "update", "dataset": "warm", "classes": ["red", "green"]}],
+        "evaluation_only": [
+            {"name": "held_out", "dataset": "warm", "drop_classes": ["red", "green"]},
+            {"name": "pairs", "dataset": "pairs", "caption_column": "text", "test_split": "train"},
+        ],
+    }
+    recipe.write_text(yaml.safe_dump(values))
+    assert main([str(recipe)]) == 0
+    record = RunRecord.load(recipe.parent / "out")
+    assert record.metrics["updated_accuracy"] == record.accuracy[0][0]
+    assert record.metrics["unseen_accuracy"] == record.evaluation_only["held_out"]["accuracy"][0]
+    card = (recipe.parent / "out" / "README.md").read_text()
+    assert "| UT-Acc |" in card and "| ZS-Acc |" in card and "| pairs | after 1 update |" in card

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 
 import numpy as np
@@ -9,15 +10,18 @@ import pytest
 import torch
 from accelerate import Accelerator
 from datasets import concatenate_datasets
+from rich.console import Console
 
 from hf_clcl import RunRecord, Task, run_stream
 from hf_clcl.cards import write_card
+from hf_clcl.compare import as_csv, as_markdown, group_runs
 from hf_clcl.data.captions import tokenize_captions
 from hf_clcl.data.frames import Frames, Normalizer
 from hf_clcl.errors import RecipeError
 from hf_clcl.evaluation.ranks import mean_recall
 from hf_clcl.evaluation.retrieval import Pairs, RetrievalEvaluator
 from hf_clcl.models import embed_images, embed_texts, load_model, load_processor, tokenize
+from hf_clcl.report import print_results
 
 TRAINING = {"max_steps": 3, "per_device_train_batch_size": 6, "learning_rate": 1e-3, "disable_tqdm": True}
 
@@ -162,3 +166,44 @@ def test_captions_without_a_test_split(tiny_clip, pairs, tmp_path, caplog):
             str(tiny_clip), [Task("other", train=pairs(12), caption_column="captions")], "finetune",
             evaluation_only=[task], output_dir=str(tmp_path / "b"),
         )  # fmt: skip
+
+
+def test_runs_are_compared_by_recall_and_what_was_held_out(finished):
+    record = finished[0]
+    (row,) = group_runs([record])
+    last = [entry["after"][-1]["text_to_image_r1"] for entry in record.retrieval.values()]
+    assert row.mean("text_to_image_r1") == pytest.approx(np.mean(last))
+    assert row.mean("unseen_accuracy") == record.evaluation_only["classes"]["accuracy"][-1]
+    assert "| ZS-Acc | R@1 image to text | R@1 text to image |" in as_markdown([row])
+    assert "UT-Acc" not in as_markdown([row]) and "image_to_text_r1_std" in as_csv([row])
+
+
+def test_the_terminal_shows_retrieval_in_80_columns(finished):
+    file = io.StringIO()
+    print_results(finished[0], Console(file=file, width=80))
+    lines = [line.split() for line in file.getvalue().splitlines()]
+    measures = finished[0].retrieval["second"]["after"][-1]
+    cells = [f"{measures[f'text_to_image_{key}']:.1f}" for key in ("r1", "r5", "r10", "median_rank", "mean_rank")]
+    assert ["second", "after", "2", "second", *cells] in lines
+    assert max(map(len, file.getvalue().splitlines())) <= 80
+
+
+def test_update_metrics_by_hand():
+    """Two updates, one class group held out, one more dataset beside them; captions are no classes."""
+    record = RunRecord(
+        "lwf", "me/clip", ["a", "b", "pairs"], [50.0, 40.0, 9.0],
+        [[80.0, 45.0, 9.0], [70.0, 90.0, 8.0], [60.0, 84.0, 20.0]],
+        evaluation_only={
+            "rest": {"zero_shot": 55.0, "accuracy": [54.0, 52.0, 50.0]},
+            "other": {"zero_shot": 60.0, "accuracy": [60.0, 58.0, 51.0]},
+            "more": {"zero_shot": 3.0, "accuracy": [3.0, 3.0, 3.0]},
+        },
+        retrieval={name: {"zero_shot": None, "after": [{}, {}, {}]} for name in ("pairs", "more")},
+    )  # fmt: skip
+    assert record.metrics["updated_accuracy"] == (60 + 84) / 2
+    assert record.metrics["unseen_accuracy"] == (50 + 51) / 2
+    assert record.metrics["backward_transfer"] == (60 - 80 + 84 - 90) / 2
+    assert record.measure == "accuracy or R@1"
+    assert not {"updated_accuracy", "unseen_accuracy"} & record.until("b").metrics.keys()
+    record.evaluation_only = {}
+    assert "updated_accuracy" not in record.metrics
