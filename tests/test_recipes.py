@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -54,8 +55,10 @@ STREAMS = {
     "captions.yaml": [("flickr30k", 900, 1000, None), ("mscoco", 900, 5000, None), ("cifar100", None, 10000, 100)],
     "quickstart.yaml": [(name, 400, 200, None) for name in RENDERED],
 }  # fmt: skip
-# ImageNet-100 has not the same number of images of each class, and two recipes train on other data.
-APART = ["imagenet100_10.yaml", "real_small.yaml", "tiny_clip.yaml"]
+# ImageNet-100 has not the same number of images of each class, and of tiny_clip.yaml only a few pictures are drawn.
+APART = ["imagenet100_10.yaml", "tiny_clip.yaml"]
+REAL = [name for name in RECIPES if name.startswith("real_")]
+VIDEO = [name for name in RECIPES if name.startswith(("msrvtt", "activitynet"))]  # they need clips
 
 
 @pytest.fixture(scope="module")
@@ -98,9 +101,8 @@ def dry_run(recipe: str, capsys, *options: str) -> tuple[list[tuple], str]:
 
 
 def test_every_recipe_is_known_here():
-    """A new recipe comes with what its dry run must show, here or in tests of its own."""
-    video = [name for name in RECIPES if name.startswith(("msrvtt", "activitynet"))]
-    assert sorted([*STREAMS, *APART, *video]) == RECIPES
+    """A new recipe comes with what its dry run must show."""
+    assert sorted([*STREAMS, *APART, *REAL, *VIDEO]) == RECIPES
 
 
 @pytest.mark.parametrize("recipe", sorted(STREAMS))
@@ -110,6 +112,28 @@ def test_the_dry_run_shows_the_stream(recipe, benchmarks, capsys):
     if recipe == "quickstart.yaml":
         found = [(*row[:3], None) for row in found]
     assert found == wanted
+
+
+@pytest.mark.parametrize("recipe", REAL)
+def test_the_dry_run_on_real_data(recipe, shared, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    found, _ = dry_run(recipe, capsys, "--data_root", str(shared / "data"))
+    parsed = read_recipe(ROOT / "recipes" / recipe)
+    entries = [*parsed.tasks, *parsed.evaluation_only]
+    sizes = json.loads((shared / "data" / "index.json").read_text())
+    assert [row[0] for row in found] == [entry.name for entry in entries]
+    for (name, images, tests, classes), entry in zip(found, entries, strict=True):
+        assert tests and (images or entry in parsed.evaluation_only), name
+        if entry.read() == f"{name}, train and test" and entry.classes is None and images:
+            assert (images, tests, classes) == tuple(sizes[name].get(key) for key in ("train", "test", "classes"))
+
+
+def test_the_dry_run_of_tiny_clip(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    few = [option for name in RENDERED for option in (f"--task_values.{name}.take_test", "12")]
+    options = ["--task_values.pairs.take_train", "12", "--task_values.pairs.take_test", "12", *few]
+    found, _ = dry_run("tiny_clip.yaml", capsys, *options)
+    assert [row[:3] for row in found] == [("pairs", 12, 12), *[(name, None, 12) for name in RENDERED]]
 
 
 def test_imagenet_100(benchmarks, capsys):
