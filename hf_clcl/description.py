@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from datetime import datetime, timezone
 from typing import Any
 
+from . import environment
 from .arguments import TASK_VALUES, ContinualTrainingArguments
 from .data.task import Task
 from .methods import Method
 from .recipe import LoRA
-from .record import DatasetNote
+from .record import DatasetNote, RunRecord
 from .video_record import VideoDatabase
 
 STREAM_VALUES = (
@@ -47,6 +49,41 @@ def new_video_database(tasks: list[Task]) -> VideoDatabase | None:
     """What a record says of the videos of a stream before any is embedded; `None` where it has none."""
     categories = {task.name: len(task.class_names or ("",)) for task in tasks if task.kind == "videos"}
     return {"categories": categories, "zero_shot": None, "after": []} if categories else None
+
+
+def new_record(
+    model: str,
+    method: str,
+    tasks: Sequence[Task],
+    evaluation_only: Sequence[Task],
+    scenarios: Sequence[str],
+    recipe: dict[str, Any],
+    args: ContinualTrainingArguments,
+    command: str | None,
+) -> RunRecord:
+    """The record of a run of which nothing is measured yet."""
+    everything = [*tasks, *evaluation_only]
+    return RunRecord(
+        method=method,
+        model=model,
+        tasks=[task.name for task in tasks],
+        scenario=scenarios[0],
+        scenarios={name: {"zero_shot": None, "accuracy": []} for name in scenarios[1:]},
+        evaluation_only={task.name: {"zero_shot": None, "accuracy": []} for task in evaluation_only},
+        retrieval={
+            task.name: {"zero_shot": None, "after": []}
+            for task in everything
+            if task.kind == "captions" and task.test is not None
+        },
+        recipe=recipe,
+        versions=environment.versions(),
+        seed=args.seed,
+        device=environment.device_name(args.device),
+        datasets=[dataset_note(task) for task in everything],
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        command=command,
+        licence=recipe.get("licence"),
+    )
 
 
 def recipe_of_objects(

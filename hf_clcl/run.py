@@ -9,7 +9,6 @@ import os
 import shutil
 from collections.abc import Sequence
 from contextlib import nullcontext
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +20,17 @@ from transformers import CLIPModel
 from transformers.integrations import get_reporting_integration_callbacks
 from transformers.trainer_utils import get_last_checkpoint
 
-from . import environment
 from .arguments import TASK_VALUES, ContinualTrainingArguments
 from .data.batches import TaskData
 from .data.clips import frames_of
 from .data.columns import find_image_column
 from .data.frames import Frames, ImageCache
 from .data.task import Task
+<<<<<<< HEAD
 from .description import dataset_note, new_video_database, recipe_of_objects
+=======
+from .description import new_record, recipe_of_objects
+>>>>>>> 9a9d616 (python -m hf_clcl.evaluate: the matrix of existing checkpoints, and their mixtures with the base model)
 from .errors import RecipeError
 from .evaluation.matrix import SCENARIOS
 from .evaluation.stream import StreamEvaluation
@@ -216,6 +218,7 @@ class Stream:
         if found is not None:
             self.record = found
             return
+<<<<<<< HEAD
         self.record = RunRecord(
             method=self.method.name,
             model=self.model_name,
@@ -239,6 +242,13 @@ class Stream:
             citations=[self.method.citation] if self.method.citation else [],
             licence=self.recipe.get("licence"),
         )
+=======
+        self.record = new_record(
+            self.model_name, self.method.name, self.tasks, self.evaluation_only, self.scenarios, self.recipe,
+            self.args, self.command,
+        )  # fmt: skip
+        self.record.citations = [self.method.citation] if self.method.citation else []
+>>>>>>> 9a9d616 (python -m hf_clcl.evaluate: the matrix of existing checkpoints, and their mixtures with the base model)
 
     def _prepare(self) -> None:
         args = self.args

@@ -6,11 +6,11 @@ With several devices: `accelerate launch -m hf_clcl.train RECIPE`.
 from __future__ import annotations
 
 import argparse
-import logging
 import shlex
 import sys
 from typing import TYPE_CHECKING
 
+from .command_line import pairs, set_up_logging
 from .errors import RecipeError, exit_code
 
 if TYPE_CHECKING:
@@ -78,31 +78,7 @@ def parse_command_line(arguments: list[str]) -> tuple[argparse.Namespace, dict[s
             "the command line",
         )
     options.recipe = recipes[0]
-    return options, _pairs(rest)
-
-
-def _pairs(rest: list[str]) -> dict[str, str]:
-    """`--key value`, `--key=value`, and `--key` alone for true."""
-    pairs: dict[str, str] = {}
-    position = 0
-    while position < len(rest):
-        key, equals, value = rest[position].partition("=")
-        position += 1
-        if not key.startswith("--") or key == "--":
-            raise RecipeError(f"{key!r} belongs to no option; values are given as --key value", "the command line")
-        if not equals:
-            alone = position == len(rest) or rest[position].startswith("--")
-            value = "true" if alone else rest[position]
-            position += not alone
-        pairs[key[2:]] = value
-    return pairs
-
-
-def set_up_logging() -> None:
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    from transformers.utils.logging import disable_progress_bar
-
-    disable_progress_bar()  # a bar for each file that is read or written tells nothing here
+    return options, pairs(rest)
 
 
 def show_stream(recipe: Recipe) -> None:
