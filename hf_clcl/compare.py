@@ -31,6 +31,8 @@ from .record import RunRecord
 from .report import number
 
 COLUMNS = {
+    "incremental_average": "Avg (incr.)",
+    "incremental_last": "Last (incr.)",
     "transfer": "Transfer",
     "average": "Average",
     "last": "Last",
@@ -169,15 +171,15 @@ def as_csv(rows: Sequence[Row]) -> str:
 
 def print_comparison(rows: Sequence[Row], console: Console | None = None) -> None:
     """Print the comparison as a table of 80 columns; the files hold more digits, models and streams."""
-    console = console or Console()
+    console, columns = console or Console(), _main_columns(rows)
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     table.add_column("method", overflow="fold")
-    for head in COLUMNS.values():
+    for head in columns.values():
         table.add_column(head.replace(" (", "\n("), justify="right", no_wrap=True)
     for row in rows:
         marks = "*" if row.note == "published" else f" x{row.runs}" if row.runs > 1 else ""
         marks += f" ({row.note})" if row.note not in ("", "published") else ""
-        table.add_row(Text(row.name + marks), *(row.cell(key, digits=1) for key in COLUMNS))
+        table.add_row(Text(row.name + marks), *(row.cell(key, digits=1) for key in columns))
     console.print(table)
     notes = ["* published"] * any(row.note == "published" for row in rows)
     notes += ["x: runs over seeds, mean ± deviation"] * any(row.runs > 1 for row in rows)
@@ -207,7 +209,8 @@ def main(argv: list[str] | None = None) -> int:
         for name, content in (("comparison.csv", as_csv(rows)), ("comparison.md", as_markdown(rows))):
             with whole_file(Path(options.output, name)) as file:
                 file.write_text(content, encoding="utf-8")
-        plot_comparison(rows, options.output)
+        if any(row.mean("last") is not None for row in rows):
+            plot_comparison(rows, options.output)
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
@@ -219,15 +222,28 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _columns(rows: Sequence[Row]) -> dict[str, str]:
+    """What the files show: what is printed, and what more a run has."""
     further = {key: words for key, words in FURTHER_COLUMNS.items() if any(row.values.get(key) for row in rows)}
-    return {**COLUMNS, **further}
+    return {**_main_columns(rows), **further}
+
+
+def _main_columns(rows: Sequence[Row]) -> dict[str, str]:
+    """What is printed; class-incremental streams have other averages than streams of tasks."""
+    incremental = any(row.values.get("incremental_last") for row in rows)
+    return {
+        key: head
+        for key, head in COLUMNS.items()
+        if any(row.values.get(key) for row in rows) or not (incremental or key.startswith("incremental"))
+    }
 
 
 def _row(runs: list[RunRecord]) -> Row:
     first = runs[0]
     values: dict[str, list[float]] = {}
     for run in runs:
-        metrics = {"last": run.metrics.get("last")} if run.method == UPPER_BOUND else run.metrics
+        metrics = run.metrics
+        if run.method == UPPER_BOUND:
+            metrics = {key: value for key, value in metrics.items() if key in ("last", "incremental_last")}
         costs = {"seconds": run.seconds, "peak_memory_mb": run.peak_memory_mb}
         for key, value in {**metrics, **_recall(run), **costs}.items():
             values.setdefault(key, []).extend([] if value is None else [value])

@@ -7,6 +7,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 
+from hf_clcl.compare import as_csv, as_markdown, group_runs
 from hf_clcl.evaluation import zero_shot
 from hf_clcl.evaluation.matrix import AccuracyMatrix, incremental_metrics, seen_accuracy
 from hf_clcl.evaluation.stream import StreamEvaluation, choices
@@ -187,5 +188,8 @@ def test_every_scenario_of_a_run(tmp_path, tiny_clip, colours, method):
     assert record.zero_shot == everything.zero_shot == record.baseline[1]
     assert record.metrics["incremental_last"] == pytest.approx(sum(record.accuracy[1]) / 2)
     assert {"transfer", "average", "last"} <= own.metrics.keys() and "transfer" not in record.metrics
+    rows = group_runs([record])
+    assert as_csv(rows).startswith("method,note,model,tasks,runs,") and "last" in as_markdown(rows).lower()
+    assert ("Avg (incr.)" in as_markdown(rows)) == (method != "joint") and "Transfer" not in as_markdown(rows)
     card = (tmp_path / "README.md").read_text()
     assert "Average, incremental" in card and "The same model, among the classes of the image's own task" in card
