@@ -45,7 +45,7 @@ def dataset_note(task: Task) -> DatasetNote:
     }
 
 
-def new_video_database(tasks: list[Task]) -> VideoDatabase | None:
+def new_video_database(tasks: Sequence[Task]) -> VideoDatabase | None:
     """What a record says of the videos of a stream before any is embedded; `None` where it has none."""
     categories = {task.name: len(task.class_names or ("",)) for task in tasks if task.kind == "videos"}
     return {"categories": categories, "zero_shot": None, "after": []} if categories else None
@@ -73,8 +73,9 @@ def new_record(
         retrieval={
             task.name: {"zero_shot": None, "after": []}
             for task in everything
-            if task.kind == "captions" and task.test is not None
+            if task.kind != "classification" and task.test is not None
         },
+        video_database=new_video_database(tasks),
         recipe=recipe,
         versions=environment.versions(),
         seed=args.seed,

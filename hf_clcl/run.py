@@ -26,11 +26,7 @@ from .data.clips import frames_of
 from .data.columns import find_image_column
 from .data.frames import Frames, ImageCache
 from .data.task import Task
-<<<<<<< HEAD
-from .description import dataset_note, new_video_database, recipe_of_objects
-=======
 from .description import new_record, recipe_of_objects
->>>>>>> 9a9d616 (python -m hf_clcl.evaluate: the matrix of existing checkpoints, and their mixtures with the base model)
 from .errors import RecipeError
 from .evaluation.matrix import SCENARIOS
 from .evaluation.stream import StreamEvaluation
@@ -218,37 +214,11 @@ class Stream:
         if found is not None:
             self.record = found
             return
-<<<<<<< HEAD
-        self.record = RunRecord(
-            method=self.method.name,
-            model=self.model_name,
-            tasks=[task.name for task in self.tasks],
-            scenario=self.scenarios[0],
-            scenarios={name: {"zero_shot": None, "accuracy": []} for name in self.scenarios[1:]},
-            evaluation_only={t.name: {"zero_shot": None, "accuracy": []} for t in self.evaluation_only},
-            retrieval={
-                t.name: {"zero_shot": None, "after": []}
-                for t in [*self.tasks, *self.evaluation_only]
-                if t.kind != "classification" and t.test is not None
-            },
-            video_database=new_video_database(self.tasks),
-            recipe=self.recipe,
-            versions=environment.versions(),
-            seed=self.args.seed,
-            device=environment.device_name(self.args.device),
-            datasets=[dataset_note(task) for task in [*self.tasks, *self.evaluation_only]],
-            created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            command=self.command,
-            citations=[self.method.citation] if self.method.citation else [],
-            licence=self.recipe.get("licence"),
-        )
-=======
         self.record = new_record(
             self.model_name, self.method.name, self.tasks, self.evaluation_only, self.scenarios, self.recipe,
             self.args, self.command,
         )  # fmt: skip
         self.record.citations = [self.method.citation] if self.method.citation else []
->>>>>>> 9a9d616 (python -m hf_clcl.evaluate: the matrix of existing checkpoints, and their mixtures with the base model)
 
     def _prepare(self) -> None:
         args = self.args

@@ -17,6 +17,7 @@ from transformers import CLIPModel
 from . import environment
 from .arguments import ContinualTrainingArguments
 from .averaging import interpolate
+from .data.clips import frames_of
 from .data.frames import Frames, ImageCache
 from .data.stream import resolve_stream
 from .description import new_record
@@ -56,8 +57,9 @@ class Standalone:
         self.processor = load_processor(recipe.model_name_or_path, recipe.model_revision)
         self.cache = ImageCache(self.args.image_cache_mb)
         self.evaluation = StreamEvaluation(
-            self._record(), self.tasks, self.others, self._frames, self.processor, self.accelerator, self.args
-        )
+            self._record(), self.tasks, self.others, self._frames, self.processor, self.accelerator, self.args,
+            self._kept_videos,
+        )  # fmt: skip
 
     def stream(self, checkpoints: Sequence[Checkpoint]) -> RunRecord:
         """Fill a matrix: the base model before the first task, then one checkpoint after each."""
@@ -171,7 +173,14 @@ class Standalone:
         return model.to(self.args.device)
 
     def _frames(self, task: Task) -> Frames:
-        return Frames(task.test, task.image_column, self.processor.image_processor, self.cache, task.name)
+        return frames_of(task, "test", self.processor.image_processor, self.cache)
+
+    def _kept_videos(self, name: str) -> Path:
+        """Where the videos of a task that were embedded are kept, to go on after a stop."""
+        folder = self.folder / "videos" / name
+        if self.args.should_save and any(task.kind == "videos" for task in self.tasks):
+            folder.mkdir(parents=True, exist_ok=True)
+        return folder
 
 
 def _check_same_shape(base: dict[str, Tensor], other: dict[str, Tensor], name: str) -> None:
