@@ -13,6 +13,7 @@ from ..plots import plot_curves, plot_matrix
 from ..record import RunRecord
 from . import sections
 from .changes import changes
+from .usage import usage
 
 TEMPLATE = Path(__file__).with_name("card.md")
 PIPELINE, RETRIEVAL = "zero-shot-image-classification", "image-text-retrieval"
@@ -35,7 +36,7 @@ def write_card(record: RunRecord, task: str | None = None) -> str:
         title=sections.text(_model_name(record)),
         summary=sections.summary(record),
         status=sections.status(record, of_task=task is not None),
-        usage=sections.usage(record),
+        usage=usage(record),
         matrix=sections.matrix(record),
         incremental=record.scenario == "class_incremental",
         others=sections.other_scenarios(record),
