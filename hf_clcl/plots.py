@@ -109,8 +109,9 @@ def _matrix_figure(record: RunRecord) -> Figure:
     axes.spines[:].set_visible(False)
     axes.set_xlabel("evaluated on" + (" (set apart: never trained on)" if outside else ""))
     axes.set_ylabel("after training")
+    compared = "zero-shot among the same classes" if record.baseline else "zero-shot"
     figure.suptitle(
-        f"{record.method}: {record.measure} in %\nblue above zero-shot, red below; framed where just trained",
+        f"{record.method}: {record.measure} in %\nblue above {compared}, red below; framed where just trained",
         x=0.01,
         ha="left",
         fontsize=10,
@@ -134,7 +135,7 @@ def _seen_figure(record: RunRecord) -> Figure:
     axes = figure.add_subplot()
     axes.plot(classes[: len(untrained)], _numbers(untrained), color=GREY, linestyle=":", marker=".", label="zero-shot")
     axes.plot(classes[: len(model)], _numbers(model), color=BLUE, marker="o", markersize=4, label=record.method)
-    axes.set(xlim=(0, classes[-1] * 1.03), ylim=(-3, 103), xlabel="classes seen so far, and classified among")
+    axes.set(ylim=(0, None), xlabel="classes seen so far, and classified among")
     axes.set_ylabel("accuracy on all of them in %")
     axes.grid(color="#EEEEEE", linewidth=0.6)
     axes.legend(frameon=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path, PurePath
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
@@ -104,12 +105,13 @@ def _results(record: RunRecord, sources: dict[str, str]) -> list[EvalResult]:
         found += of_stream
     else:
         retrieval += of_stream
+    shared = Counter(sources.values())  # results on parts of one dataset are told apart by its configuration alone
     tasks = ((PIPELINE, "Zero-shot image classification", found), (RETRIEVAL, "Image-text retrieval", retrieval))
     return [
         EvalResult(
             # A name of several lines could end the front matter.
             dataset_type=" ".join(kind.split()), dataset_name=" ".join(dataset.split()),
-            task_type=task, task_name=name,
+            dataset_config=dataset if shared[kind] > 1 else None, task_type=task, task_name=name,
             metric_type=metric, metric_name=words, metric_value=round(float(value), 2),
         )
         for task, name, results in tasks
