@@ -25,7 +25,7 @@ from .evaluation.matrix import METRICS, AccuracyMatrix
 from .evaluation.ranks import DIRECTIONS
 from .files import whole_file
 from .hub import pull_record
-from .output import FREE_TO_CHANGE
+from .output import decisive_values
 from .pareto import plot_comparison
 from .record import RunRecord
 from .report import number
@@ -50,9 +50,6 @@ FURTHER_COLUMNS = {
 
 # Learns all tasks at once: what it does on tasks not yet trained, and forgets, means nothing.
 UPPER_BOUND = "joint"
-
-# Runs that differ in nothing else are repetitions of one another.
-_OF_ONE_RUN = {*FREE_TO_CHANGE, "seed", "data_seed"}
 
 
 @dataclass
@@ -115,7 +112,7 @@ def group_runs(records: Iterable[RunRecord]) -> list[Row]:
     """One row for each recipe, over its seeds. Unfinished runs stand alone, with what is known of them."""
     groups: dict[str, list[RunRecord]] = {}
     for place, record in enumerate(records):
-        recipe = {key: value for key, value in record.recipe.items() if key not in _OF_ONE_RUN}
+        recipe = _recipe_of(record)
         alone = None if record.matrix().finished else place
         key = json.dumps([record.method, record.model, record.tasks, recipe, alone], sort_keys=True)
         groups.setdefault(key, []).append(record)
@@ -260,7 +257,7 @@ def _recall(run: RunRecord) -> dict[str, float]:
 
 def _variants(records: Sequence[RunRecord]) -> list[str]:
     """For each run, the values of its recipe in which it differs from the other runs of its method."""
-    recipes = [_flat({k: v for k, v in record.recipe.items() if k not in _OF_ONE_RUN}) for record in records]
+    recipes = [_recipe_of(record) for record in records]
     variants = []
     for record, recipe in zip(records, recipes, strict=True):
         same = [other for r, other in zip(records, recipes, strict=True) if r.method == record.method]
@@ -274,12 +271,9 @@ def _variants(records: Sequence[RunRecord]) -> list[str]:
     return variants
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Values of nested blocks under dotted names."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
+def _recipe_of(record: RunRecord) -> dict[str, Any]:
+    """What runs that repeat one another have in common: all but the seed."""
+    return {key: value for key, value in decisive_values(record.recipe).items() if key not in ("seed", "data_seed")}
 
 
 def _differing(rows: Sequence[Row]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,10 @@ FREE_TO_CHANGE = {
     "trackio_space_id", "log_level_replica", "push_to_hub", "hub_model_id", "hub_private_repo", "hub_strategy",
     "hub_overwrite", "hub_token_env", "resume_from_hub", "per_device_eval_batch_size",
 }  # fmt: skip
+
+
+# What cards say of the data.
+REMARKS = {"licence", "split_note"}
 
 
 class OutputFolder:
@@ -103,7 +108,7 @@ def refuse_other_recipe(before: dict[str, Any], now: dict[str, Any], folder: Pat
     Raises:
         RecipeError: With each value that differs and that numbers depend on.
     """
-    before, now = _comparable(before), _comparable(now)
+    before, now = decisive_values(before), decisive_values(now)
     differing = [
         f"{key}: {before.get(key, 'default')} before, {now.get(key, 'default')} now"
         for key in sorted(before.keys() | now.keys())
@@ -114,7 +119,7 @@ def refuse_other_recipe(before: dict[str, Any], now: dict[str, Any], folder: Pat
         raise RecipeError([*differing, advice], f"resuming {folder}")
 
 
-def _comparable(recipe: dict[str, Any]) -> dict[str, Any]:
+def decisive_values(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """Values that numbers depend on, under dotted names, with the options of the method in use alone."""
     flat: dict[str, Any] = {}
 
@@ -131,4 +136,8 @@ def _comparable(recipe: dict[str, Any]) -> dict[str, Any]:
 
     flatten({key: value for key, value in recipe.items() if key not in FREE_TO_CHANGE}, "")
     used = f"methods.{recipe.get('method', 'zscl')}."
-    return {key: value for key, value in flat.items() if not key.startswith("methods.") or key.startswith(used)}
+    return {
+        key: value
+        for key, value in flat.items()
+        if key.rpartition(".")[-1] not in REMARKS and (not key.startswith("methods.") or key.startswith(used))
+    }
