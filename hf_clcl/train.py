@@ -105,7 +105,7 @@ def show_stream(recipe: Recipe) -> None:
             "steps": steps,
             "data": entry.read(evaluated=task.train is None),
         })  # fmt: skip
-    print_stream(rows, recipe.scenarios)
+    print_stream(rows, recipe.scenarios if any(t.kind == "classification" for t in [*tasks, *others]) else ())
 
 
 def run(recipe: Recipe, command: str) -> None:

@@ -178,3 +178,25 @@ def test_categories_from_a_file_and_missing_clips(task, tmp_path):
     (tmp_path / "labels.json").write_text(json.dumps({"one": "Up"}))
     with pytest.raises(DataError, match=r"no category for clip 'v_two' \(2 of 3 have none\)"):
         resolve_task(entry, str(tmp_path))
+
+
+def test_broken_clips_are_left_out_where_the_recipe_allows_it(task):
+    from hf_clcl.data.broken import leave_out_broken
+
+    (task.video_root / "one.mkv").write_bytes(b"no video at all")
+    leave_out_broken(task)
+    assert task.train["file"][:] == ["two.mp4"] and task.test["file"][:] == ["two", "two"]
+    assert task.split_note == (
+        "1 of 2 training clips cannot be read and are left out. 1 of 3 test clips cannot be read and are left out."
+    )
+
+
+def test_joint_training_takes_clips_of_as_many_frames_alone(task):
+    from dataclasses import replace
+
+    from hf_clcl.methods import create_method
+
+    joint = create_method("joint")
+    assert joint.stream_problems([task, replace(task, name="again")]) == []
+    assert "not several kinds in one batch" in joint.stream_problems([task, replace(task, name="more", frames=5)])[0]
+    assert "needs class labels, and this is a task of videos" in create_method("icarl").stream_problems([task])[0]

@@ -1,15 +1,19 @@
-"""Images that cannot be decoded: found, left out where the recipe allows it, and counted."""
+"""Images and clips that cannot be decoded: found, left out where the recipe allows it, and counted."""
 
 from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import DataError
+from .videos import find_clip, read_frames
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -24,50 +28,54 @@ BATCH = 256
 
 
 def leave_out_broken(task: Task) -> None:
-    """Leave the broken images of a task out, with their labels or captions; `split_note` tells how many.
+    """Leave the broken images or clips of a task out, with their labels or captions; `split_note` tells how many.
 
     Raises:
-        DataError: Where a split has no other images.
+        DataError: Where a split has no others.
     """
+    videos = task.kind == "videos"
+    column, kind = (task.video_column, "clips") if videos else (task.image_column, "images")
     notes = [task.split_note] if task.split_note else []
     for split, what in (("train", "training"), ("test", "test")):
         rows = getattr(task, split)
         if rows is None:
             continue
-        kept, broken = readable(rows, task.image_column, f"task {task.name}: {split}")
+        decodes = partial(_clip_decodes, Path(task.video_root), task.frames) if videos else None
+        kept, broken = readable(rows, column, f"task {task.name}: {split}", decodes, kind)
         setattr(task, split, kept)
         if broken:
-            notes.append(f"{broken:,} of {len(rows):,} {what} images cannot be read and are left out.")
+            notes.append(f"{broken:,} of {len(rows):,} {what} {kind} cannot be read and are left out.")
     task.split_note = " ".join(notes) or None
 
 
-def readable(rows: Dataset, column: str, where: str) -> tuple[Dataset, int]:
+def readable(
+    rows: Dataset, column: str, where: str, decodes: Callable[[Any], bool] | None = None, kind: str = "images"
+) -> tuple[Dataset, int]:
     """The rows whose images can be decoded, and the number of the others. Every image is decoded once.
 
     Args:
         rows (`Dataset`): Rows with images.
         column (`str`): Their column.
         where (`str`): What a warning or an error starts with.
+        decodes (`Callable[[Any], bool]`, *optional*):
+            Whether a cell of the column can be decoded; as an image where not given.
+        kind (`str`, defaults to `"images"`): What the cells are called in messages.
 
     Raises:
         DataError: Where no image can be decoded.
     """
-    feature = rows.features[column]
+    decodes = decodes or partial(_decodes, rows.features[column])
     batches = rows.select_columns([column]).with_format("arrow").iter(batch_size=BATCH)
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        good = [
-            ok
-            for batch in batches
-            for ok in threads.map(lambda cell: _decodes(feature, cell), batch.column(column).to_pylist())
-        ]
+        good = [ok for batch in batches for ok in threads.map(decodes, batch.column(column).to_pylist())]
     broken = len(good) - sum(good)
     if not broken:
         return rows, 0
     if broken == len(good):
-        raise DataError(f"{where}: none of its {len(good)} images can be read; look for another copy of the data")
+        raise DataError(f"{where}: none of its {len(good)} {kind} can be read; look for another copy of the data")
     first = good.index(False)
     logger.warning(
-        "%s: %d of %d images cannot be read and are left out, row %d first", where, broken, len(good), first
+        "%s: %d of %d %s cannot be read and are left out, row %d first", where, broken, len(good), kind, first
     )
     return rows.select([row for row, ok in enumerate(good) if ok]), broken
 
@@ -78,3 +86,11 @@ def _decodes(feature: Any, cell: dict[str, Any] | None) -> bool:
     except (*UNREADABLE, AttributeError, TypeError):  # the last two where there is no image at all
         return False
     return True
+
+
+def _clip_decodes(root: Path, frames: int, name: str) -> bool:
+    path = find_clip(name, root, "clip")
+    try:
+        return path is not None and bool(read_frames(path, frames, "clip"))
+    except DataError:
+        return False

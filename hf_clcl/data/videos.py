@@ -15,6 +15,8 @@ from .local import IMAGE_SUFFIXES
 
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".flv", ".gif")
 
+ADVICE = "Replace or remove it, or set `skip_broken_images: true` in the recipe"
+
 
 def evenly(count: int, wanted: int) -> list[int]:
     """The frames at the centres of equal parts of a clip: `floor((2 i + 1) count / (2 wanted))` for each part `i`.
@@ -79,7 +81,7 @@ def read_frames(path: Path, wanted: int, where: str) -> list[Image.Image]:
     except DataError as error:
         raise DataError(f"{where}: {error}") from None
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{where}: the clip {path} cannot be read: {error}. Replace or remove it") from None
+        raise DataError(f"{where}: the clip {path} cannot be read: {error}. {ADVICE}") from None
 
 
 def _of_folder(folder: Path, wanted: int) -> list[Image.Image]:
@@ -106,19 +108,19 @@ def _of_video(path: Path, wanted: int) -> list[Image.Image]:
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:
-                raise DataError(f"the clip {path} has no pictures, only other streams; replace or remove it")
+                raise DataError(f"the clip {path} has no pictures, only other streams. {ADVICE}")
             told = container.streams.video[0].frames
         count = told or _decode(path, [])[1]  # some formats do not tell how many frames there are
         if not count:
-            raise DataError(f"the clip {path} has no frames; replace or remove it")
+            raise DataError(f"the clip {path} has no frames. {ADVICE}")
         found, read = _decode(path, evenly(count, wanted))
         if 2 * read < max(evenly(count, wanted)):
-            raise DataError(f"the clip {path} breaks off after {read} of {told} frames; replace or remove it")
+            raise DataError(f"the clip {path} breaks off after {read} of {told} frames. {ADVICE}")
         if len(found) < len(set(evenly(count, wanted))):  # what it tells is about right, but not quite
             count = read
             found, _ = _decode(path, evenly(count, wanted))
     except av.error.FFmpegError as error:
-        raise DataError(f"the clip {path} cannot be decoded: {error}. Replace or remove it") from None
+        raise DataError(f"the clip {path} cannot be decoded: {error}. {ADVICE}") from None
     return [found[index] for index in evenly(count, wanted)]
 
 

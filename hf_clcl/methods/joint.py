@@ -27,10 +27,10 @@ class Joint(Method):
     trains_jointly: ClassVar[bool] = True
 
     def stream_problems(self, tasks: Sequence[Task]) -> list[str]:
-        captions = [task.name for task in tasks if task.kind == "captions"]
-        if len(captions) in (0, len(tasks)):
+        shapes = {(task.kind, task.frames if task.kind == "videos" else 1): task.name for task in tasks}
+        if len(shapes) == 1:
             return super().stream_problems(tasks)
         return [
-            f"{captions[0]}: {self.name} learns tasks of captions or tasks of classes, but not both in one batch; "
-            "choose another method"
+            f"{', '.join(shapes.values())}: {self.name} learns tasks of classes, of captions, or of videos with "
+            "equally many frames, but not several kinds in one batch; choose another method"
         ]
