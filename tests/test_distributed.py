@@ -59,11 +59,14 @@ def test_two_processes_equal_one_with_the_doubled_batch(request, kind, method):
         "4",
         "--logging_steps",
         "1",
+        "--scenarios",
+        "[task_incremental, class_incremental, domain_agnostic]",
     )
     one = launch(recipe, "one", 1, "--per_device_train_batch_size", "6", *common)
     two = launch(recipe, "two", 2, "--per_device_train_batch_size", "3", *common)
     first, second = (RunRecord.load(folder / "results.json") for folder in (one, two))
     assert first.accuracy == second.accuracy and first.zero_shot == second.zero_shot
+    assert first.scenarios == second.scenarios and len(first.all_scenarios) == 3
     assert first.retrieval == second.retrieval and bool(first.retrieval) == (kind == "captions")
     for a, b in zip(first.losses, second.losses, strict=True):
         assert a["task_loss"] == pytest.approx(b["task_loss"], abs=1e-5)
