@@ -12,7 +12,8 @@ from .arguments import TASK_VALUES, ContinualTrainingArguments
 from .data.task import Task
 from .methods import Method
 from .recipe import LoRA
-from .record import DatasetNote, RunRecord
+from .record import RunRecord
+from .record_parts import DatasetNote
 from .video_record import VideoDatabase
 
 STREAM_VALUES = (

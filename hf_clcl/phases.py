@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from .record import Phase
+from .record_parts import Phase
 
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 

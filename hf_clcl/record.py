@@ -7,81 +7,17 @@ import json
 import typing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 from .errors import UserError
 from .evaluation.matrix import AccuracyMatrix, incremental_metrics, seen_accuracy, update_metrics
 from .evaluation.ranks import recall_problems
 from .files import whole_file
+from .record_parts import DatasetNote, Loss, Outside, Phase, Retrieval, Row, ScenarioRows
 from .schema import kind, no_constant, plain, problems_of
 from .video_record import VideoDatabase, video_contradictions, video_metrics
 
 SCHEMA = 1
-
-
-class Phase(TypedDict):
-    """What one part of a run cost; `task` is `None` for what belongs to no single task."""
-
-    phase: str
-    task: str | None
-    seconds: float
-    peak_memory_mb: float | None
-
-
-class Loss(TypedDict):
-    """The losses of one logged step; named losses stand beside the three keys."""
-
-    task: str
-    step: int
-    loss: float | None
-
-
-class _DatasetCounts(TypedDict):
-    task: str
-    dataset: str
-    classes: int | None
-    train: int | None
-    test: int | None
-
-
-class DatasetNote(_DatasetCounts, total=False):
-    """What the data of one task were; `train` is `None` for data that are only evaluated, `classes` for captions."""
-
-    captions: int | None
-    split_note: str | None
-    licence: str | None
-
-
-class Outside(TypedDict):
-    """Accuracy on a dataset that is never trained on: of the untrained model, then after each finished task."""
-
-    zero_shot: float | None
-    accuracy: list[float | None]
-
-
-class Retrieval(TypedDict):
-    """Retrieval within a dataset of captions: of the untrained model, then after each finished task.
-
-    Keys are a direction and a measure, such as `image_to_text_r1` (in percent) and `text_to_image_median_rank`. For
-    videos, `text_to_video` searches those of the dataset, `text_to_database` those of all tasks learnt so far.
-    """
-
-    zero_shot: dict[str, float] | None
-    after: list[dict[str, float]]
-
-
-Row = list[float | None]
-
-
-class _ScenarioRows(TypedDict):
-    zero_shot: Row | None
-    accuracy: list[Row]
-
-
-class ScenarioRows(_ScenarioRows, total=False):
-    """The matrix of a further scenario: what these names are in the record for the main one."""
-
-    baseline: list[Row] | None
 
 
 @dataclass
