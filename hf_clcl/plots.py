@@ -111,7 +111,7 @@ def _matrix_figure(record: RunRecord) -> Figure:
     axes.set_ylabel("after training")
     compared = "zero-shot among the same classes" if record.baseline else "zero-shot"
     figure.suptitle(
-        f"{record.method}: {record.measure} in %\nblue above {compared}, red below; framed where just trained",
+        f"{record.method}: {record.shown_measure} in %\nblue above {compared}, red below; framed where just trained",
         x=0.01,
         ha="left",
         fontsize=10,
@@ -172,7 +172,7 @@ def _curves_figure(record: RunRecord) -> Figure:
         # The panel above an empty place is the lowest of its column and needs the numbers of tasks.
         axes.tick_params(labelbottom=place + columns >= len(panels))
     figure.supxlabel("tasks trained so far (0: zero-shot)", fontsize=9)
-    figure.supylabel(f"{record.measure} in %", fontsize=9)
+    figure.supylabel(f"{record.shown_measure} in %", fontsize=9)
     dashed = "; dashed: never trained on" if record.evaluation_only else ""
     figure.suptitle(
         f"{record.method}: orange where trained; dotted: zero-shot{dashed}", x=0.01, ha="left", fontsize=10

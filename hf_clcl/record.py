@@ -108,9 +108,17 @@ class RunRecord:
 
     @property
     def measure(self) -> str:
-        """What the numbers of the matrix are, in words: accuracy, for tasks of captions the mean R@1 of both ways."""
-        kinds = ["R@1" if name in self.retrieval else "accuracy" for name in self.tasks]
-        return " or ".join(sorted(set(kinds), key=str.lower))
+        """What the numbers of the tasks are, in words: accuracy, or R@1 where they are retrieval."""
+        return self._measure(self.tasks)
+
+    @property
+    def shown_measure(self) -> str:
+        """The same with the datasets beside the tasks."""
+        return self._measure([*self.tasks, *self.evaluation_only])
+
+    def _measure(self, names: list[str]) -> str:
+        kinds = {"R@1" if name in self.retrieval else "accuracy" for name in names}
+        return " or ".join(sorted(kinds, key=str.lower))
 
     @property
     def all_scenarios(self) -> list[str]:

@@ -131,13 +131,13 @@ def test_the_card_names_the_measure_and_shows_retrieval(finished):
     record, folder = finished
     card = (folder / "README.md").read_text()
     assert card == write_card(record)
-    assert "## R@1 after each task" in card and "For the captions of first, second and outside: the mean of" in card
+    assert "## Accuracy or R@1 after each task" in card and "For the captions of first, second and outside: the mean of" in card
     assert "mean R@1 on tasks not yet trained" in card and "| 54 captions |" in card
     measures = record.retrieval["first"]["after"][1]
     cells = [f"{measures[f'image_to_text_{key}']:.1f}" for key in ("r1", "r5", "r10", "median_rank", "mean_rank")]
     assert f"| first | after 2 second | {' | '.join(cells)} |" in card
     assert "type: text_to_image_r10" in card and "type: image-text-retrieval" in card
-    assert (folder / "matrix.png").exists() and "R@1 in %" in (folder / "curves.svg").read_text()
+    assert (folder / "matrix.png").exists() and "accuracy or R@1 in %" in (folder / "curves.svg").read_text()
 
 
 @pytest.mark.parametrize("change", [{"image_to_text_r1": 101.0}, {"text_to_image_median_rank": 0.5}])

@@ -41,7 +41,7 @@ def write_card(record: RunRecord, task: str | None = None) -> str:
         matrix=sections.matrix(record),
         incremental=record.scenario == "class_incremental",
         others=sections.other_scenarios(record),
-        measured=record.measure[0].upper() + record.measure[1:],
+        measured=record.shown_measure[0].upper() + record.shown_measure[1:],
         measure=sections.measure(record),
         outside=record.evaluation_only,
         metrics=sections.metrics(record),
