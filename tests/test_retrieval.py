@@ -131,7 +131,10 @@ def test_the_card_names_the_measure_and_shows_retrieval(finished):
     record, folder = finished
     card = (folder / "README.md").read_text()
     assert card == write_card(record)
-    assert "## Accuracy or R@1 after each task" in card and "For the captions of first, second and outside: the mean of" in card
+    assert (
+        "## Accuracy or R@1 after each task" in card
+        and "For the captions of first, second and outside: the mean of" in card
+    )
     assert "mean R@1 on tasks not yet trained" in card and "| 54 captions |" in card
     measures = record.retrieval["first"]["after"][1]
     cells = [f"{measures[f'image_to_text_{key}']:.1f}" for key in ("r1", "r5", "r10", "median_rank", "mean_rank")]

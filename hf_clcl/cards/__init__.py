@@ -12,7 +12,7 @@ from ..evaluation.ranks import MEASURES
 from ..files import whole_file
 from ..plots import plot_curves, plot_matrix
 from ..record import RunRecord
-from . import sections
+from . import searches, sections
 from .changes import changes
 from .usage import usage
 
@@ -42,11 +42,11 @@ def write_card(record: RunRecord, task: str | None = None) -> str:
         incremental=record.scenario == "class_incremental",
         others=sections.other_scenarios(record),
         measured=record.shown_measure[0].upper() + record.shown_measure[1:],
-        measure=sections.measure(record),
+        measure=searches.measure(record),
         outside=record.evaluation_only,
         metrics=sections.metrics(record),
-        retrieval=sections.retrieval(record),
-        videos=sections.videos(record),
+        retrieval=searches.retrieval(record),
+        videos=searches.videos(record),
         changes=changes(record),
         training=sections.training(record),
         data=sections.data(record),

@@ -15,10 +15,8 @@ from huggingface_hub.utils import validate_repo_id
 from .. import __version__
 from ..entries import TaskEntry
 from ..evaluation.matrix import SCENARIOS
-from ..evaluation.ranks import MEASURES, directions_of
 from ..record import RunRecord
-from ..report import TOLERANCE, metric_words, number, retrieval_rows
-from ..video_record import is_of_videos, video_rows
+from ..report import TOLERANCE, metric_words, number
 from .markdown import block, code, listed, table, text
 
 # Keys of a recipe that are no hyper-parameters: they tell what and where, and stand elsewhere in the card.
@@ -93,9 +91,9 @@ def matrix(record: RunRecord) -> str:
         return ""
     head = ["after", *map(text, record.tasks), *(f"*{text(name)}*" for name in outside)]
     untrained = record.untrained(0)
-    rows = [["zero-shot", *map(_percent, [*untrained, *(column["zero_shot"] for column in outside.values())])]]
+    rows = [["zero-shot", *map(percent, [*untrained, *(column["zero_shot"] for column in outside.values())])]]
     for j, row in enumerate(record.accuracy):
-        cells = [_percent(value) for value in [*row, *(column["accuracy"][j] for column in outside.values())]]
+        cells = [percent(value) for value in [*row, *(column["accuracy"][j] for column in outside.values())]]
         cells[j] = f"**{cells[j]}**" if row[j] is not None else cells[j]
         rows.append([f"{j + 1} {text(record.tasks[j])}", *cells])
     return table(head, rows)
@@ -126,61 +124,6 @@ def metrics(record: RunRecord) -> str:
         name, tells = metric_words(record, key)
         rows.append([name, number(value, 2), tells])
     return table(["metric", "%", "what it tells"], rows, words=(0, 2)) if rows else ""
-
-
-def measure(record: RunRecord) -> str:
-    """What the numbers of the matrix are."""
-    columns = [*record.tasks, *record.evaluation_only]
-    searched = [name for name in columns if name in record.retrieval]
-    parts = []
-    if len(searched) < len(columns):
-        parts.append(among(record))
-    of_videos = [name for name in searched if is_of_videos(record, name)]
-    of_images = [name for name in searched if name not in of_videos]
-    if of_images:
-        names = listed([text(name) for name in of_images])
-        parts.append(f"For the captions of {names}: the mean of image-to-text and text-to-image R@1.")
-    if of_videos:
-        parts.append(
-            f"For {listed([text(name) for name in of_videos])}: text-to-video R@1 among the task's own videos."
-        )
-    return " ".join(parts)
-
-
-def retrieval(record: RunRecord) -> str:
-    """Recall and ranks before training, right after the dataset's own task, and as the model now stands."""
-    rows = retrieval_rows(record)
-    parts = []
-    for direction in dict.fromkeys(way for *_, measures in rows for way in directions_of(measures)):
-        cells = [
-            [text(name), text(state), *(_percent(measures.get(f"{direction}_{key}")) for key in MEASURES)]
-            for name, state, measures in rows
-        ]
-        parts.append(table([direction.replace("_", " "), "model", *MEASURES.values()], cells, words=(0, 1)))
-    if parts:
-        parts.append(
-            "Within the test split of each dataset; an image is found by any of its captions. R@k in percent; MedR "
-            "and MeanR: median and mean rank of what was to be found. Equal similarities count as misses."
-        )
-    if record.video_database is not None:
-        parts.append("Text to database: among the videos of all tasks learnt by then, of all tasks for zero-shot.")
-    return "\n\n".join(parts)
-
-
-def videos(record: RunRecord) -> str:
-    """Search in the videos of all tasks learnt so far, before training and after each task."""
-    rows = [
-        [text(state), *map(_percent, [*(measures.get(key) for key in MEASURES), *lost])]
-        for state, measures, *lost in video_rows(record)
-    ]
-    if not rows:
-        return ""
-    return table(["after", *MEASURES.values(), "BWF", "BWF among all"], rows) + (
-        "\n\nThe videos of a task are embedded when it ends and stay as they are; the captions of all tasks learnt so "
-        "far, embedded by the model as it then stands, search them all. BWF: R@1 that earlier tasks have lost since "
-        "they were learnt, weighted by their categories, among a task's own videos, and among all that there are by "
-        "then."
-    )
 
 
 def training(record: RunRecord) -> str:
@@ -289,7 +232,7 @@ def citations(record: RunRecord) -> str:
     return block("\n\n".join([*record.citations, SOFTWARE_CITATION.format(version=version)]), "bibtex")
 
 
-def _percent(value: float | None) -> str:
+def percent(value: float | None) -> str:
     return "–" if value is None else number(value)
 
 
