@@ -54,6 +54,12 @@ def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `datasets` caches in one test is not seen by another."""
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path_factory.mktemp("cache"))
+
+
 def colour_images(count: int, seed: int = 0, size: tuple[int, int] = (20, 18)):
     """Noisy images of three colours as a dataset with `image` and `label` (red, green, blue)."""
     from datasets import ClassLabel, Dataset, Features, Image

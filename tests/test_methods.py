@@ -10,7 +10,7 @@ from hf_clcl.data.frames import Frames
 from hf_clcl.errors import RecipeError, UserError
 from hf_clcl.methods.fisher import diagonal_fisher
 from hf_clcl.methods.vr_lwf import random_tokens
-from hf_clcl.models import embed_images, embed_texts, load_model, load_processor, stack_texts, tokenize
+from hf_clcl.models import embed_images, embed_texts, load_model, load_processor, tokenize
 
 DISTILLATION = {"image_distillation_loss", "text_distillation_loss"}
 TERMS = {
@@ -314,11 +314,3 @@ def test_ewc_holds_what_earlier_tasks_depend_on(learn):
 def test_options_are_checked(method, options, message):
     with pytest.raises(RecipeError, match=message):
         create_method(method, options)
-
-
-def test_stacked_texts_are_embedded_as_they_are_alone(tiny_clip):
-    model, tokenizer = load_model(tiny_clip), load_processor(tiny_clip).tokenizer
-    short, long = tokenize(tokenizer, ["red"]), tokenize(tokenizer, ["a photo of a blue thing, it is blue."])
-    together = embed_texts(model, stack_texts(short, long))
-    alone = torch.cat([embed_texts(model, short), embed_texts(model, long)])
-    torch.testing.assert_close(together, alone)
