@@ -88,7 +88,7 @@ def show_stream(recipe: Recipe) -> None:
     from .arguments import ContinualTrainingArguments
     from .data.stream import resolve_stream
     from .report import print_stream
-    from .run import task_arguments
+    from .stream import task_arguments
 
     args = ContinualTrainingArguments.checked(recipe.training)
     rows = []

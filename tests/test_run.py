@@ -256,7 +256,7 @@ def test_a_tracker_sees_one_run_whose_steps_do_not_go_back(stream, tmp_path, mon
         def on_train_end(self, args, state, control, **kwargs):
             events.append("end")
 
-    monkeypatch.setattr("hf_clcl.run.get_reporting_integration_callbacks", lambda report_to: [Tracker])
+    monkeypatch.setattr("hf_clcl.stream.get_reporting_integration_callbacks", lambda report_to: [Tracker])
     stream(tmp_path, "finetune")
     assert events[0] == "begin" and events[-1] == "end" and events.count("end") == 1
     steps = [event[0] for event in events if isinstance(event, tuple)]

@@ -1,0 +1,57 @@
+"""What keeps a stream from being learnt, found before anything is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .arguments import TASK_VALUES
+from .data.task import Task
+from .evaluation.matrix import SCENARIOS
+from .methods import Method
+from .recipe import LoRA
+
+
+def stream_problems(
+    tasks: Sequence[Task],
+    evaluation_only: Sequence[Task],
+    scenarios: Sequence[str],
+    method: Method,
+    peft: LoRA | None,
+    has_images: bool,
+    has_texts: bool,
+) -> list[str]:
+    """What is wrong with a stream, a line each.
+
+    Args:
+        tasks (`Sequence[Task]`): The stream, in order.
+        evaluation_only (`Sequence[Task]`): Datasets that are never trained on.
+        scenarios (`Sequence[str]`): How accuracy is measured.
+        method (`Method`): How to learn.
+        peft (`LoRA`, *optional*): Learn low-rank updates alone.
+        has_images, has_texts (`bool`): Whether reference images and texts are given.
+    """
+    names = [task.name.lower() for task in [*tasks, *evaluation_only]]
+    problems = [
+        f"two tasks are called {name!r}; give each its own name" for name in set(names) if names.count(name) > 1
+    ]
+    if not tasks:
+        problems.append("the stream is empty; give at least one task")
+    if not scenarios or len({*scenarios} & {*SCENARIOS}) < len(scenarios):
+        problems.append(f"scenarios: needs one or more of {', '.join(SCENARIOS)}, each once, found {scenarios}")
+    problems += [f"{t.name}: has no training data" for t in tasks if t.train is None]
+    problems += [
+        f"{t.name}: has no test data"
+        for t in [*tasks, *evaluation_only]
+        if t.test is None and (t.kind != "captions" or t in evaluation_only)
+    ]
+    if method.needs_reference_images and not has_images:
+        problems.append(f"{method.name} distils on reference images: give reference_images")
+    if method.needs_reference_texts and not has_texts:
+        problems.append(f"{method.name} distils on reference texts: give reference_texts")
+    problems += method.stream_problems(tasks)
+    if peft is not None:
+        problems += peft.problems() + method.adapter_problems()
+    for task in tasks:
+        unknown = set(task.training) - set(TASK_VALUES)
+        problems += [f"{task.name}: {key} cannot be set for one task" for key in sorted(unknown)]
+    return problems
