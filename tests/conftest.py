@@ -60,6 +60,23 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path_factory.mktemp("cache"))
 
 
+@pytest.fixture(scope="session")
+def load_metric(tmp_path_factory: pytest.TempPathFactory):
+    """Loads an `evaluate` module of this package by its folder's name, as users load it.
+
+    Python keeps the first folder that `evaluate` copies modules to, so all tests share one.
+    """
+    import evaluate
+
+    import hf_clcl
+
+    cache = tmp_path_factory.mktemp("evaluate")
+    folder = Path(hf_clcl.__file__).parent / "evaluation" / "metrics"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluate.config, "HF_MODULES_CACHE", str(cache / "modules"))
+        yield lambda name, **values: evaluate.load(str(folder / name), cache_dir=str(cache), **values)
+
+
 def colour_images(count: int, seed: int = 0, size: tuple[int, int] = (20, 18)):
     """Noisy images of three colours as a dataset with `image` and `label` (red, green, blue)."""
     from datasets import ClassLabel, Dataset, Features, Image

@@ -22,14 +22,6 @@ PAIRS = {
 }
 
 
-@pytest.fixture(scope="module")
-def load(tmp_path_factory: pytest.TempPathFactory):
-    cache = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluate.config, "HF_MODULES_CACHE", str(cache / "modules"))
-        yield lambda name, **values: evaluate.load(str(FOLDER / name), cache_dir=str(cache), **values)
-
-
 def check_pairs(found: dict[str, float]) -> None:
     # Image 4: its best caption (0.8) comes after the wrong one (1): rank 2. Image 9: 0 comes after 0.6 and 0.8: 3.
     assert (found["image_to_text_r1"], found["image_to_text_r5"], found["image_to_text_mean_rank"]) == (0, 100, 2.5)
@@ -37,18 +29,20 @@ def check_pairs(found: dict[str, float]) -> None:
     assert found["text_to_image_r1"] == pytest.approx(100 / 3) and found["text_to_image_median_rank"] == 2
 
 
-def test_retrieval(load) -> None:
-    check_pairs(load("retrieval").compute(**PAIRS))
-    lengths = load("retrieval").compute(**PAIRS, normalize=False)  # the second caption is nearer to the longer image 9
+def test_retrieval(load_metric) -> None:
+    check_pairs(load_metric("retrieval").compute(**PAIRS))
+    lengths = load_metric("retrieval").compute(
+        **PAIRS, normalize=False
+    )  # the second caption is nearer to the longer image 9
     assert lengths["text_to_image_mean_rank"] == pytest.approx((2 + 2 + 2) / 3)
 
 
-def compute_in_two(load, name: str, columns: dict[str, list], cut: int) -> dict[str, Any]:
+def compute_in_two(load_metric, name: str, columns: dict[str, list], cut: int) -> dict[str, Any]:
     """Each of two processes, here threads, has a part of the examples; the first gets the result of all."""
     found: dict[int, Any] = {}
 
     def one(rank: int) -> None:
-        metric = load(name, num_process=2, process_id=rank, experiment_id=name)
+        metric = load_metric(name, num_process=2, process_id=rank, experiment_id=name)
         metric.add_batch(**{key: column[cut:] if rank else column[:cut] for key, column in columns.items()})
         found[rank] = metric.compute()
 
@@ -61,19 +55,19 @@ def compute_in_two(load, name: str, columns: dict[str, list], cut: int) -> dict[
     return found[0]
 
 
-def test_captions_of_one_image_in_two_processes(load) -> None:
-    check_pairs(compute_in_two(load, "retrieval", PAIRS, 1))
+def test_captions_of_one_image_in_two_processes(load_metric) -> None:
+    check_pairs(compute_in_two(load_metric, "retrieval", PAIRS, 1))
 
 
 STEPS = {"predictions": [0, 1, 0, 3, 2, 2], "references": [0, 1, 0, 2, 2, 1], "step": [1, 1, 2, 2, 2, 2]}
 
 
-def test_class_incremental_accuracy(load) -> None:
+def test_class_incremental_accuracy(load_metric) -> None:
     expected = {"accuracy": [100, 50], "average": 75, "last": 50}
-    assert load("class_incremental_accuracy").compute(**STEPS) == expected
-    assert compute_in_two(load, "class_incremental_accuracy", STEPS, 5) == expected
+    assert load_metric("class_incremental_accuracy").compute(**STEPS) == expected
+    assert compute_in_two(load_metric, "class_incremental_accuracy", STEPS, 5) == expected
     with pytest.raises(ValueError, match="step must count from 1 and leave none out, found 1, 3"):
-        load("class_incremental_accuracy").compute(predictions=[0, 0], references=[0, 0], step=[1, 3])
+        load_metric("class_incremental_accuracy").compute(predictions=[0, 0], references=[0, 0], step=[1, 3])
 
 
 UPDATE = {
@@ -82,23 +76,23 @@ UPDATE = {
 }  # fmt: skip
 
 
-def test_update_accuracy(load) -> None:
+def test_update_accuracy(load_metric) -> None:
     # Groups trained on: 2 of 3 and 1 of 1; never trained on: 1 of 2 and 0 of 1.
     expected = {"updated_accuracy": pytest.approx(250 / 3), "unseen_accuracy": 25}
-    assert load("update_accuracy").compute(**UPDATE) == expected
-    assert compute_in_two(load, "update_accuracy", UPDATE, 3) == expected
+    assert load_metric("update_accuracy").compute(**UPDATE) == expected
+    assert compute_in_two(load_metric, "update_accuracy", UPDATE, 3) == expected
     alone = {key: column[:4] for key, column in UPDATE.items()}
-    assert load("update_accuracy").compute(**alone) == {"updated_accuracy": pytest.approx(250 / 3)}
+    assert load_metric("update_accuracy").compute(**alone) == {"updated_accuracy": pytest.approx(250 / 3)}
     with pytest.raises(ValueError, match="group 0 has examples of both kinds"):
-        load("update_accuracy").compute(predictions=[0, 0], references=[0, 0], updated=[1, 0], group=[0, 0])
+        load_metric("update_accuracy").compute(predictions=[0, 0], references=[0, 0], updated=[1, 0], group=[0, 0])
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_the_example_of_a_module_is_true(load, name: str) -> None:
+def test_the_example_of_a_module_is_true(load_metric, name: str) -> None:
     module = importlib.import_module(f"hf_clcl.evaluation.metrics.{name}.{name}")
 
     class Local:
-        load = staticmethod(lambda path: load(Path(path).name))
+        load = staticmethod(lambda path: load_metric(Path(path).name))
 
     test = doctest.DocTestParser().get_doctest(module._KWARGS_DESCRIPTION, {"evaluate": Local}, name, None, None)
     assert len(test.examples) >= 2 and doctest.DocTestRunner().run(test).failed == 0

@@ -6,9 +6,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import datasets
 import evaluate
 import numpy as np
+
+from hf_clcl.evaluation.metric_info import info_of_integers
 
 _DESCRIPTION = """\
 Accuracy after each step of a class-incremental stream, with one head over all classes seen so far: `average` over the
@@ -44,14 +45,8 @@ class ClassIncrementalAccuracy(evaluate.Metric):
     """Average and last accuracy on the classes seen so far, from single predictions."""
 
     def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description=_DESCRIPTION,
-            citation=_CITATION,
-            inputs_description=_KWARGS_DESCRIPTION,
-            features=datasets.Features(
-                {name: datasets.Value("int64") for name in ("predictions", "references", "step")}
-            ),
-        )
+        names = ("predictions", "references", "step")
+        return info_of_integers(_DESCRIPTION, _CITATION, _KWARGS_DESCRIPTION, names)
 
     def _compute(self, predictions: Sequence[int], references: Sequence[int], step: Sequence[int]) -> dict[str, Any]:
         steps = np.asarray(step)

@@ -6,11 +6,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import datasets
 import evaluate
 import numpy as np
 
 from hf_clcl.evaluation.matrix import AccuracyMatrix
+from hf_clcl.evaluation.metric_info import info_of_integers
 
 _DESCRIPTION = """\
 Accuracy of a model on every task of a stream, measured before training and after each task, and the metrics of
@@ -53,12 +53,7 @@ class ContinualAccuracy(evaluate.Metric):
 
     def _info(self) -> evaluate.MetricInfo:
         names = ("predictions", "references", "after_task", "task")
-        return evaluate.MetricInfo(
-            description=_DESCRIPTION,
-            citation=_CITATION,
-            inputs_description=_KWARGS_DESCRIPTION,
-            features=datasets.Features({name: datasets.Value("int64") for name in names}),
-        )
+        return info_of_integers(_DESCRIPTION, _CITATION, _KWARGS_DESCRIPTION, names)
 
     def _compute(
         self,

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import datasets
 import evaluate
 import numpy as np
 
 from hf_clcl.evaluation.matrix import update_metrics
+from hf_clcl.evaluation.metric_info import info_of_integers
 
 _DESCRIPTION = """\
 What an update of a model brought and what it left of the rest: UT-Acc, the accuracy on the classes trained on, and
@@ -47,12 +47,7 @@ class UpdateAccuracy(evaluate.Metric):
 
     def _info(self) -> evaluate.MetricInfo:
         names = ("predictions", "references", "updated", "group")
-        return evaluate.MetricInfo(
-            description=_DESCRIPTION,
-            citation=_CITATION,
-            inputs_description=_KWARGS_DESCRIPTION,
-            features=datasets.Features({name: datasets.Value("int64") for name in names}),
-        )
+        return info_of_integers(_DESCRIPTION, _CITATION, _KWARGS_DESCRIPTION, names)
 
     def _compute(
         self,

@@ -15,12 +15,9 @@ FOLDER = Path(hf_clcl.__file__).parent / "evaluation" / "metrics" / "continual_a
 RIGHT = [[3, 4, 5], [9, 3, 4], [8, 7, 5], [6, 6, 8]]
 
 
-@pytest.fixture(scope="module")
-def metric(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    cache = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluate.config, "HF_MODULES_CACHE", str(cache / "modules"))
-        return evaluate.load(str(FOLDER), cache_dir=str(cache))
+@pytest.fixture
+def metric(load_metric) -> Any:
+    return load_metric("continual_accuracy")
 
 
 def examples(right: list[list[int]]) -> dict[str, list[int]]:
