@@ -25,9 +25,9 @@ from .evaluation.matrix import METRICS, AccuracyMatrix
 from .evaluation.ranks import DIRECTIONS
 from .files import whole_file
 from .hub import pull_record
-from .output import decisive_values
 from .pareto import plot_comparison
 from .record import RunRecord
+from .repetitions import recipe_of, repetitions
 from .report import number
 
 COLUMNS = {
@@ -110,14 +110,10 @@ def find_records(paths: Iterable[str | Path]) -> dict[str, RunRecord]:
 
 def group_runs(records: Iterable[RunRecord]) -> list[Row]:
     """One row for each recipe, over its seeds. Unfinished runs stand alone, with what is known of them."""
-    groups: dict[str, list[RunRecord]] = {}
-    for place, record in enumerate(records):
-        recipe = _recipe_of(record)
-        alone = None if record.matrix().finished else place
-        key = json.dumps([record.method, record.model, record.tasks, recipe, alone], sort_keys=True)
-        groups.setdefault(key, []).append(record)
-    rows = [_row(runs) for runs in groups.values()]
-    for row, variant in zip(rows, _variants([runs[0] for runs in groups.values()]), strict=True):
+    records = list(records)
+    groups = [[records[place] for place in places] for places in repetitions(records)]
+    rows = [_row(runs) for runs in groups]
+    for row, variant in zip(rows, _variants([runs[0] for runs in groups]), strict=True):
         row.variant = variant
     return rows
 
@@ -257,7 +253,7 @@ def _recall(run: RunRecord) -> dict[str, float]:
 
 def _variants(records: Sequence[RunRecord]) -> list[str]:
     """For each run, the values of its recipe in which it differs from the other runs of its method."""
-    recipes = [_recipe_of(record) for record in records]
+    recipes = [recipe_of(record) for record in records]
     variants = []
     for record, recipe in zip(records, recipes, strict=True):
         same = [other for r, other in zip(records, recipes, strict=True) if r.method == record.method]
@@ -269,11 +265,6 @@ def _variants(records: Sequence[RunRecord]) -> list[str]:
         parts = ["LoRA"] if "peft" in record.recipe else []
         variants.append(", ".join(parts + [f"{key.rsplit('.', 1)[-1]} {recipe[key]}" for key in differing[:3]]))
     return variants
-
-
-def _recipe_of(record: RunRecord) -> dict[str, Any]:
-    """What runs that repeat one another have in common: all but the seed."""
-    return {key: value for key, value in decisive_values(record.recipe).items() if key not in ("seed", "data_seed")}
 
 
 def _differing(rows: Sequence[Row]) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +12,9 @@ from .errors import RecipeError, UserError
 from .files import whole_file
 from .plots import plot_curves, plot_matrix
 from .record import RunRecord
+from .repetitions import decisive_values
 
 RECORD, RECIPE, CARD, CHECKPOINTS = "results.json", "recipe.yaml", "README.md", "checkpoints"
-
-# What may differ between a run and its resumption, since no number depends on it.
-FREE_TO_CHANGE = {
-    "output_dir", "data_root", "logging_steps", "logging_strategy", "logging_first_step", "save_steps",
-    "save_strategy", "save_total_limit", "report_to", "run_name", "project", "disable_tqdm", "log_level",
-    "dataloader_num_workers", "dataloader_prefetch_factor", "dataloader_pin_memory", "image_cache_mb",
-    "trackio_space_id", "log_level_replica", "push_to_hub", "hub_model_id", "hub_private_repo", "hub_strategy",
-    "hub_overwrite", "hub_token_env", "resume_from_hub", "per_device_eval_batch_size",
-}  # fmt: skip
-
-
-# What cards say of the data.
-REMARKS = {"licence", "split_note"}
 
 
 class OutputFolder:
@@ -117,27 +104,3 @@ def refuse_other_recipe(before: dict[str, Any], now: dict[str, Any], folder: Pat
     if differing:
         advice = "choose another folder with --output_dir, or give the values that the run began with"
         raise RecipeError([*differing, advice], f"resuming {folder}")
-
-
-def decisive_values(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """Values that numbers depend on, under dotted names, with the options of the method in use alone."""
-    flat: dict[str, Any] = {}
-
-    def flatten(value: Any, name: str) -> None:
-        if isinstance(value, dict):
-            for key, entry in value.items():
-                flatten(entry, f"{name}.{key}" if name else key)
-        elif isinstance(value, list) and value and all(isinstance(entry, dict) and "name" in entry for entry in value):
-            flat[name] = [entry["name"] for entry in value]
-            for entry in value:
-                flatten(entry, f"{name}.{entry['name']}")
-        else:
-            flat[name] = value
-
-    flatten({key: value for key, value in recipe.items() if key not in FREE_TO_CHANGE}, "")
-    used = f"methods.{recipe.get('method', 'zscl')}."
-    return {
-        key: value
-        for key, value in flat.items()
-        if key.rpartition(".")[-1] not in REMARKS and (not key.startswith("methods.") or key.startswith(used))
-    }

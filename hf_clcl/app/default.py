@@ -1,0 +1,79 @@
+"""The run that is shown when none is named: the quickstart, made first by the training command where need be."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from ..errors import UserError
+from ..record import RunRecord
+from .runs import RECORD, Run, Runs
+
+ROOT = Path(__file__).resolve().parents[2]
+RECIPE = Path("recipes", "quickstart.yaml")
+
+
+class DefaultRun(Run):
+    """The run of a recipe that another process may still be making.
+
+    Args:
+        recipe (`Path`): The recipe.
+        folder (`Path`): Where the run is, or will be.
+    """
+
+    def __init__(self, recipe: Path, folder: Path):
+        values = yaml.safe_load(recipe.read_text(encoding="utf-8"))
+        record = RunRecord(
+            method=values.get("method", "zscl"),
+            model=values["model_name_or_path"],
+            tasks=[task["name"] for task in values["tasks"]],
+        )
+        super().__init__(folder.name, record, folder, pending=True)
+        self.recipe = recipe
+        self.process: subprocess.Popen | None = None
+        self.refresh()
+
+    def make(self) -> None:
+        """Start, or go on with, training in a process of its own, whose progress bars are those of the terminal."""
+        if self.process is None and not self.record.finished:
+            command = [sys.executable, "-m", "hf_clcl.train", str(self.recipe), "--output_dir", str(self.folder)]
+            paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+            self.process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": paths})
+            atexit.register(self.stop)
+
+    def stop(self) -> None:
+        """End the training; the same command goes on where it stood."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(timeout=30)
+
+    @property
+    def failed(self) -> bool:
+        """Whether training ended before the stream did."""
+        return self.process is not None and self.process.poll() not in (None, 0) and not self.record.finished
+
+
+def default_runs(recipe: Path | None = None, folder: Path | None = None) -> Runs:
+    """The quickstart's run, in the making where it is not finished.
+
+    Args:
+        recipe (`Path`, *optional*): The recipe; `recipes/quickstart.yaml` here or beside the package.
+        folder (`Path`, *optional*): Its output folder; `outputs/quickstart`.
+
+    Raises:
+        UserError: Where the recipe is not there.
+    """
+    places = [recipe] if recipe else [RECIPE, ROOT / RECIPE]
+    found = next((place for place in places if place.is_file()), None)
+    if found is None:
+        raise UserError(f"{places[0]} is not here, and no run is named; give the folder of a run, or owner/name")
+    folder = (folder or Path("outputs", "quickstart")).resolve()
+    run = DefaultRun(found, folder)
+    if not (folder / RECORD).exists() or not run.record.finished:
+        run.make()
+    return Runs([run])

@@ -1,0 +1,131 @@
+"""Checkpoints that turn images and texts into embeddings: loaded when first used, the least used of them let go."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from threading import Lock
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from transformers import CLIPModel, CLIPProcessor
+
+from ..data.frames import Normalizer
+from ..models import check_tokenizer, embed_images, embed_texts, load_model, load_processor, tokenize
+from .labels import Labels
+from .lru import LeastRecentlyUsed
+from .runs import Checkpoint, Runs
+from .weights import mapped_model
+
+MODELS = 12
+CLASS_BYTES = 256 * 2**20
+IMAGES = 4096
+TEXT_BATCH = 256
+
+
+@dataclass
+class Eyes:
+    """What a run's models see: the processor, its normalisation, and the frame's size."""
+
+    processor: CLIPProcessor
+
+    def __post_init__(self) -> None:
+        self.normalize = Normalizer(self.processor.image_processor)
+        self._tokenizing = Lock()  # the tokenizer's padding is a state of its own
+
+    def frame(self, image: Image.Image) -> np.ndarray:
+        """An image as a uint8 frame `[3, H, W]`, resized and cropped as in evaluation."""
+        pixels = self.processor.image_processor(image, do_rescale=False, do_normalize=False)["pixel_values"][0]
+        return np.ascontiguousarray(pixels)
+
+    def tokens(self, texts: Sequence[str]) -> Tensor:
+        with self._tokenizing:
+            return tokenize(self.processor.tokenizer, list(texts))
+
+
+class Encoders:
+    """Embeddings by the checkpoints of all runs.
+
+    Args:
+        runs (`Runs`): The runs.
+        models (`int`, defaults to 12): How many checkpoints stay in memory.
+    """
+
+    def __init__(self, runs: Runs, models: int = MODELS):
+        self.runs = runs
+        self.models = LeastRecentlyUsed(max(1, models))
+        self._eyes = LeastRecentlyUsed(32)
+        self._classes = LeastRecentlyUsed(CLASS_BYTES, lambda embedded: embedded.nbytes)
+        self._images = LeastRecentlyUsed(IMAGES)
+
+    def eyes(self, run_name: str) -> Eyes:
+        """Image processor and tokenizer of a run, which all its checkpoints share."""
+
+        def load() -> Eyes:
+            run = self.runs[run_name]
+            newest = run.weights(run.done)
+            revision = run.record.recipe.get("model_revision") if newest == run.record.model else None
+            return Eyes(load_processor(newest, revision))
+
+        return self._eyes.get(run_name, load)
+
+    def model(self, checkpoint: Checkpoint) -> CLIPModel:
+        """The model of a checkpoint.
+
+        Raises:
+            UserError: Where it is not there.
+        """
+        run = self.runs[checkpoint.run]
+        source = run.weights(checkpoint.index)
+        base = source == run.record.model
+        revision = run.record.recipe.get("model_revision") if base else None
+        drawn = run.record.seed if base and run.record.recipe.get("random_init") else None
+
+        def load() -> CLIPModel:
+            if drawn is None:
+                return mapped_model(source, revision)
+            with torch.random.fork_rng():
+                torch.manual_seed(drawn)
+                return load_model(source, revision, random_init=True).eval().requires_grad_(False)
+
+        # States of several runs that are the same files are one model.
+        return self.models.get((str(source), revision, drawn), load)
+
+    @torch.inference_mode()
+    def image(self, checkpoint: Checkpoint, frame: np.ndarray) -> Tensor:
+        """Embedding `[d]` of a frame."""
+        key = (checkpoint, hashlib.sha256(frame.tobytes()).digest())
+        return self._images.get(key, lambda: self.images(checkpoint, torch.from_numpy(frame)[None])[0])
+
+    @torch.inference_mode()
+    def images(self, checkpoint: Checkpoint, frames: Tensor) -> Tensor:
+        """Embeddings `[B, d]` of uint8 frames `[B, 3, H, W]`."""
+        return embed_images(self.model(checkpoint), self.eyes(checkpoint.run).normalize(frames))
+
+    @torch.inference_mode()
+    def texts(self, checkpoint: Checkpoint, texts: Sequence[str]) -> Tensor:
+        """Embeddings `[N, d]` of texts."""
+        model, eyes = self.model(checkpoint), self.eyes(checkpoint.run)
+        check_tokenizer(model, eyes.processor.tokenizer)
+        batches = [texts[start : start + TEXT_BATCH] for start in range(0, len(texts), TEXT_BATCH)]
+        return torch.cat([embed_texts(model, eyes.tokens(batch)) for batch in batches])
+
+    def classes(self, checkpoint: Checkpoint, labels: Labels) -> Tensor:
+        """Embedding of each label `[C, d]`: the mean over its prompts, normalised, as in evaluation."""
+        return self._classes.get((checkpoint, labels.prompts), lambda: self._embed_classes(checkpoint, labels))
+
+    @torch.inference_mode()
+    def _embed_classes(self, checkpoint: Checkpoint, labels: Labels) -> Tensor:
+        counts = torch.tensor([len(prompts) for prompts in labels.prompts])
+        embedded = self.texts(checkpoint, [prompt for prompts in labels.prompts for prompt in prompts])
+        owners = torch.arange(len(counts)).repeat_interleave(counts)
+        sums = torch.zeros(len(counts), embedded.shape[1]).index_add_(0, owners, embedded)
+        return torch.nn.functional.normalize(sums / counts[:, None], dim=-1)
+
+    def probabilities(self, checkpoint: Checkpoint, image: Tensor, labels: Labels) -> np.ndarray:
+        """Probability of each label `[C]` for the embedding `[d]` of an image."""
+        scale = self.model(checkpoint).logit_scale.exp()
+        return torch.softmax(scale * (self.classes(checkpoint, labels) @ image), dim=-1).numpy()

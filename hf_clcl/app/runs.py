@@ -1,0 +1,222 @@
+"""The runs that the page shows: output folders, also of a run that still trains, and Hub repositories."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..errors import UserError
+from ..record import RunRecord
+
+logger = logging.getLogger(__name__)
+
+RECORD = "results.json"
+HUB_SECONDS = 120.0  # between looks at a repository whose run still trains
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A state of a run's model: 0 is the untrained one, `n` that after the `n`-th task."""
+
+    run: str
+    index: int
+    task: str | None
+
+    @property
+    def key(self) -> str:
+        """What the page sends for it, such as `quickstart@3`."""
+        return f"{self.run}@{self.index}"
+
+    @property
+    def label(self) -> str:
+        return f"{self.index} {self.task}" if self.task else "0 zero-shot"
+
+
+@dataclass
+class Run:
+    """One run on the page.
+
+    Args:
+        name (`str`): Its name on the page, unlike that of any other run.
+        record (`RunRecord`): What is known of it so far.
+        folder (`Path`, *optional*): Its output folder; `None` for a repository.
+        repo (`str`, *optional*): Its repository on the Hub, `owner/name`.
+        pending (`bool`, defaults to `False`): Whether its record does not exist yet.
+    """
+
+    name: str
+    record: RunRecord
+    folder: Path | None = None
+    repo: str | None = None
+    pending: bool = False
+    _seen: Any = field(default=None, repr=False)
+
+    @property
+    def title(self) -> str:
+        return f"{self.name} · {self.record.method}"
+
+    @property
+    def done(self) -> int:
+        """How many tasks are finished."""
+        return len(self.record.accuracy)
+
+    @property
+    def live(self) -> bool:
+        return not self.record.finished
+
+    def checkpoints(self) -> list[Checkpoint]:
+        """The states that can be looked at, from zero-shot to the newest."""
+        return self.all_checkpoints()[: self.done + 1]
+
+    def all_checkpoints(self) -> list[Checkpoint]:
+        """The states that there will be when the run has ended."""
+        return [Checkpoint(self.name, i, task) for i, task in enumerate([None, *self.record.tasks])]
+
+    def refresh(self) -> bool:
+        """Read the record anew where it has changed; whether it has."""
+        if self.repo is not None:
+            return self._refresh_from_hub()
+        try:
+            stamp = (self.folder / RECORD).stat().st_mtime_ns
+        except OSError:
+            return False
+        if stamp == self._seen:
+            return False
+        try:
+            record = RunRecord.load(self.folder)
+        except UserError as error:
+            logger.warning("%s", error)  # what was read before stays on the page
+            return False
+        first, self._seen = self._seen is None and not self.pending, stamp
+        self.record, self.pending = record, False
+        return not first
+
+    def _refresh_from_hub(self) -> bool:
+        from ..hub import pull_record
+
+        now = time.monotonic()
+        if self._seen is not None and now - self._seen < HUB_SECONDS:
+            return False
+        self._seen = now
+        try:
+            record = pull_record(self.repo)
+        except UserError as error:
+            logger.warning("%s", error)
+            return False
+        changed, self.record = record != self.record, record
+        return changed
+
+    def weights(self, index: int) -> Path | str:
+        """Where the model of a state lies: a folder, or the name of the base model.
+
+        Raises:
+            UserError: Where it is not there.
+        """
+        if index == 0 or self.record.trainable_parameters == 0:
+            return self._base_model()
+        place = len(self.record.tasks) if self.record.method == "joint" else index
+        name = f"task-{place:02d}-{self.record.tasks[place - 1]}"
+        if self.repo is not None:
+            from ..hub import pull_task
+
+            return pull_task(self.repo, name)
+        if not (self.folder / name).is_dir():
+            raise UserError(
+                f"{self.name} has no checkpoint {name}; fetch it with `python -m hf_clcl.hub pull REPO --all`, or run "
+                "the stream again"
+            )
+        return self.folder / name
+
+    def _base_model(self) -> str:
+        model = self.record.model
+        if self.repo is not None and not model.startswith("builtin:") and not is_hub_name(model):
+            raise UserError(f"{self.name}: its base model lies in a folder elsewhere, which a record cannot name here")
+        return model
+
+
+class Runs:
+    """All runs of the page, by name, in the order of the command line."""
+
+    def __init__(self, runs: Sequence[Run]):
+        self.by_name = {run.name: run for run in runs}
+
+    def __getitem__(self, name: str) -> Run:
+        if name not in self.by_name:
+            raise UserError(f"there is no run {str(name)[:80]!r} on this page; it shows {', '.join(self.by_name)}")
+        return self.by_name[name]
+
+    def __iter__(self) -> Iterable[Run]:
+        return iter(self.by_name.values())
+
+    def __len__(self) -> int:
+        return len(self.by_name)
+
+    def checkpoint(self, key: str) -> Checkpoint:
+        """A state by its key, such as `quickstart@3`.
+
+        Raises:
+            UserError: Where there is none, or it is not trained yet.
+        """
+        name, _, index = str(key or "").rpartition("@")
+        run = self[name]
+        if not index.isdigit() or int(index) > len(run.record.tasks):
+            raise UserError(f"{name} has no state {index[:20]!r}; states run from 0 to {len(run.record.tasks)}")
+        if int(index) > run.done:
+            raise UserError(f"{name}: task {index} is not trained yet; {run.done} tasks are finished")
+        return run.all_checkpoints()[int(index)]
+
+    def refresh(self) -> bool:
+        """Look at the runs that still train; whether anything is new."""
+        return any([run.refresh() for run in self if run.live])
+
+    @property
+    def live(self) -> bool:
+        return any(run.live for run in self)
+
+
+def open_runs(paths: Iterable[str | Path]) -> Runs:
+    """The runs that paths and repositories name: folders of runs, folders with runs below, `owner/name` on the Hub.
+
+    Raises:
+        UserError: Where one of them is none.
+    """
+    found: dict[str, Run] = {}
+    for given in map(str, paths):
+        path = Path(given)
+        if not path.exists() and is_hub_name(given):
+            from ..hub import pull_record
+
+            found[given] = Run(given, pull_record(given), repo=given)
+            continue
+        files = [path] if path.is_file() else sorted(path.rglob(RECORD)) if path.is_dir() else []
+        if not files:
+            raise UserError(f"{given}: holds no {RECORD}; give the folder of a run, or owner/name on the Hub")
+        for file in files:
+            folder = file.resolve().parent
+            if not any(run.folder == folder for run in found.values()):
+                name = _name_for(folder, found)
+                found[name] = Run(name, RunRecord.load(file), folder, _seen=file.stat().st_mtime_ns)
+    if not found:
+        raise UserError("give the folder of a run, or owner/name on the Hub")
+    return Runs(list(found.values()))
+
+
+def is_hub_name(name: str) -> bool:
+    """Whether a name is `owner/name` as the Hub has it."""
+    from ..hub.client import is_repository
+
+    return is_repository(name)
+
+
+def _name_for(folder: Path, taken: dict[str, Run]) -> str:
+    """The folder's own name, with as many of its parents as tell it from the others."""
+    parts = [part.replace("@", "_") for part in folder.parts if part != folder.anchor] or ["run"]
+    for count in range(1, len(parts) + 1):
+        name = "/".join(parts[-count:])
+        if name not in taken:
+            return name
+    return f"{'/'.join(parts)} ({len(taken) + 1})"

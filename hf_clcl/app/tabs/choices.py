@@ -1,0 +1,43 @@
+"""Choices of states and tasks for drop-down lists."""
+
+from __future__ import annotations
+
+from ..runs import Run, Runs
+from ..workbench import ALL_TASKS, OWN, Workbench
+
+
+def states(runs: Runs, first: Run | None = None) -> list[tuple[str, str]]:
+    """All states of all runs as `(words, key)`, those of `first` before the others; also those that are yet to come."""
+    ordered = sorted(runs, key=lambda run: run is not first)
+    several = len(runs) > 1
+    return [
+        (f"{run.title} · {state.label}" if several else state.label, state.key)
+        for run in ordered
+        for state in run.all_checkpoints()
+    ]
+
+
+def heading(runs: Runs, key: str) -> str:
+    """A state in words."""
+    state = runs.checkpoint(key)
+    return f"{runs[state.run].title} · {state.label}" if len(runs) > 1 else state.label
+
+
+def sources(bench: Workbench, run: Run) -> list[str]:
+    """Where labels can come from."""
+    return [ALL_TASKS, *labelled(bench, run), OWN]
+
+
+def labelled(bench: Workbench, run: Run) -> list[str]:
+    """The tasks of a run with labels."""
+    return [name for name in bench.tests.names(run) if not bench.tests.is_captions(run, name)]
+
+
+def searchable(bench: Workbench, run: Run) -> list[str]:
+    """The tasks whose images can be looked for: those with captions first."""
+    return sorted(bench.tests.names(run), key=lambda name: not bench.tests.is_captions(run, name))
+
+
+def newest(run: Run) -> str:
+    """Key of the newest state."""
+    return run.checkpoints()[-1].key

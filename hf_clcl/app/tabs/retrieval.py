@@ -1,0 +1,83 @@
+"""The tab that looks for images by a text, before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import gradio as gr
+
+from ..views import changes as view
+from ..views.html import empty
+from ..workbench import Workbench
+from . import choices
+from .endpoints import MODELS, reporting
+
+START = empty("Look for an image", "Type what it shows. Two states look through the same test images.", "⌕")
+STOPPED = empty("Stopped", "Search begins again.", "⌕")
+
+
+class RetrievalTab:
+    """Components and endpoints of the tab.
+
+    Args:
+        bench (`Workbench`): What it works on.
+        run (`gr.Dropdown`): The chosen run, whose test images are searched.
+    """
+
+    def __init__(self, bench: Workbench, run: gr.Dropdown):
+        self.bench, self.run = bench, run
+        first = next(iter(bench.runs))
+        tasks, states = choices.searchable(bench, first), choices.states(bench.runs)
+        with gr.Row(elem_classes="choices-bar"):
+            self.text = gr.Textbox(
+                label="Text", placeholder="a dog that runs on grass", scale=3, min_width=280, max_lines=1
+            )
+            self.task = gr.Dropdown(tasks, value=tasks[0], label="Among the test images of", min_width=150)
+            self.a = gr.Dropdown(states, value=states[0][1], label="A: before")
+            self.b = gr.Dropdown(states, value=choices.newest(first), label="B: after")
+            with gr.Column(min_width=130, elem_classes="run-buttons"):
+                self.go = gr.Button("Search", variant="primary")
+                self.stop = gr.Button("Cancel", size="sm")
+        self.view = gr.HTML(START, elem_id="retrieval")
+        self.data = gr.JSON(visible=False)
+
+    def wire(self) -> None:
+        """Join components and endpoints."""
+        inputs = [self.run, self.task, self.a, self.b, self.text]
+        look = {
+            "fn": self.search,
+            "inputs": inputs,
+            "outputs": [self.data, self.view],
+            "show_progress": "hidden",
+            **MODELS,
+        }
+        running = [self.go.click(**look, api_name="search"), self.text.submit(**look, api_visibility="private")]
+        self.stop.click(
+            lambda: ({}, STOPPED), None, [self.data, self.view], cancels=running, show_progress="hidden",
+            api_visibility="private",
+        )  # fmt: skip
+
+    @property
+    def search(self) -> Any:
+        """The endpoint `/search`."""
+        return reporting(self._search)
+
+    def _search(
+        self, run_name: str, task: str, a: str, b: str, text: str
+    ) -> Generator[tuple[float, str], None, tuple[Any, str]]:
+        """The test images that two states find for a text."""
+        run = self.bench.runs[run_name]
+        found = yield from self.bench.search(a, b, run, task, text)
+        pictures = [self.bench.pictures(run, task, each.rows) for each in found]
+        data = {
+            sign: [
+                {"row": row, "similarity": round(similarity, 6), "rank_in_other": other, "caption": caption}
+                for row, similarity, other, (_, caption) in zip(
+                    each.rows, each.similarities, each.other_ranks, own, strict=True
+                )
+            ]
+            for sign, each, own in zip("ab", found, pictures, strict=True)
+        }
+        headings = choices.heading(self.bench.runs, a), choices.heading(self.bench.runs, b)
+        return data, view.retrieved(found, pictures, headings, " ".join(text.split()))

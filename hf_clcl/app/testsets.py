@@ -1,0 +1,103 @@
+"""The test images of tasks, found by the recipe in a run's record."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import UserError
+from .lru import LeastRecentlyUsed
+from .runs import Run, is_hub_name
+
+if TYPE_CHECKING:
+    from ..data.task import Task
+
+KEPT_TASKS = 64
+
+
+class TestSets:
+    """The tasks of runs, with test images alone.
+
+    Args:
+        data_root (`str`, *optional*): Folder that relative paths of datasets start from; that of the record if `None`.
+    """
+
+    __test__ = False  # its name is not that of a test
+
+    def __init__(self, data_root: str | None = None):
+        self.data_root = data_root
+        self._tasks = LeastRecentlyUsed(KEPT_TASKS)
+
+    def names(self, run: Run) -> list[str]:
+        """The tasks of a run that have test images, those never trained on last."""
+        others = [entry.get("name") for entry in run.record.recipe.get("evaluation_only") or []]
+        return [*run.record.tasks, *(name for name in others if name not in run.record.tasks)]
+
+    def is_captions(self, run: Run, name: str) -> bool:
+        """Whether a task has captions in the place of labels."""
+        return any(entry.get("name") == name and entry.get("caption_column") for entry in _entries(run))
+
+    def task(self, run: Run, name: str) -> Task:
+        """A task with its test images.
+
+        Raises:
+            UserError: Where the run has no such task, or its data is not here.
+        """
+        entry = next((entry for entry in _entries(run) if entry.get("name") == name), None)
+        if entry is None:
+            raise UserError(f"{run.name} has no task {str(name)[:80]!r} whose test images its recipe names")
+        return self._tasks.get(self.key(run, name), lambda: self._load(run, entry))
+
+    def key(self, run: Run, name: str) -> str:
+        """What tells the data of a task from others: the same data of two runs are one."""
+        entry = next((entry for entry in _entries(run) if entry.get("name") == name), {})
+        return json.dumps([entry, self._root(run), run.record.seed], sort_keys=True, default=str)
+
+    def _root(self, run: Run) -> str | None:
+        return self.data_root or (None if run.repo else run.record.recipe.get("data_root"))
+
+    def _load(self, run: Run, entry: dict[str, Any]) -> Task:
+        from ..data.resolve import resolve_task
+        from ..recipe import TaskEntry
+
+        known = {field.name for field in dataclasses.fields(TaskEntry)} - {"training", "expect"}
+        parsed = TaskEntry(**{key: value for key, value in entry.items() if key in known})
+        root = self._root(run)
+        if run.repo is not None:
+            _check_place(parsed.dataset, root, run)
+        seed = 42 if run.record.seed is None else run.record.seed
+        note = next((note for note in run.record.datasets if note["task"] == parsed.name), None)
+        task = resolve_task(parsed, root, seed, evaluation_only=True)
+        if note and task.class_names and len(task.class_names) != note["classes"] and parsed.name in run.record.tasks:
+            # Labels written as text are counted over both splits.
+            task = resolve_task(parsed, root, seed)
+        if note and task.class_names and len(task.class_names) != note["classes"]:
+            raise UserError(
+                f"{parsed.name} now has {len(task.class_names)} classes, and had {note['classes']} when the run was "
+                "made; give the same data with --data_root"
+            )
+        if task.test is None:
+            raise UserError(f"{parsed.name} has no test images")
+        return task
+
+
+def _entries(run: Run) -> list[dict[str, Any]]:
+    recipe = run.record.recipe
+    return [e for key in ("tasks", "evaluation_only") for e in recipe.get(key) or [] if isinstance(e, dict)]
+
+
+def _check_place(dataset: str, root: str | None, run: Run) -> None:
+    """See that a record from the Hub names no folder of this machine but those below `--data_root`."""
+    if dataset.startswith("rendered:"):
+        return
+    if root is not None:
+        base = Path(root).resolve()
+        if (base / dataset).resolve().is_relative_to(base) and (base / dataset).exists():
+            return
+    if not is_hub_name(dataset) or Path(dataset).exists():
+        raise UserError(
+            f"{run.name} was tested on the folder {dataset!r}; its test images are not here. Start the page with "
+            "--data_root and the folder that they lie in"
+        )

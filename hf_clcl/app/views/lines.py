@@ -1,0 +1,129 @@
+"""Line charts that keep the size of their words at any width, with values on hover."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .html import SERIES, joined, swatch, text
+
+
+@dataclass
+class Line:
+    """One line of a chart.
+
+    Args:
+        name (`str`): Its name in the legend.
+        values (`Sequence[float | None]`): One for each place; `None` breaks the line.
+        place (`int`): Which colour it has.
+        band (`Sequence[tuple[float, float] | None]`, *optional*): Low and high around each value.
+        note (`str`): What the legend says behind the name.
+        quiet (`bool`): Whether it stands back.
+    """
+
+    name: str
+    values: Sequence[float | None]
+    place: int
+    band: Sequence[tuple[float, float] | None] | None = None
+    note: str = ""
+    quiet: bool = False
+
+
+def line_chart(
+    lines: Sequence[Line],
+    ticks: Sequence[tuple[str, str]],
+    top: float = 100.0,
+    low: float = 0.0,
+    unit: str = " %",
+    digits: int = 1,
+    marks: dict[int, str] | None = None,
+    legend: bool = True,
+    small: bool = False,
+    label: str = "",
+    dots: bool = True,
+) -> str:
+    """A chart of lines over places.
+
+    Args:
+        lines (`Sequence[Line]`): The lines.
+        ticks (`Sequence[tuple[str, str]]`): Number and name below each place.
+        top, low (`float`): Bounds of the values.
+        unit (`str`): What stands behind a value.
+        digits (`int`): Decimals of the values on hover.
+        marks (`dict[int, str]`, *optional*): Places that get an upright line of a class, such as `learnt`.
+        legend (`bool`): Whether the names of the lines stand below.
+        small (`bool`): Whether it is one of many.
+        label (`str`): What it shows, for those who cannot see it.
+        dots (`bool`): Whether each value has a dot.
+    """
+    count = max(1, len(ticks))
+    across = [100 * (place + 0.5) / count for place in range(count)]
+
+    def up(value: float) -> float:
+        return 100 - 100 * (min(max(value, low), top) - low) / ((top - low) or 1)
+
+    shapes, points = [], []
+    for line in lines:
+        style = f"s{line.place % SERIES}" + (" dashed" if line.place >= SERIES else "") + " quiet" * line.quiet
+        if line.band is not None:
+            for part in _parts(line.band):
+                upper = [f"{across[x]:.2f},{up(high):.2f}" for x, (_, high) in part]
+                lower = [f"{across[x]:.2f},{up(least):.2f}" for x, (least, _) in reversed(part)]
+                shapes.append(f'<polygon class="band {style}" points="{" ".join(upper + lower)}"/>')
+        for part in _parts(line.values):
+            places = " ".join(f"{across[x]:.2f},{up(value):.2f}" for x, value in part)
+            shapes.append(f'<polyline class="line {style}" points="{places}"/>')
+            for x, value in part if dots and not line.quiet else ():
+                points.append(f'<i class="dot {style}" style="left:{across[x]:.2f}%;top:{up(value):.2f}%"></i>')
+    grid = joined(
+        f'<div class="rule" style="top:{100 - 100 * step / 4}%"><span>{_short(low + (top - low) * step / 4)}</span></div>'
+        for step in (range(0, 5, 2) if small else range(5))
+    )
+    uprights = joined(
+        f'<div class="mark {text(kind)}" style="left:{across[x]:.2f}%"></div>' for x, kind in (marks or {}).items()
+    )
+    hover = joined(
+        f'<div class="slot" style="left:{100 * x / count:.2f}%;width:{100 / count:.2f}%" '
+        f'data-tip="{text(_tip(lines, x, ticks, unit, digits))}"></div>'
+        for x in range(len(ticks))
+    )
+    below = joined(f"<span><b>{text(number)}</b><small>{text(name)}</small></span>" for number, name in ticks)
+    names = joined(
+        f"<li>{swatch(line.place)}<span>{text(line.name)}</span>{f'<b>{text(line.note)}</b>' if line.note else ''}</li>"
+        for line in lines
+        if not line.quiet
+    )
+    return (
+        f'<figure class="chart{" small" * small}"><div class="plot" role="img" aria-label="{text(label)}">{grid}{uprights}'
+        f'<svg viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true">{joined(shapes)}</svg>'
+        f'{joined(points)}{hover}</div><div class="ticks" style="--n:{count}">{below}</div>'
+        + (f'<ul class="legend">{names}</ul>' if legend else "")
+        + "</figure>"
+    )
+
+
+def _parts(values: Sequence) -> list[list[tuple[int, object]]]:
+    """Stretches without gaps, as pairs of place and value."""
+    parts: list[list[tuple[int, object]]] = [[]]
+    for place, value in enumerate(values):
+        if value is None:
+            parts.append([])
+        else:
+            parts[-1].append((place, value))
+    return [part for part in parts if part]
+
+
+def _tip(lines: Sequence[Line], place: int, ticks: Sequence[tuple[str, str]], unit: str, digits: int) -> str:
+    """What hovering over a place says, a line each."""
+    rows = [" ".join(filter(None, ticks[place]))]
+    for line in lines:
+        value = line.values[place] if place < len(line.values) else None
+        if value is not None:
+            band = line.band[place] if line.band else None
+            spread = f" ({band[0]:.{digits}f} to {band[1]:.{digits}f})" if band and band[0] != band[1] else ""
+            rows.append(f"{line.name}: {value:.{digits}f}{unit}{spread}")
+    return "\n".join(rows)
+
+
+def _short(value: float) -> str:
+    return f"{value:g}" if abs(value) >= 1 or value == 0 else f"{value:.2g}"

@@ -1,0 +1,52 @@
+"""Loading a checkpoint to look at it: its weights stay in the file, mapped into memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from transformers import CLIPConfig, CLIPModel
+
+from ..models import BUILT_IN, attention, load_model
+
+WEIGHTS = "model.safetensors"
+
+
+def mapped_model(name_or_path: str | Path, revision: str | None = None) -> CLIPModel:
+    """A CLIP in evaluation mode. Weights that are stored as they are used are mapped, and so are read when needed.
+
+    Args:
+        name_or_path (`str` or `Path`): A folder, a Hub id, or a built-in model.
+        revision (`str`, *optional*): Branch, tag or commit of a Hub model.
+
+    Raises:
+        UserError: Where there is no such model, or it is not a CLIP.
+    """
+    folder = Path(BUILT_IN.get(str(name_or_path), str(name_or_path)))
+    model = _mapped(folder) if (folder / WEIGHTS).is_file() and (folder / "config.json").is_file() else None
+    if model is None:
+        model = load_model(name_or_path, revision)
+    return model.eval().requires_grad_(False)
+
+
+def _mapped(folder: Path) -> CLIPModel | None:
+    """The model of a folder on its mapped weights; `None` where names or types are not those of the model."""
+    try:
+        config = CLIPConfig.from_pretrained(folder)
+        weights = load_file(folder / WEIGHTS)
+    except (OSError, ValueError):
+        return None
+    config._attn_implementation = attention()
+    with torch.device("meta"):
+        model = CLIPModel(config)
+    shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    if {name: t.shape for name, t in weights.items()} != shapes or {t.dtype for t in weights.values()} != {
+        torch.float32
+    }:
+        return None
+    model.load_state_dict(weights, assign=True)
+    for tower in (model.text_model.embeddings, model.vision_model.embeddings):
+        # Positions are no weights: they are counted, not read.
+        tower.position_ids = torch.arange(tower.position_ids.shape[-1]).expand((1, -1))
+    return model

@@ -1,0 +1,163 @@
+"""All that the page works on: runs, their test images, and their models once somebody needs them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator
+from threading import Lock
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from ..errors import UserError
+from . import labels as label_lists
+from .labels import Labels
+from .runs import Checkpoint, Run, Runs
+from .testsets import TestSets
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from .encoders import Encoders
+    from .outcomes import Change, Outcomes
+    from .predictions import Comparison
+    from .retrieval import Found
+
+logger = logging.getLogger(__name__)
+
+ALL_TASKS, OWN = "all tasks", "my own"
+EXAMPLES = 12
+
+T = TypeVar("T")
+Steps = Generator[tuple[float, str], None, T]
+
+
+class Workbench:
+    """Runs and what is computed on them.
+
+    Args:
+        runs (`Runs`): The runs of the page.
+        data_root (`str`, *optional*): Folder that relative paths of datasets start from.
+        models (`int`, *optional*): How many checkpoints stay in memory.
+    """
+
+    def __init__(self, runs: Runs, data_root: str | None = None, models: int | None = None):
+        self.runs, self.tests, self._models = runs, TestSets(data_root), models
+        self._encoders: Encoders | None = None
+        self._outcomes: Outcomes | None = None
+        self._lock = Lock()
+
+    @property
+    def encoders(self) -> Encoders:
+        """The models; PyTorch is imported when they are first asked for, long after the page is shown."""
+        with self._lock:
+            if self._encoders is None:
+                from .encoders import MODELS, Encoders
+
+                self._encoders = Encoders(self.runs, self._models or MODELS)
+            return self._encoders
+
+    @property
+    def outcomes(self) -> Outcomes:
+        """Embeddings of test images."""
+        encoders = self.encoders
+        with self._lock:
+            if self._outcomes is None:
+                from .outcomes import Outcomes
+
+                self._outcomes = Outcomes(encoders, self.tests)
+            return self._outcomes
+
+    def warm_up(self, run: Run) -> None:
+        """Load what the first prediction needs; what fails here is told when it is asked for."""
+        try:
+            self.encoders.eyes(run.name)
+            self.encoders.model(run.checkpoints()[0])
+        except Exception as error:  # nobody has asked for anything yet
+            logger.debug("not warmed up: %s", error)
+
+    def labels(self, run: Run, source: str, own: str = "", template: str = "") -> Labels:
+        """The labels to choose among.
+
+        Args:
+            run (`Run`): The run whose tasks are meant.
+            source (`str`): A task, `"all tasks"` or `"my own"`.
+            own (`str`): Labels, one a line, for `"my own"`.
+            template (`str`): A prompt with `{}`; that of each task where empty.
+        """
+        if source == OWN:
+            return label_lists.typed(own, template)
+        if source != ALL_TASKS:
+            return label_lists.of_tasks([self.tests.task(run, source)], template)
+        found, missing = [], []
+        for name in self.tests.names(run):
+            try:
+                task = self.tests.task(run, name)
+            except UserError as error:
+                missing.append(f"{name} ({error})")
+                continue
+            found += [task] if task.kind == "classification" else []
+        if not found:
+            raise UserError(f"no task of {run.name} has its labels here: {'; '.join(missing)[:300]}. Type your own")
+        labels = label_lists.of_tasks(found, template)
+        note = f"Without the labels of {'; '.join(missing)[:300]}." if missing else ""
+        return Labels(labels.names, labels.prompts, note)
+
+    def compare(
+        self, states: list[Checkpoint], image: Image.Image | None, labels: Labels, truth: str | None
+    ) -> Comparison:
+        """Show an image to states of runs."""
+        from .predictions import compare
+
+        if image is None:
+            raise UserError("choose an image first: upload, paste or take one, or pick an example")
+        return compare(self.encoders, states, image, labels, truth)
+
+    def examples(self, run: Run, name: str) -> list[tuple[int, Image.Image, str | None]]:
+        """Some test images of a task: row, image, and label; one a class, as far as they go."""
+        task = self.tests.task(run, name)
+        if task.kind == "captions":
+            rows = np.linspace(0, len(task.test) - 1, min(EXAMPLES, len(task.test))).astype(int).tolist()
+            return [(row, task.test[row][task.image_column], None) for row in rows]
+        labels = task.labels("test")
+        firsts = {int(label): row for row, label in reversed(list(enumerate(labels)))}
+        kinds = sorted(firsts)
+        chosen = [kinds[i] for i in np.linspace(0, len(kinds) - 1, min(EXAMPLES, len(kinds))).astype(int)]
+        return [(firsts[k], task.test[firsts[k]][task.image_column], task.class_names[k]) for k in chosen]
+
+    def example(self, run: Run, name: str, row: int) -> tuple[Image.Image, str | None]:
+        """A test image, and its label."""
+        task = self.tests.task(run, name)
+        if not 0 <= int(row) < len(task.test):
+            raise UserError(f"{name} has the test images 0 to {len(task.test) - 1}")
+        image = task.test[int(row)][task.image_column]
+        label = None if task.kind == "captions" else task.class_names[int(task.labels("test")[int(row)])]
+        return image, label
+
+    def change(self, before: str, after: str, run: Run, task: str) -> Steps[Change]:
+        """What two states, given by their keys, say of a task's test images."""
+        states = self.runs.checkpoint(before), self.runs.checkpoint(after)
+        yield 0.0, "loading"
+        return (yield from self.outcomes.change(*states, run, task))
+
+    def search(self, before: str, after: str, run: Run, task: str, text: str) -> Steps[list[Found]]:
+        """The images of a task that two states, given by their keys, find for a text."""
+        states = self.runs.checkpoint(before), self.runs.checkpoint(after)
+        yield 0.0, "loading"
+        from .retrieval import search
+
+        return (yield from search(self.outcomes, self.encoders, states, run, task, text))
+
+    def pictures(self, run: Run, name: str, rows: list[int]) -> list[tuple[Any, str]]:
+        """Test images with their first caption or their label."""
+        task = self.tests.task(run, name)
+        shown = []
+        for row in rows:
+            values = task.test[row]
+            if task.kind == "captions":
+                caption = values[task.caption_column]
+                caption = caption if isinstance(caption, str) else caption[0]
+            else:
+                caption = task.class_names[values[task.label_column]]
+            shown.append((values[task.image_column], caption))
+        return shown
