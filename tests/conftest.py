@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pytest
 import yaml
+
+if TYPE_CHECKING:
+    from hf_clcl.app.workbench import Workbench
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("HF_CLCL_SHARED", ROOT.parent / "shared"))
@@ -142,3 +149,61 @@ def recipe(folders: Path, tiny_clip: Path) -> Path:
     path = folders / "recipe.yaml"
     path.write_text(yaml.safe_dump(values))
     return path
+
+
+class AppPage(NamedTuple):
+    """A page that is being served, and what it works on."""
+
+    url: str
+    bench: Workbench
+
+
+@pytest.fixture(scope="session")
+def app_run(tmp_path_factory: pytest.TempPathFactory, tiny_clip: Path) -> Path:
+    """A finished run of fine-tuning on two tasks: the same pictures, whose names the second task turns round.
+
+    A third task of captions, and one whose data is gone, are only named by its recipe.
+    """
+    from hf_clcl.train import main
+
+    root = tmp_path_factory.mktemp("app")
+    words = {"warm": ["red", "green", "blue"], "cold": ["green", "blue", "<b>red"]}
+    for task in words:
+        for split, count in (("train", 36), ("test", 24)):
+            data = colour_images(count, seed=len(split))
+            for index, row in enumerate(data):
+                folder = root / task / split / str(row["label"])
+                folder.mkdir(parents=True, exist_ok=True)
+                row["image"].save(folder / f"{index}.png")
+    values = {
+        "model_name_or_path": str(tiny_clip), "method": "finetune", "data_root": str(root), "max_steps": 30,
+        "per_device_train_batch_size": 18, "learning_rate": 3e-3, "disable_tqdm": True, "logging_steps": 5,
+        "output_dir": str(root / "finetuned"),
+        "tasks": [{"name": task, "dataset": task, "class_names": names} for task, names in words.items()],
+    }  # fmt: skip
+    (root / "recipe.yaml").write_text(yaml.safe_dump(values))
+    assert main([str(root / "recipe.yaml")]) == 0
+    record = json.loads((root / "finetuned" / "results.json").read_text())
+    record["recipe"]["evaluation_only"] = [
+        {"name": "captioned", "dataset": "rendered:captioned@16", "caption_column": "captions", "take_test": 30},
+        {"name": "gone", "dataset": "nowhere"},
+    ]
+    (root / "finetuned" / "results.json").write_text(json.dumps(record))
+    return root / "finetuned"
+
+
+@pytest.fixture(scope="session")
+def app_page(app_run: Path) -> Iterator[AppPage]:
+    """The page on two copies of one run, served on this machine."""
+    pytest.importorskip("gradio", reason="the page needs Gradio: pip install -e '.[app]'")
+    from hf_clcl.app.page import build, launch
+    from hf_clcl.app.runs import open_runs
+    from hf_clcl.app.workbench import Workbench
+
+    other = app_run.parent / "again"
+    if not other.exists():
+        shutil.copytree(app_run, other)
+    bench = Workbench(open_runs([app_run, other]), models=4)
+    page = build(bench)
+    yield AppPage(launch(page, prevent_thread_lock=True, quiet=True), bench)
+    page.close(verbose=False)

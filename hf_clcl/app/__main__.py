@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import os
 import shlex
@@ -26,6 +27,7 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    gc.disable()  # importing makes many objects and no garbage: a fifth of the time until the page is there
     try:
         from .default import default_runs
         from .runs import open_runs
@@ -35,12 +37,19 @@ def main(argv: list[str] | None = None) -> int:
         runs = open_runs(named) if named else default_runs()
         bench = Workbench(runs, options.data_root, options.models)
         try:
-            from .page import launch
+            from .page import build, launch
         except ModuleNotFoundError as error:
             if error.name != "gradio":
                 raise
             raise UserError('the page needs Gradio; install it with `pip install "hf-clcl[app]"`') from None
-        launch(bench, server_name=options.server_name, server_port=options.server_port, inbrowser=options.inbrowser)
+        page = build(bench)
+        gc.enable()
+        launch(
+            page,
+            server_name=options.server_name,
+            server_port=options.server_port,
+            inbrowser=options.inbrowser,
+        )
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code

@@ -57,7 +57,12 @@ def build(bench: Workbench) -> gr.Blocks:
         retrieval.wire()
         about.wire(run_tab)
         _follow(page, bench, head, run, predictions, matrix, forgotten, retrieval, about)
-        gr.api(lambda: [to_dict(each) for each in runs], api_name="runs")
+
+        def all_runs() -> list[dict]:
+            """All runs of the page."""
+            return [to_dict(each) for each in runs]
+
+        gr.api(all_runs, api_name="runs")
     page.queue(max_size=QUEUE, default_concurrency_limit=8)
     return page
 
@@ -125,9 +130,10 @@ def _stamp(bench: Workbench) -> list[Any]:
     return [[run.done, run.record.zero_shot is not None, run.live, len(run.record.losses)] for run in bench.runs]
 
 
-def launch(bench: Workbench, **options: Any) -> Any:
-    """Show the page; `options` are those of `gr.Blocks.launch`."""
-    return build(bench).launch(
+def launch(page: gr.Blocks, **options: Any) -> str:
+    """Serve the page; returns its address. `options` are those of `gr.Blocks.launch`."""
+    _, url, _ = page.launch(
         theme=theme.theme(), css=theme.css(), head=theme.head(), footer_links=[], share=False, ssr_mode=False,
         max_file_size=UPLOAD, enable_monitoring=False, mcp_server=False, pwa=False, show_error=True, **options,
     )  # fmt: skip
+    return url

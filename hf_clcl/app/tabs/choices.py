@@ -7,11 +7,11 @@ from ..workbench import ALL_TASKS, OWN, Workbench
 
 
 def states(runs: Runs, first: Run | None = None) -> list[tuple[str, str]]:
-    """All states of all runs as `(words, key)`, those of `first` before the others; also those that are yet to come."""
+    """All states of all runs as `(words, key)`, those of `first` first; also those that are yet to come."""
     ordered = sorted(runs, key=lambda run: run is not first)
     several = len(runs) > 1
     return [
-        (f"{run.title} · {state.label}" if several else state.label, state.key)
+        (f"{state.label} · {run.name}" if several else state.label, state.key)
         for run in ordered
         for state in run.all_checkpoints()
     ]
@@ -20,7 +20,7 @@ def states(runs: Runs, first: Run | None = None) -> list[tuple[str, str]]:
 def heading(runs: Runs, key: str) -> str:
     """A state in words."""
     state = runs.checkpoint(key)
-    return f"{runs[state.run].title} · {state.label}" if len(runs) > 1 else state.label
+    return f"{state.label} · {state.run}" if len(runs) > 1 else state.label
 
 
 def sources(bench: Workbench, run: Run) -> list[str]:

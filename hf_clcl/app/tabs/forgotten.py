@@ -18,7 +18,7 @@ START = empty(
     "What did it forget?", "Choose a task and two states, then Find: every test image is shown to both.", "◫"
 )
 STOPPED = empty("Stopped", "What was computed so far is thrown away; Find begins again.", "◫")
-KINDS = [("forgotten: right in A, wrong in B", "forgotten"), ("learnt: wrong in A, right in B", "learnt")]
+KINDS = [("forgotten: ✓ → ✗", "forgotten"), ("learnt: ✗ → ✓", "learnt")]
 ANY = ""
 
 
@@ -40,7 +40,7 @@ class ForgottenTab:
                 states, value=self.own_state(first.name, tasks[0] if tasks else ""), label="A: before"
             )
             self.b = gr.Dropdown(states, value=choices.newest(first), label="B: after")
-            self.kind = gr.Dropdown(KINDS, value="forgotten", label="Show", min_width=230)
+            self.kind = gr.Dropdown(KINDS, value="forgotten", label="Show", min_width=200)
             self.class_name = gr.Dropdown(
                 [("all classes", ANY)], value=ANY, label="Class", allow_custom_value=True, min_width=150
             )

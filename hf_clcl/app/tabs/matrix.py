@@ -31,10 +31,10 @@ class MatrixTab:
                 names, value=[name for _, name in names[:MOST_SHOWN]], multiselect=True, label="Runs", scale=3,
                 visible=len(names) > 1, min_width=260,
             )  # fmt: skip
-            self.mode = gr.Radio(modes, value="accuracy", label="Cells show", scale=3, min_width=280)
+            self.mode = gr.Radio(modes, value="accuracy", label="Cells show", scale=4, min_width=280)
             with gr.Row(elem_classes="downloads"):
                 self.files = {
-                    kind: gr.DownloadButton(kind.upper(), size="sm", min_width=70, elem_id=f"download-{kind}")
+                    kind: gr.DownloadButton(f"↓ {kind.upper()}", size="sm", min_width=70, elem_id=f"download-{kind}")
                     for kind in FORMATS
                 }
         self.view = gr.HTML(view.matrix(self._chosen(self.runs.value)), elem_id="matrix")

@@ -13,36 +13,42 @@ from ...errors import UserError
 from ..images import open_image
 
 
-class Picture(gr.Image):
-    """An image component whose value is decoded within limits; what cannot be read arrives as the error itself."""
+def picture(**options: Any) -> gr.Image:
+    """An image component whose value is decoded within limits; what cannot be read arrives as the error itself.
 
-    def get_block_name(self) -> str:
-        return "image"
+    It is a plain `gr.Image` with two of its functions replaced: Gradio writes a stub file for every subclass.
+    """
+    component = gr.Image(**options)
+    keep = component.async_move_resource_to_block_cache
 
-    def preprocess(self, payload: Any) -> Image.Image | UserError | None:
-        """The image that was sent, the error that tells why it cannot be used, or `None` for none."""
-        if payload is None:
-            return None
-        if not payload.path or (payload.url or "").startswith("data:"):
-            return UserError("an image must be sent as a file")
-        try:
-            return open_image(payload.path)
-        except UserError as error:
-            return error
-
-    async def async_move_resource_to_block_cache(self, url_or_file_path: str | Path | None) -> str | None:
-        """Keep a file that was sent. Addresses are refused: this machine fetches nothing for anybody."""
+    async def keep_files(url_or_file_path: str | Path | None) -> str | None:
+        # This machine fetches nothing for anybody.
         if url_or_file_path is not None and is_http_url_like(str(url_or_file_path)):
             raise gr.Error("an image must be sent as a file, not as an address", print_exception=False)
-        return await super().async_move_resource_to_block_cache(url_or_file_path)
+        return await keep(url_or_file_path)
+
+    component.async_move_resource_to_block_cache = keep_files
+    component.preprocess = _decoded
+    return component
 
 
-def given(picture: Image.Image | UserError | None) -> Image.Image | None:
+def _decoded(payload: Any) -> Image.Image | UserError | None:
+    if payload is None:
+        return None
+    if not payload.path or (payload.url or "").startswith("data:"):
+        return UserError("an image must be sent as a file")
+    try:
+        return open_image(payload.path)
+    except UserError as error:
+        return error
+
+
+def given(value: Image.Image | UserError | None) -> Image.Image | None:
     """The image.
 
     Raises:
         UserError: Where what was sent cannot be used.
     """
-    if isinstance(picture, UserError):
-        raise picture
-    return picture
+    if isinstance(value, UserError):
+        raise value
+    return value

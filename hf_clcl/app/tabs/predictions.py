@@ -13,7 +13,7 @@ from ..views.html import empty
 from ..workbench import ALL_TASKS, OWN, Workbench
 from . import choices
 from .endpoints import MODELS, answering
-from .picture import Picture, given
+from .picture import given, picture
 
 if TYPE_CHECKING:
     from ..predictions import Comparison
@@ -36,13 +36,14 @@ class PredictionsTab:
         tasks, states = bench.tests.names(first), choices.states(bench.runs)
         with gr.Row(elem_classes="workspace"):
             with gr.Column(scale=1, min_width=290, elem_classes="controls"):
-                self.image = Picture(
+                self.image = picture(
                     label="Image", sources=["upload", "clipboard", "webcam"], format="png", height=230,
                     elem_id="picture", buttons=[],
                 )  # fmt: skip
-                self.task = gr.Dropdown(tasks, value=tasks[0], label="Examples from the test images of")
+                self.task = gr.Dropdown(tasks, value=tasks[0], label="Examples from")
                 self.gallery = gr.Gallery(
-                    label="Examples", columns=4, height=236, object_fit="cover", allow_preview=False, show_label=False,
+                    label="Examples", columns=4, height="auto", object_fit="cover",
+                    allow_preview=False, show_label=False,
                     elem_id="examples", buttons=[],
                 )  # fmt: skip
                 self.source = gr.Dropdown(choices.sources(bench, first), value=ALL_TASKS, label="Labels from")

@@ -33,7 +33,7 @@ class RetrievalTab:
             self.text = gr.Textbox(
                 label="Text", placeholder="a dog that runs on grass", scale=3, min_width=280, max_lines=1
             )
-            self.task = gr.Dropdown(tasks, value=tasks[0], label="Among the test images of", min_width=150)
+            self.task = gr.Dropdown(tasks, value=tasks[0], label="Test images of", min_width=150)
             self.a = gr.Dropdown(states, value=states[0][1], label="A: before")
             self.b = gr.Dropdown(states, value=choices.newest(first), label="B: after")
             with gr.Column(min_width=130, elem_classes="run-buttons"):

@@ -24,8 +24,8 @@ def heatmap(record: RunRecord, mode: str = "accuracy", title: str = "") -> str:
     """
     columns = table(record)
     head = joined(
-        f'<th scope="col" class="{"outside" if trained is None else ""}" title="{text(name)}"><span>{text(name)}</span>'
-        "</th>"
+        f'<th scope="col" class="{"outside" if trained is None else ""}" title="{text(name)}">'
+        f"<span>{text(name)}</span></th>"
         for name, trained, _ in columns
     )
     states = ["zero-shot", *record.tasks]
@@ -89,5 +89,6 @@ def _cell(column: tuple[str, int | None, list[float | None]], state: int, after:
     if change is not None and abs(change) >= 0.05:
         kind = "gain" if change > 0 else "loss"
         strength = round(12 + 68 * min(1.0, abs(change) / STRONG) ** 0.7)
-    strong = " strong" if strength > 52 else ""
-    return f'<td class="{kind}{strong} {classes}" style="--k:{strength}%" data-tip="{text(chr(10).join(tip))}">{shown}</td>'
+    strong = " strong" if strength > 62 else ""
+    said = text("\n".join(tip))
+    return f'<td class="{kind}{strong} {classes}" style="--k:{strength}%" data-tip="{said}">{shown}</td>'

@@ -75,9 +75,9 @@ def line_chart(
             shapes.append(f'<polyline class="line {style}" points="{places}"/>')
             for x, value in part if dots and not line.quiet else ():
                 points.append(f'<i class="dot {style}" style="left:{across[x]:.2f}%;top:{up(value):.2f}%"></i>')
+    quarters = [low + (top - low) * step / 4 for step in (range(0, 5, 2) if small else range(5))]
     grid = joined(
-        f'<div class="rule" style="top:{100 - 100 * step / 4}%"><span>{_short(low + (top - low) * step / 4)}</span></div>'
-        for step in (range(0, 5, 2) if small else range(5))
+        f'<div class="rule" style="top:{up(each):.2f}%"><span>{_short(each)}</span></div>' for each in quarters
     )
     uprights = joined(
         f'<div class="mark {text(kind)}" style="left:{across[x]:.2f}%"></div>' for x, kind in (marks or {}).items()
@@ -89,12 +89,13 @@ def line_chart(
     )
     below = joined(f"<span><b>{text(number)}</b><small>{text(name)}</small></span>" for number, name in ticks)
     names = joined(
-        f"<li>{swatch(line.place)}<span>{text(line.name)}</span>{f'<b>{text(line.note)}</b>' if line.note else ''}</li>"
+        f"<li>{swatch(line.place)}<span>{text(line.name)}</span><b>{text(line.note)}</b></li>"
         for line in lines
         if not line.quiet
     )
     return (
-        f'<figure class="chart{" small" * small}"><div class="plot" role="img" aria-label="{text(label)}">{grid}{uprights}'
+        f'<figure class="chart{" small" * small}"><div class="plot" role="img" aria-label="{text(label)}">'
+        f"{grid}{uprights}"
         f'<svg viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true">{joined(shapes)}</svg>'
         f'{joined(points)}{hover}</div><div class="ticks" style="--n:{count}">{below}</div>'
         + (f'<ul class="legend">{names}</ul>' if legend else "")
@@ -126,4 +127,4 @@ def _tip(lines: Sequence[Line], place: int, ticks: Sequence[tuple[str, str]], un
 
 
 def _short(value: float) -> str:
-    return f"{value:g}" if abs(value) >= 1 or value == 0 else f"{value:.2g}"
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"

@@ -101,10 +101,14 @@ def side_by_side(comparison: Comparison, headings: tuple[str, str]) -> str:
         '<div class="scroll"><table class="plain"><thead><tr><th scope="col">label</th><th scope="col">A</th>'
         f'<th scope="col">B</th><th scope="col">moved</th></tr></thead><tbody>{rows}</tbody></table></div>'
     )
-    return f'<div class="pair">{cards}</div>' + section("From A to B", table, "Labels of both, most gained first.")
+    return f'<div class="pair">{cards}</div>' + section(
+        "From A to B",
+        table,
+        "Probabilities of the best labels of both, and how many points each moved; most gained first.",
+    )
 
 
 def _moved(points: float) -> str:
     kind = "gain" if points > 0.5 else "loss" if points < -0.5 else ""
     sign = "+" if points > 0.5 else "−" if points < -0.5 else "±"
-    return f'<td class="moved {kind}">{sign}{abs(points):.0f} points</td>'
+    return f'<td class="moved {kind}">{sign}{abs(points):.0f}</td>'

@@ -8,7 +8,11 @@ from ..runs import Run
 from .html import empty, joined, section, text
 from .lines import Line, line_chart
 
-_BLOCKS = ("tasks", "evaluation_only", "methods", "reference_images", "reference_texts", "peft")
+# Blocks, which have no one value, and values of the machine that the run was made on.
+_LEFT_OUT = {
+    "tasks", "evaluation_only", "methods", "reference_images", "reference_texts", "peft", "model_name_or_path",
+    "method", "output_dir", "data_root", "disable_tqdm",
+}  # fmt: skip
 _NOT_LOSSES = ("task", "step", "grad_norm", "learning_rate")
 MOST_POINTS = 240
 
@@ -34,7 +38,10 @@ def _pill(run: Run, failed: bool) -> str:
     else:
         state, words = "live", "finishing"
     bar = f'<span class="bar"><i style="width:{100 * run.done / total:.0f}%"></i></span>' if run.live else ""
-    return f'<li class="{state}"><i class="lamp" aria-hidden="true"></i><b>{text(run.title)}</b><span>{text(words)}</span>{bar}</li>'
+    return (
+        f'<li class="{state}"><i class="lamp" aria-hidden="true"></i><b>{text(run.title)}</b>'
+        f"<span>{text(words)}</span>{bar}</li>"
+    )
 
 
 def overview(run: Run) -> str:
@@ -50,7 +57,7 @@ def overview(run: Run) -> str:
         "Weights that learn": _count(record.trainable_parameters),
         "Weights": _count(record.total_parameters),
     }
-    values = {k: v for k, v in record.recipe.items() if k not in _BLOCKS and k not in ("model_name_or_path", "method")}
+    values = {key: value for key, value in record.recipe.items() if key not in _LEFT_OUT}
     options = (record.recipe.get("methods") or {}).get(record.method) or {}
     values |= {f"{record.method}.{key}": value for key, value in options.items()}
     return (
@@ -81,7 +88,10 @@ def losses(run: Run) -> str:
         )  # fmt: skip
         charts.append(f'<div class="small-multiple"><h4>{text(name.replace("_", " "))}</h4>{chart}</div>')
     tasks = " · ".join(dict.fromkeys(entry["task"] for entry in points))
-    return f'<div class="multiples losses">{joined(charts)}</div><p class="muted">Upright lines: the next task. {text(tasks)}</p>'
+    return (
+        f'<div class="multiples losses">{joined(charts)}</div>'
+        f'<p class="muted">Upright lines: the next task. {text(tasks)}</p>'
+    )
 
 
 def _list(values: dict[str, Any]) -> str:
