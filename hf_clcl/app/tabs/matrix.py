@@ -34,7 +34,9 @@ class MatrixTab:
             self.mode = gr.Radio(modes, value="accuracy", label="Cells show", scale=4, min_width=280)
             with gr.Row(elem_classes="downloads"):
                 self.files = {
-                    kind: gr.DownloadButton(f"↓ {kind.upper()}", size="sm", min_width=70, elem_id=f"download-{kind}")
+                    kind: gr.DownloadButton(
+                        f"↓ {kind.upper()}", size="sm", min_width=70, elem_id=f"download-{kind}", interactive=False
+                    )
                     for kind in FORMATS
                 }
         self.view = gr.HTML(view.matrix(self._chosen(self.runs.value)), elem_id="matrix")
@@ -62,8 +64,10 @@ class MatrixTab:
         """The numbers of some runs as a file: csv, png or json."""
         return str(export(self._chosen(names), kind))
 
-    def _files(self, names: list[str]) -> list[str]:
-        return [self.export(names, kind) for kind in FORMATS]
+    def _files(self, names: list[str]) -> list[Any]:
+        if not names:
+            return [gr.update(value=None, interactive=False)] * len(FORMATS)
+        return [gr.update(value=self.export(names, kind), interactive=True) for kind in FORMATS]
 
     def _chosen(self, names: list[str] | None) -> list[Any]:
         return [self.bench.runs[name] for name in names or []]
