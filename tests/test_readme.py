@@ -46,6 +46,28 @@ def test_training_commands_name_valid_recipes(command, monkeypatch):
     assert read_recipe(options.recipe, overrides).tasks
 
 
+@pytest.mark.parametrize("command", [c for c in commands() if "app.py" in c], ids=" ".join)
+def test_the_app_takes_its_command(command):
+    from hf_clcl.app.__main__ import _parser
+
+    assert (ROOT / "app.py").exists()
+    assert _parser().parse_args(command[command.index("app.py") + 1 :]).runs == [
+        "outputs/quickstart",
+        "outputs/quickstart-finetune",
+    ]
+
+
+def test_a_space_installs_what_the_package_needs():
+    tomllib = pytest.importorskip("tomllib", reason="reading pyproject.toml needs Python 3.11")
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    assert [line for line in lines if not line.startswith("#")] == [
+        *project["dependencies"],
+        *project["optional-dependencies"]["app"],
+    ]
+
+
 def test_the_recipe_shown_is_valid():
     (recipe,) = blocks("yaml")
     assert [task.name for task in parse_recipe(yaml.safe_load(recipe)).tasks] == ["birds", "parts"]
