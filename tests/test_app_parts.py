@@ -168,6 +168,19 @@ def test_cells_tell_their_change_and_seeds_make_a_band():
     assert "best</span>" in matrix.matrix([runs[0], Run("f", record(method="finetune"))])
 
 
+def test_recall_and_growing_classes_are_shown():
+    recall = {"image_to_text_r1": 10.0, "image_to_text_r5": 30.0, "image_to_text_r10": 40.0}
+    entry = {"zero_shot": recall, "after": [recall, {key: value + 5 for key, value in recall.items()}]}
+    html = matrix.matrix([Run("r", record(retrieval={"a": entry}))])
+    assert "10.0 → 15.0 (+5.0)" in html and "image to text" in html and "Accuracy or R@1 in percent" in html
+    grown = record(
+        scenario="class_incremental", baseline=[[80.0, None], [10.0, 20.0]], accuracy=[[50.0, None], [40.0, 60.0]]
+    )
+    assert "−30.00 against zero-shot (80.00)" in heatmap.heatmap(grown)
+    cells = [cell for cell in matrix.numbers([Run("r", grown)]) if cell["state"] == 1]
+    assert [cell["against_zero_shot"] for cell in cells] == [-30.0]
+
+
 def test_the_page_is_built_without_torch(app_run: Path):
     """What makes the page appear at once: PyTorch, Matplotlib and the datasets come when they are needed."""
     pytest.importorskip("gradio", reason="the page needs Gradio: pip install -e '.[app]'")

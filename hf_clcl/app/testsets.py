@@ -31,9 +31,11 @@ class TestSets:
         self._tasks = LeastRecentlyUsed(KEPT_TASKS)
 
     def names(self, run: Run) -> list[str]:
-        """The tasks of a run that have test images, those never trained on last."""
-        others = [entry.get("name") for entry in run.record.recipe.get("evaluation_only") or []]
-        return [*run.record.tasks, *(name for name in others if name not in run.record.tasks)]
+        """The tasks of a run but those of videos; those never trained on come last."""
+        entries = _entries(run)
+        videos = {entry.get("name") for entry in entries if entry.get("video_column")}
+        names = dict.fromkeys([*run.record.tasks, *(str(entry.get("name")) for entry in entries)])
+        return [name for name in names if name not in videos] or run.record.tasks[:1]
 
     def is_captions(self, run: Run, name: str) -> bool:
         """Whether a task has captions in the place of labels."""
@@ -67,6 +69,8 @@ class TestSets:
         root = self._root(run)
         if run.repo is not None:
             _check_place(parsed.dataset, root, run)
+            if parsed.label_file is not None:
+                _check_place(parsed.label_file, root, run)
         seed = 42 if run.record.seed is None else run.record.seed
         note = next((note for note in run.record.datasets if note["task"] == parsed.name), None)
         task = resolve_task(parsed, root, seed, evaluation_only=True)
@@ -78,7 +82,7 @@ class TestSets:
                 f"{parsed.name} now has {len(task.class_names)} classes, and had {note['classes']} when the run was "
                 "made; give the same data with --data_root"
             )
-        if task.test is None:
+        if task.test is None or task.kind == "videos":
             raise UserError(f"{parsed.name} has no test images")
         return task
 

@@ -32,13 +32,16 @@ def heatmap(record: RunRecord, mode: str = "accuracy", title: str = "") -> str:
     rows = []
     for state, name in enumerate(states):
         waiting = state > len(record.accuracy) or (state == 0 and record.zero_shot is None)
-        cells = joined(_cell(column, state, name, mode) for column in columns)
+        cells = joined(
+            _cell(column, state, untrained(record, place, state), name, mode) for place, column in enumerate(columns)
+        )
         rows.append(
             f'<tr class="{"waiting" if waiting else ""}"><th scope="row" title="{text(name)}"><b>{state}</b> '
             f"<span>{text(name)}</span></th>{cells}</tr>"
         )
+    words = record.measure[:1].upper() + record.measure[1:] if mode == "accuracy" else MODES[mode]
     hint = (
-        f"{MODES[mode]} in {'percent' if mode == 'accuracy' else 'points'}. Rows: the model after each task. Columns: "
+        f"{words} in {'percent' if mode == 'accuracy' else 'points'}. Rows: the model after each task. Columns: "
         "the task it is tested on. Framed: just trained."
         + (" Set apart: never trained on." if record.evaluation_only else "")
     )
@@ -69,20 +72,29 @@ def best_before(values: list[float | None], state: int) -> float | None:
     return max((value for value in values[:state] if value is not None), default=None)
 
 
-def _cell(column: tuple[str, int | None, list[float | None]], state: int, after: str, mode: str) -> str:
+def untrained(record: RunRecord, place: int, state: int) -> float | None:
+    """What the untrained model has in a column, among the classes that a state chooses from."""
+    if place < len(record.tasks):
+        return record.untrained(state)[place]
+    return table(record)[place][2][0]
+
+
+def _cell(
+    column: tuple[str, int | None, list[float | None]], state: int, zero_shot: float | None, after: str, mode: str
+) -> str:
     name, trained, values = column
     value = values[state] if state < len(values) else None
     classes = ("trained " if trained == state else "") + ("outside" if trained is None else "")
     if value is None:
         words = "not measured" if state < len(values) else "not trained yet"
         return f'<td class="none {classes}" data-tip="{text(f"{name}: {words}")}">·</td>'
-    untrained, best = values[0], best_before(values, state)
-    against = best if mode == "best" else untrained
+    best = best_before(values, state)
+    against = best if mode == "best" else zero_shot
     change = None if against is None or state == 0 else value - against
     shown = f"{value:.1f}" if mode == "accuracy" or change is None else signed(change)
-    tip = [f"{name}, {'zero-shot' if state == 0 else f'after {state} {after}'}", f"accuracy {value:.2f} %"]
-    if state and untrained is not None:
-        tip.append(f"{signed(value - untrained, 2)} against zero-shot ({untrained:.2f})")
+    tip = [f"{name}, {'zero-shot' if state == 0 else f'after {state} {after}'}", f"{value:.2f} %"]
+    if state and zero_shot is not None:
+        tip.append(f"{signed(value - zero_shot, 2)} against zero-shot ({zero_shot:.2f})")
     if state and best is not None:
         tip.append(f"{signed(value - best, 2)} against the best so far ({best:.2f})")
     kind, strength = "", 0

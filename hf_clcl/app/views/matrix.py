@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...evaluation.matrix import METRICS
+from ...evaluation.ranks import RECALL_AT
 from ...record import RunRecord
 from ...repetitions import repetitions
 from ..runs import Run
-from .heatmap import best_before, heatmap, table
+from .heatmap import best_before, heatmap, table, untrained
 from .html import empty, joined, section, signed, swatch, text
 from .lines import Line, line_chart
 
 TILES = ("transfer", "average", "last", "forgetting")
+INCREMENTAL = ("incremental_average", "incremental_last")
 LOW_IS_GOOD = ("forgetting", "zero_shot_degradation")
 
 
@@ -73,6 +75,7 @@ def matrix(runs: Sequence[Run], mode: str = "accuracy") -> str:
             "Each task along the stream", curves(shown), "Accuracy in percent; the dotted line is zero-shot, the "
             "upright one the task's own training. Bands: lowest and highest of the seeds.",
         )
+        + retrieval(shown)
         + section("Time and memory", cost(shown), "Seconds of training, evaluation and the rest, summed over the run.")
     )  # fmt: skip
 
@@ -80,7 +83,9 @@ def matrix(runs: Sequence[Run], mode: str = "accuracy") -> str:
 def tiles(shown: Sequence[Group]) -> str:
     """The metrics, each with what it means."""
     cards = []
-    for metric in TILES:
+    measured = [metric for metric in (*INCREMENTAL, *TILES) if any(group.values(metric) for group in shown)]
+    finished = all(group.record.matrix().finished for group in shown)
+    for metric in measured if finished else dict.fromkeys([*TILES, *measured]):
         name, meaning = METRICS[metric]
         best = _best(shown, metric)
         rows = joined(_tile_row(group, metric, group is best, len(shown) > 1) for group in shown)
@@ -141,6 +146,33 @@ def _ticks(record: RunRecord) -> list[tuple[str, str]]:
     return [(str(i), name) for i, name in enumerate(["zero-shot", *record.tasks])]
 
 
+def retrieval(shown: Sequence[Group]) -> str:
+    """Recall on datasets of captions, before and now; nothing where there are none."""
+    rows = []
+    for group in shown:
+        for name, entry in group.record.retrieval.items():
+            before, now = entry["zero_shot"] or {}, entry["after"][-1] if entry["after"] else {}
+            for way in dict.fromkeys(key.rsplit("_r", 1)[0] for key in {**before, **now} if key.endswith("_r1")):
+                cells = joined(_recall(before.get(f"{way}_r{k}"), now.get(f"{way}_r{k}")) for k in RECALL_AT)
+                rows.append(
+                    f'<tr><th scope="row">{swatch(group.place)}{text(name)} <span class="muted">'
+                    f"{text(way.replace('_', ' '))}</span></th>{cells}</tr>"
+                )
+    if not rows:
+        return ""
+    head = joined(f'<th scope="col">{each}</th>' for each in ("dataset", *(f"R@{k}" for k in RECALL_AT)))
+    body = f'<div class="scroll"><table class="plain"><thead><tr>{head}</tr></thead><tbody>{joined(rows)}</tbody></table></div>'
+    return section("Retrieval", body, "Recall in percent: zero-shot → now, and the change in points.")
+
+
+def _recall(before: float | None, now: float | None) -> str:
+    if before is None or now is None:
+        value = now if now is not None else before
+        return f"<td>{'–' if value is None else f'{value:.1f}'}</td>"
+    kind = "gain" if now - before >= 0.05 else "loss" if before - now >= 0.05 else ""
+    return f'<td class="moved {kind}">{before:.1f} → {now:.1f} ({signed(now - before)})</td>'
+
+
 def cost(shown: Sequence[Group]) -> str:
     """Seconds and memory of each group, as bars and numbers."""
     sums = [_seconds(group) for group in shown]
@@ -192,16 +224,17 @@ def numbers(runs: Sequence[Run]) -> list[dict[str, object]]:
     """The cells of the matrices in long form, for CSV and JSON."""
     rows = []
     for run in runs:
-        for name, trained, values in table(run.record):
+        for place, (name, trained, values) in enumerate(table(run.record)):
             for state, value in enumerate(values):
                 if value is None:
                     continue
                 best = best_before(values, state)
+                zero_shot = untrained(run.record, place, state)
                 rows.append({
                     "run": run.name, "method": run.record.method, "seed": run.record.seed, "state": state,
                     "after": run.record.tasks[state - 1] if state else "zero-shot", "task": name,
                     "trained_on": trained is not None, "accuracy": value,
-                    "against_zero_shot": None if values[0] is None else value - values[0],
+                    "against_zero_shot": None if zero_shot is None else value - zero_shot,
                     "against_best_before": None if best is None else value - best,
                 })  # fmt: skip
     return rows
