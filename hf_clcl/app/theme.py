@@ -42,7 +42,7 @@ def theme() -> gr.themes.Base:
         button_primary_background_fill="#0072b2", button_primary_background_fill_hover="#005f95",
         button_primary_background_fill_dark="#1d82ba", button_primary_background_fill_hover_dark="#4a9dcc",
         button_primary_text_color="#ffffff", button_primary_text_color_dark="#ffffff",
-        button_large_radius="8px", button_small_radius="8px", layout_gap="14px",
+        input_border_width="1px", button_large_radius="8px", button_small_radius="8px", layout_gap="14px",
     )  # fmt: skip
 
 

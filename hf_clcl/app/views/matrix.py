@@ -161,7 +161,8 @@ def retrieval(shown: Sequence[Group]) -> str:
     if not rows:
         return ""
     head = joined(f'<th scope="col">{each}</th>' for each in ("dataset", *(f"R@{k}" for k in RECALL_AT)))
-    body = f'<div class="scroll"><table class="plain"><thead><tr>{head}</tr></thead><tbody>{joined(rows)}</tbody></table></div>'
+    table_of = f"<thead><tr>{head}</tr></thead><tbody>{joined(rows)}</tbody>"
+    body = f'<div class="scroll"><table class="plain">{table_of}</table></div>'
     return section("Retrieval", body, "Recall in percent: zero-shot → now, and the change in points.")
 
 
