@@ -12,6 +12,8 @@ from hf_clcl.interruption import Interrupted, Interruption
 from hf_clcl.methods import Method
 from hf_clcl.train import main
 
+HANDLERS = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+
 
 def at_call(monkeypatch: pytest.MonkeyPatch, cls: type, name: str, call: int, number: int) -> None:
     """Send this process a signal in the given call of a method."""
@@ -24,6 +26,15 @@ def at_call(monkeypatch: pytest.MonkeyPatch, cls: type, name: str, call: int, nu
         return original(self, *args, **kwargs)
 
     monkeypatch.setattr(cls, name, interrupted)
+
+
+@pytest.fixture(autouse=True)
+def heard():
+    """Signals are as in a terminal, also where the tests run in the background, which ignores SIGINT."""
+    before = {number: signal.signal(number, handler) for number, handler in HANDLERS.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture
@@ -51,7 +62,7 @@ def test_a_signal_saves_the_step_in_progress_and_the_run_goes_on(
         assert run("stopped") == code
     assert [path.name for path in out.rglob("checkpoint-*")] == ["checkpoint-3"]
     assert "the same command goes on from here" in capsys.readouterr().err
-    assert signal.getsignal(number) in (signal.default_int_handler, signal.SIG_DFL)
+    assert signal.getsignal(number) == HANDLERS[number]
     assert run("stopped") == 0 and run("undisturbed") == 0
     stopped, undisturbed = weights(out), weights(recipe.parent / "undisturbed")
     assert stopped.keys() == undisturbed.keys() and len(stopped) == 2
