@@ -7,6 +7,7 @@ import gc
 import logging
 import os
 import shlex
+import signal
 import sys
 
 from ..errors import UserError
@@ -49,7 +50,11 @@ def main(argv: list[str] | None = None) -> int:
             server_name=options.server_name,
             server_port=options.server_port,
             inbrowser=options.inbrowser,
+            prevent_thread_lock=True,
         )
+        # An end by SIGTERM is an orderly one: the training that the page began ends with it.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+        page.block_thread()
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code
