@@ -10,6 +10,7 @@ followed by options (`imm:merge=mode`), and `+lora` makes it learn in low-rank u
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -41,7 +42,7 @@ ONCE = (
 def main(argv: list[str] | None = None) -> int:
     """Run what is missing, then compare; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0], allow_abbrev=False)
-    parser.add_argument("--recipe", default=str(HERE / "methods.yaml"), help="the stream (%(default)s)")
+    parser.add_argument("--recipe", default=os.path.relpath(HERE / "methods.yaml"), help="the stream (%(default)s)")
     parser.add_argument("--output_dir", default="outputs/methods", help="a folder a run, and the comparison")
     parser.add_argument(
         "--methods",
