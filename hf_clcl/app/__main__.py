@@ -9,6 +9,8 @@ import os
 import shlex
 import signal
 import sys
+from types import FrameType
+from typing import NoReturn
 
 from ..errors import UserError
 
@@ -28,6 +30,9 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    # An end by SIGTERM is as orderly as one by Ctrl-C: the training that the page began ends with it.
+    signal.signal(signal.SIGTERM, _end)
+    runs = None
     gc.disable()  # importing makes many objects and no garbage: a fifth of the time until the page is there
     try:
         from .default import default_runs
@@ -52,8 +57,6 @@ def main(argv: list[str] | None = None) -> int:
             inbrowser=options.inbrowser,
             prevent_thread_lock=True,
         )
-        # An end by SIGTERM is an orderly one: the training that the page began ends with it.
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         page.block_thread()
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
@@ -61,7 +64,16 @@ def main(argv: list[str] | None = None) -> int:
     except OSError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        for run in runs or ():
+            run.stop()
     return 0
+
+
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    sys.exit(128 + number)
 
 
 def _parser() -> argparse.ArgumentParser:

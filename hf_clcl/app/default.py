@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from .runs import RECORD, Run, Runs
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = Path("recipes", "quickstart.yaml")
+SECONDS_TO_SAVE = 20.0
 
 
 class DefaultRun(Run):
@@ -44,13 +44,17 @@ class DefaultRun(Run):
             command = [sys.executable, "-m", "hf_clcl.train", str(self.recipe), "--output_dir", str(self.folder)]
             paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
             self.process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": paths})
-            atexit.register(self.stop)
 
     def stop(self) -> None:
-        """End the training; the same command goes on where it stood."""
-        if self.process is not None and self.process.poll() is None:
-            self.process.terminate()
-            self.process.wait(timeout=30)
+        """End the training, which saves its step in hand; the same command goes on where it stood."""
+        if self.process is None or self.process.poll() is not None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(timeout=SECONDS_TO_SAVE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
 
     @property
     def failed(self) -> bool:

@@ -76,6 +76,9 @@ class Run:
         """The states that there will be when the run has ended."""
         return [Checkpoint(self.name, i, task) for i, task in enumerate([None, *self.record.tasks])]
 
+    def stop(self) -> None:
+        """End what the page began for this run: nothing, where it only shows it."""
+
     def refresh(self) -> bool:
         """Read the record anew where it has changed; whether it has."""
         if self.repo is not None:
