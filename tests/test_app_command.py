@@ -18,7 +18,7 @@ def test_sigterm_ends_the_page_and_the_training_that_it_began(tmp_path: Path) ->
             env={**os.environ, "PYTHONPATH": str(ROOT), "GRADIO_SERVER_PORT": "0"},
         )  # fmt: skip
     try:
-        training = child_of(page)
+        training = training_of(page)
         page.send_signal(signal.SIGTERM)
         assert page.wait(60) == 143, log.read_text()
         assert not Path(f"/proc/{training}").exists()
@@ -26,12 +26,13 @@ def test_sigterm_ends_the_page_and_the_training_that_it_began(tmp_path: Path) ->
         page.kill()
 
 
-def child_of(process: subprocess.Popen) -> int:
-    """The process that another one started, once it runs."""
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+def training_of(page: subprocess.Popen) -> int:
+    """The training that a page started, once it runs."""
+    children = Path(f"/proc/{page.pid}/task/{page.pid}/children")
     until = time.monotonic() + 120
-    while time.monotonic() < until:
-        if found := children.read_text().split():
-            return int(found[0])
+    while time.monotonic() < until and page.poll() is None:
+        for child in children.read_text().split():
+            if b"hf_clcl.train" in Path(f"/proc/{child}/cmdline").read_bytes():
+                return int(child)
         time.sleep(0.2)
     raise AssertionError("no training was begun")

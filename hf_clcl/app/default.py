@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import subprocess
 import sys
@@ -43,6 +44,7 @@ class DefaultRun(Run):
         if self.process is None and not self.record.finished:
             command = [sys.executable, "-m", "hf_clcl.train", str(self.recipe), "--output_dir", str(self.folder)]
             paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+            atexit.register(self.stop)  # also where the page ends before it is there
             self.process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": paths})
 
     def stop(self) -> None:
