@@ -260,7 +260,8 @@ def _variants(records: Sequence[RunRecord]) -> list[str]:
         differing = [
             key
             for key, value in recipe.items()
-            if not key.startswith(("peft.", "tasks", "evaluation_only")) and any(o.get(key) != value for o in same)
+            if key.partition(".")[0] not in ("peft", "tasks", "evaluation_only")
+            and any(o.get(key) != value for o in same)
         ]
         parts = ["LoRA"] if "peft" in record.recipe else []
         variants.append(", ".join(parts + [f"{key.rsplit('.', 1)[-1]} {recipe[key]}" for key in differing[:3]]))

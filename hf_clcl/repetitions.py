@@ -27,7 +27,7 @@ def decisive_values(recipe: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
 
     def flatten(value: Any, name: str) -> None:
-        if isinstance(value, dict):
+        if isinstance(value, dict) and (value or name.startswith("methods")):
             for key, entry in value.items():
                 flatten(entry, f"{name}.{key}" if name else key)
         elif isinstance(value, list) and value and all(isinstance(entry, dict) and "name" in entry for entry in value):
@@ -35,7 +35,7 @@ def decisive_values(recipe: Mapping[str, Any]) -> dict[str, Any]:
             for entry in value:
                 flatten(entry, f"{name}.{entry['name']}")
         else:
-            flat[name] = value
+            flat[name] = value  # also an empty block: `peft: {}` is LoRA with its defaults
 
     flatten({key: value for key, value in recipe.items() if key not in FREE_TO_CHANGE}, "")
     used = f"methods.{recipe.get('method', 'zscl')}."

@@ -10,6 +10,7 @@ import pytest
 from hf_clcl.compare import Row, as_csv, as_markdown, find_records, group_runs, main, read_published
 from hf_clcl.pareto import pareto_front, plot_comparison
 from hf_clcl.record import RunRecord
+from hf_clcl.repetitions import decisive_values
 
 
 def run(method: str, seed: int, last: float = 80.0, finished: int = 2, **recipe: object) -> RunRecord:
@@ -126,7 +127,7 @@ def test_runs_of_one_method_are_told_apart_by_their_values() -> None:
             run("imm", 1, methods={"imm": {"merge": "mean"}}),
             run("imm", 1, methods={"imm": {"merge": "mode"}}),
             run("zscl", 1),
-            run("zscl", 1, peft={"r": 8}),
+            run("zscl", 1, peft={}),
             run("lwf", 1, learning_rate=1.0),
         ]
     )
@@ -156,3 +157,11 @@ def test_the_plot_names_every_run_and_what_it_cost(tmp_path: Path) -> None:
     drawn = (tmp_path / "comparison.svg").read_text()
     assert all(f">{name}<" in drawn for name in ("first", "second", "third", "joint: Last", "seconds", "102"))
     assert "peak memory" not in drawn
+
+
+def test_an_empty_block_sets_a_run_apart_and_remarks_do_not() -> None:
+    assert decisive_values({"peft": {}}) == {"peft": {}} != decisive_values({})
+    task = {"name": "a", "dataset": "b"}
+    assert decisive_values({"tasks": [{**task, "licence": "MIT"}], "output_dir": "x"}) == decisive_values(
+        {"tasks": [task], "methods": {"lwf": {"temperature": 3.0}}}
+    )
