@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
+from .imports import import_transformers
 from .lru import LeastRecentlyUsed
 from .runs import Run, is_hub_name
 
@@ -61,6 +62,7 @@ class TestSets:
         return self.data_root or (None if run.repo else run.record.recipe.get("data_root"))
 
     def _load(self, run: Run, entry: dict[str, Any]) -> Task:
+        import_transformers()
         from ..data.resolve import resolve_task
         from ..recipe import TaskEntry
 

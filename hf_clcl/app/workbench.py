@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import UserError
 from . import labels as label_lists
+from .imports import import_transformers
 from .labels import Labels
 from .runs import Checkpoint, Run, Runs
 from .testsets import TestSets
@@ -52,6 +53,7 @@ class Workbench:
         """The models; PyTorch is imported when they are first asked for, long after the page is shown."""
         with self._lock:
             if self._encoders is None:
+                import_transformers()
                 from .encoders import MODELS, Encoders
 
                 self._encoders = Encoders(self.runs, self._models or MODELS)

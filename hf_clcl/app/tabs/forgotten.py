@@ -37,9 +37,9 @@ class ForgottenTab:
         with gr.Row(elem_classes="choices-bar"):
             self.task = gr.Dropdown(tasks, value=tasks[0] if tasks else None, label="Test images of", min_width=150)
             self.a = gr.Dropdown(
-                states, value=self.own_state(first.name, tasks[0] if tasks else ""), label="A: before"
+                states, value=self.own_state(first.name, tasks[0] if tasks else ""), label="A: before", min_width=210
             )
-            self.b = gr.Dropdown(states, value=choices.newest(first), label="B: after")
+            self.b = gr.Dropdown(states, value=choices.newest(first), label="B: after", min_width=210)
             self.kind = gr.Dropdown(KINDS, value="forgotten", label="Show", min_width=200)
             self.class_name = gr.Dropdown(
                 [("all classes", ANY)], value=ANY, label="Class", allow_custom_value=True, min_width=150

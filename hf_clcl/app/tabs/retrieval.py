@@ -34,8 +34,8 @@ class RetrievalTab:
                 label="Text", placeholder="a dog that runs on grass", scale=3, min_width=280, max_lines=1
             )
             self.task = gr.Dropdown(tasks, value=tasks[0], label="Test images of", min_width=150)
-            self.a = gr.Dropdown(states, value=states[0][1], label="A: before")
-            self.b = gr.Dropdown(states, value=choices.newest(first), label="B: after")
+            self.a = gr.Dropdown(states, value=states[0][1], label="A: before", min_width=210)
+            self.b = gr.Dropdown(states, value=choices.newest(first), label="B: after", min_width=210)
             with gr.Column(min_width=130, elem_classes="run-buttons"):
                 self.go = gr.Button("Search", variant="primary")
                 self.stop = gr.Button("Cancel", size="sm")
