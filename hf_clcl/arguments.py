@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+import os
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -122,6 +124,12 @@ class ContinualTrainingArguments(TrainingArguments):
     @property
     def reference_batch_size(self) -> int:
         return self.per_device_reference_batch_size or self.per_device_train_batch_size
+
+    def of_task(self, own: dict[str, Any], output_dir: str | os.PathLike[str]) -> ContinualTrainingArguments:
+        """These values with those that a task sets for itself, for its own folder."""
+        if "num_train_epochs" in own and "max_steps" not in own:
+            own = {**own, "max_steps": -1}
+        return dataclasses.replace(self, **own, output_dir=str(output_dir), report_to="none", push_to_hub=False)
 
     def steps_for(self, rows: int) -> int:
         """Optimiser steps of a task with so many training rows."""

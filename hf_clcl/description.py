@@ -54,7 +54,7 @@ def new_video_database(tasks: Sequence[Task]) -> VideoDatabase | None:
 
 def new_record(
     model: str,
-    method: str,
+    method: Method,
     tasks: Sequence[Task],
     evaluation_only: Sequence[Task],
     scenarios: Sequence[str],
@@ -65,7 +65,7 @@ def new_record(
     """The record of a run of which nothing is measured yet."""
     everything = [*tasks, *evaluation_only]
     return RunRecord(
-        method=method,
+        method=method.name,
         model=model,
         tasks=[task.name for task in tasks],
         scenario=scenarios[0],
@@ -84,6 +84,7 @@ def new_record(
         datasets=[dataset_note(task) for task in everything],
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         command=command,
+        citations=[method.citation] if method.citation else [],
         licence=recipe.get("licence"),
     )
 

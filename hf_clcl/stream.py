@@ -8,6 +8,7 @@ import logging
 import os
 import shutil
 from contextlib import nullcontext
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch
 from accelerate import Accelerator
 from datasets import Dataset
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 from transformers import CLIPModel
 from transformers.integrations import get_reporting_integration_callbacks
 from transformers.trainer_utils import get_last_checkpoint
@@ -132,10 +134,9 @@ class Stream:
             self.record = found
             return
         self.record = new_record(
-            self.model_name, self.method.name, self.tasks, self.evaluation_only, self.scenarios, self.recipe,
+            self.model_name, self.method, self.tasks, self.evaluation_only, self.scenarios, self.recipe,
             self.args, self.command,
         )  # fmt: skip
-        self.record.citations = [self.method.citation] if self.method.citation else []
 
     def _prepare(self) -> None:
         args = self.args
@@ -212,7 +213,7 @@ class Stream:
     def _train(self, model: CLIPModel, index: int) -> CLIPModel:
         task = self.tasks[index]
         scratch = self.output.scratch(index, task.name)
-        args = task_arguments(self.args, task, scratch)
+        args = self.args.of_task(task.training, scratch)
         if self.method.trains_jointly:
             steps = sum(self._steps(task) for task in self.tasks)
             args = dataclasses.replace(
@@ -229,9 +230,7 @@ class Stream:
                 task=self._data_of_all(args.min_crop_scale) if self.method.trains_jointly else task,
                 processing_class=self.processor,
                 reference_images=self.reference_frames,
-                reference_input_ids=None
-                if self.reference_texts is None
-                else tokenize(self.processor.tokenizer, self.reference_texts),
+                reference_input_ids=self._reference_input_ids,
                 initial_model=self._initial_model,
                 index=index,
                 step_offset=sum(self._steps(earlier) for earlier in self.tasks[:index]),
@@ -265,13 +264,17 @@ class Stream:
             shutil.rmtree(scratch.parent, ignore_errors=True)
         return model
 
+    @cached_property
+    def _reference_input_ids(self) -> Tensor | None:
+        return None if self.reference_texts is None else tokenize(self.processor.tokenizer, self.reference_texts)
+
     def _data_of_all(self, min_crop_scale: float) -> TaskData:
         """The training data of all tasks as one, for a method that learns them together."""
         data = [TaskData.of(task, self.processor, self.cache, min_crop_scale) for task in self.tasks]
         return TaskData.joined("all tasks", data)
 
     def _steps(self, task: Task) -> int:
-        return task_arguments(self.args, task, self.output.path).steps_for(len(task.train))
+        return self.args.of_task(task.training, self.output.path).steps_for(len(task.train))
 
     def _save(self, model: CLIPModel, index: int, adapter: Adapter | None) -> None:
         if self.args.should_save:
@@ -311,11 +314,3 @@ class Stream:
     def _close_reporters(self, model: CLIPModel) -> None:
         for reporter in self.reporters if self.trainer is not None else []:
             reporter.close(self.trainer, model)
-
-
-def task_arguments(args: ContinualTrainingArguments, task: Task, output: Path) -> ContinualTrainingArguments:
-    """The stream's training values with those that a task sets for itself."""
-    own = dict(task.training)
-    if "num_train_epochs" in own and "max_steps" not in own:
-        own["max_steps"] = -1
-    return dataclasses.replace(args, **own, output_dir=str(output), report_to="none", push_to_hub=False)

@@ -83,18 +83,15 @@ def parse_command_line(arguments: list[str]) -> tuple[argparse.Namespace, dict[s
 
 def show_stream(recipe: Recipe) -> None:
     """Print the stream as a table, without loading the model."""
-    from pathlib import Path
-
     from .arguments import ContinualTrainingArguments
     from .data.stream import resolve_stream
     from .report import print_stream
-    from .stream import task_arguments
 
     args = ContinualTrainingArguments.checked(recipe.training)
     rows = []
     tasks, others = resolve_stream(recipe, args.seed)
     for task, entry in zip([*tasks, *others], [*recipe.tasks, *recipe.evaluation_only], strict=True):
-        steps = task_arguments(args, task, Path(args.output_dir)).steps_for(len(task.train)) if task.train else None
+        steps = args.of_task(task.training, args.output_dir).steps_for(len(task.train)) if task.train else None
         rows.append({
             "task": task.name,
             "train": len(task.train) if task.train else None,

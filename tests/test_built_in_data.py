@@ -15,7 +15,6 @@ from hf_clcl.errors import DataError
 from hf_clcl.recipe import ReferenceEntry, read_recipe
 
 ROOT = Path(__file__).parents[1]
-SHARED = Path(os.environ.get("HF_CLCL_SHARED", ROOT.parent / "shared"))
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -84,16 +83,15 @@ def test_errors_of_rendered_data():
 # Real data
 
 
-@pytest.mark.skipif(not (SHARED / "data").is_dir(), reason=f"no real data in {SHARED / 'data'}; set HF_CLCL_SHARED")
-def test_the_real_small_stream():
-    sizes = json.loads((SHARED / "data" / "index.json").read_text())
+def test_the_real_small_stream(shared):
+    sizes = json.loads((shared / "data" / "index.json").read_text())
     for name in ("eurosat", "gtsrb43", "mnist", "cifar10"):
         expect = {key: sizes[name][key] for key in ("classes", "train", "test")}
-        found = task(name, str(SHARED / "data"), expect=expect)
+        found = task(name, str(shared / "data"), expect=expect)
         assert found.test[0]["image"].size[0] > 20 and not any("_" in word for word in found.class_names)
-    images, column = resolve_reference_images(ReferenceEntry("tiny_imagenet", take=50), str(SHARED / "data"), 0)
+    images, column = resolve_reference_images(ReferenceEntry("tiny_imagenet", take=50), str(shared / "data"), 0)
     assert len(images) == 50 and images[0][column].size == (64, 64)
-    texts = resolve_reference_texts(ReferenceEntry("flickr8k", take=99, text_column="captions"), str(SHARED / "data"))
+    texts = resolve_reference_texts(ReferenceEntry("flickr8k", take=99, text_column="captions"), str(shared / "data"))
     assert len(texts) == 99 and all(text == text.strip() for text in texts)
 
 

@@ -2,17 +2,12 @@
 
 import json
 import math
-import os
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hf_clcl.evaluation.matrix import METRICS, AccuracyMatrix
-
-SHARED = Path(os.environ.get("HF_CLCL_SHARED", Path(__file__).parents[2] / "shared"))
-PUBLISHED = SHARED / "published" / "mtil_order_1.json"
 
 TASKS = ["a", "b", "c"]
 ZERO_SHOT = [30.0, 40.0, 50.0]
@@ -101,9 +96,8 @@ def test_bad_matrices_are_refused(arguments: tuple, message: str) -> None:
         AccuracyMatrix(*arguments)
 
 
-@pytest.mark.skipif(not PUBLISHED.is_file(), reason=f"published matrices are not at {PUBLISHED}; set HF_CLCL_SHARED")
-def test_published_matrices_give_the_published_metrics() -> None:
-    published = json.loads(PUBLISHED.read_text())
+def test_published_matrices_give_the_published_metrics(shared) -> None:
+    published = json.loads((shared / "published" / "mtil_order_1.json").read_text())
     assert len(published["methods"]) == 7
     for name, method in published["methods"].items():
         metrics = AccuracyMatrix(published["tasks"], method["accuracy"], published["zero_shot"]).metrics()
