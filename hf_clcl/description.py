@@ -54,18 +54,19 @@ def new_video_database(tasks: Sequence[Task]) -> VideoDatabase | None:
 
 def new_record(
     model: str,
-    method: Method,
+    method: str,
     tasks: Sequence[Task],
     evaluation_only: Sequence[Task],
     scenarios: Sequence[str],
     recipe: dict[str, Any],
     args: ContinualTrainingArguments,
     command: str | None,
+    citation: str = "",
 ) -> RunRecord:
     """The record of a run of which nothing is measured yet."""
     everything = [*tasks, *evaluation_only]
     return RunRecord(
-        method=method.name,
+        method=method,
         model=model,
         tasks=[task.name for task in tasks],
         scenario=scenarios[0],
@@ -84,7 +85,7 @@ def new_record(
         datasets=[dataset_note(task) for task in everything],
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         command=command,
-        citations=[method.citation] if method.citation else [],
+        citations=[citation] if citation else [],
         licence=recipe.get("licence"),
     )
 

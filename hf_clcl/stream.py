@@ -134,8 +134,8 @@ class Stream:
             self.record = found
             return
         self.record = new_record(
-            self.model_name, self.method, self.tasks, self.evaluation_only, self.scenarios, self.recipe,
-            self.args, self.command,
+            self.model_name, self.method.name, self.tasks, self.evaluation_only, self.scenarios, self.recipe,
+            self.args, self.command, self.method.citation,
         )  # fmt: skip
 
     def _prepare(self) -> None:
