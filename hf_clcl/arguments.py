@@ -60,6 +60,9 @@ class ContinualTrainingArguments(TrainingArguments):
             Which towers learn: `both`, `vision` (text frozen) or `text` (vision frozen).
         train_logit_scale (`bool`, defaults to `False`):
             Whether CLIP's temperature learns too. Continual methods keep it frozen; training from scratch needs it.
+        checkpoint_texts_above (`int`, defaults to 8192):
+            Where the texts of a step have more tokens than this, the text encoder alone runs with gradient
+            checkpointing, so that a thousand classes fit into memory; `gradient_checkpointing` is for both encoders.
         image_cache_mb (`int`, defaults to 1024):
             Memory for decoded images, in MB per process; 0 decodes each image every time.
         resume_from_hub (`str`, *optional*):
@@ -94,6 +97,7 @@ class ContinualTrainingArguments(TrainingArguments):
     min_crop_scale: float = field(default=0.9)
     trainable: Literal["both", "vision", "text"] = field(default="both")
     train_logit_scale: bool = field(default=False)
+    checkpoint_texts_above: int = field(default=8192)
     image_cache_mb: int = field(default=1024)
     resume_from_hub: str | None = field(default=None)
     hub_overwrite: bool = field(default=False)
@@ -168,7 +172,8 @@ class ContinualTrainingArguments(TrainingArguments):
 _LOWEST = {
     "per_device_train_batch_size": 1, "per_device_eval_batch_size": 1, "per_device_reference_batch_size": 1,
     "gradient_accumulation_steps": 1, "learning_rate": 0, "max_steps": -1, "weight_decay": 0, "warmup_steps": 0,
-    "max_grad_norm": 0, "image_cache_mb": 0, "dataloader_num_workers": 0, "seed": 0, "save_total_limit": 1,
+    "max_grad_norm": 0, "image_cache_mb": 0, "checkpoint_texts_above": 0, "dataloader_num_workers": 0, "seed": 0,
+    "save_total_limit": 1,
 }  # fmt: skip
 _BETWEEN = {
     "label_smoothing_factor": (0, 0.999),

@@ -11,6 +11,7 @@ from transformers import AutoConfig, AutoTokenizer, CLIPConfig, CLIPModel, CLIPP
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from .errors import UserError
+from .memory import keep_less
 
 TEXT_BATCH = 512
 IMAGE_BATCH_ON_CPU = 32  # of a 64-pixel model 1.7 times as fast as 128, whose activations fall out of the cache
@@ -34,13 +35,14 @@ def load_model(name_or_path: str | Path, revision: str | None = None, random_ini
     if random_init:
         model = CLIPModel(config)
         model.set_attn_implementation(attention())
-        return model
+        return keep_less(model)
     try:
-        return CLIPModel.from_pretrained(
+        model = CLIPModel.from_pretrained(
             name, revision=revision, dtype=torch.float32, use_safetensors=True, attn_implementation=attention()
         )
     except (OSError, ValueError) as error:
         raise UserError(_not_loaded("model", name, error)) from None
+    return keep_less(model)
 
 
 def attention() -> str:
@@ -154,7 +156,7 @@ def plain_weights(model: nn.Module) -> dict[str, Tensor]:
 
 def frozen_copy(model: CLIPModel) -> CLIPModel:
     """A copy in evaluation mode that learns nothing and shares no storage with the model."""
-    copy = CLIPModel(model.config)
+    copy = keep_less(CLIPModel(model.config))
     copy.load_state_dict(plain_weights(model))  # copies values into the new model's own storage
     return copy.to(model.device).eval().requires_grad_(False)
 

@@ -26,6 +26,7 @@ from .data.frames import Frames, ImageCache, Normalizer
 from .data.task import Task
 from .errors import TrainingError
 from .files import replace_folder
+from .memory import checkpoint_texts
 from .methods import Method, TaskContext
 from .models import choose_trainable, frozen_copy
 from .progress import TaskProgress
@@ -92,6 +93,7 @@ class ContinualTrainer(Trainer):
             task = TaskData.of(task, processing_class, cache, args.min_crop_scale)
         self.data = task
         choose_trainable(model, args.trainable, args.train_logit_scale)
+        checkpoint_texts(model, task.tokens(args.per_device_train_batch_size) > args.checkpoint_texts_above)
         super().__init__(
             model=model,
             args=args,

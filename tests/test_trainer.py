@@ -6,48 +6,10 @@ import dataclasses
 
 import pytest
 import torch
-from transformers import TrainerCallback
 
 from hf_clcl import ContinualTrainer, ContinualTrainingArguments, Task, create_method
-from hf_clcl.data.frames import Frames
 from hf_clcl.errors import TrainingError
-from hf_clcl.models import load_model, load_processor, tokenize
-
-
-class Seen(TrainerCallback):
-    def __init__(self):
-        self.logs = []
-
-    def on_log(self, args, state, control, logs=None, **kwargs):
-        self.logs.append({"step": state.global_step, **logs})
-
-
-@pytest.fixture
-def build(tiny_clip, colours, tmp_path):
-    """Builds a trainer on the colour images; keywords are training values."""
-
-    def trainer(method="finetune", options=None, model=None, **values):
-        processor = load_processor(tiny_clip)
-        seen = Seen()
-        defaults = {
-            "output_dir": str(tmp_path / "out"), "max_steps": 6, "learning_rate": 1e-3, "logging_steps": 1,
-            "per_device_train_batch_size": 8, "save_strategy": "no", "disable_tqdm": True,
-            "lr_scheduler_type": "constant",
-        }  # fmt: skip
-        built = ContinualTrainer(
-            model or load_model(tiny_clip),
-            ContinualTrainingArguments(**{**defaults, **values}),
-            method=create_method(method, options),
-            task=Task("colours", train=colours(24)),
-            processing_class=processor,
-            reference_images=Frames(colours(30, seed=9), "image", processor.image_processor),
-            reference_input_ids=tokenize(processor.tokenizer, ["a red thing", "a blue thing", "grey"]),
-            callbacks=[seen],
-        )
-        built.seen = seen
-        return built
-
-    return trainer
+from hf_clcl.models import load_model, load_processor
 
 
 def weights_after(trainer):

@@ -127,6 +127,11 @@ class TaskData:
         frames = frames_of(task, "train", processor.image_processor, cache, min_crop_scale)
         return cls(task.name, frames, input_ids, labels, captions_of)
 
+    def tokens(self, batch_size: int) -> int:
+        """Tokens of the texts of a step: of all class prompts, or of a caption for each of `batch_size` images."""
+        texts = len(self.input_ids) if self.captions_of is None else batch_size
+        return texts * self.input_ids.shape[1]
+
     @classmethod
     def joined(cls, name: str, tasks: Sequence[TaskData]) -> TaskData:
         """The data of several tasks, all with labels or all with captions, as one whose texts are counted through."""

@@ -93,6 +93,7 @@ class Method:
     citation: ClassVar[str] = ""
 
     monitored: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _class_texts: Tensor | None = field(default=None, init=False, repr=False, compare=False)
 
     def problems(self) -> list[str]:
         """What is wrong with the options, a line each."""
@@ -132,6 +133,7 @@ class Method:
             context (`TaskContext`): What is known of the task.
         """
         self.label_smoothing = context.args.label_smoothing_factor
+        self._class_texts = None
 
     def reference_frames(self, context: TaskContext) -> Frames | None:
         """Images of the second stream that each step draws from beside the task's own, if any."""
@@ -171,22 +173,27 @@ class Method:
 
     def embed(self, model: nn.Module, batch: dict[str, Tensor]) -> Embeddings:
         """One forward for task images, reference images and all texts. The frames of clips are images, then pooled."""
-        input_ids = batch["input_ids"]
-        texts_count = len(input_ids)
+        input_ids, classes = batch["input_ids"], self._class_texts
+        lots = [] if classes is not None else [input_ids]
+        if (extra := self.extra_texts()) is not None:
+            lots.append(extra.to(input_ids.device))
         seen = [batch[name] for name in ("pixel_values", "reference_pixel_values") if name in batch]
         frames = [pixel_values.flatten(0, -4) for pixel_values in seen]
-        if (extra := self.extra_texts()) is not None:
-            input_ids = stack_texts(input_ids, extra.to(input_ids.device))
-        outputs = model(input_ids=input_ids, pixel_values=torch.cat(frames))
-        texts = outputs.text_embeds.float()
+        # The model wants a text even where none is asked for.
+        outputs = model(input_ids=stack_texts(*lots or [input_ids[:1]]), pixel_values=torch.cat(frames))
+        texts = list(outputs.text_embeds.float().split([len(lot) for lot in lots])) if lots else []
+        if classes is None:
+            classes = texts.pop(0)
+            if "labels" in batch and torch.is_grad_enabled() and not classes.requires_grad:
+                self._class_texts = classes  # the text encoder is frozen: the same at every step of the task
         embedded = outputs.image_embeds.float().split([len(part) for part in frames])
         images, *reference = [pool_clips(part, shown) for part, shown in zip(embedded, seen, strict=True)]
         return Embeddings(
             images=images,
-            texts=texts[:texts_count],
+            texts=classes,
             scale=getattr(model, "module", model).logit_scale.exp(),
             reference_images=reference[0] if reference else None,
-            extra_texts=texts[texts_count:] if len(texts) > texts_count else None,
+            extra_texts=texts[0] if texts else None,
         )
 
     def task_loss(self, embeddings: Embeddings, batch: dict[str, Tensor]) -> Tensor:
