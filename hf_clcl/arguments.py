@@ -12,6 +12,7 @@ import torch
 from transformers import SchedulerType, TrainingArguments
 
 from .errors import RecipeError
+from .files import CACHE
 from .hub.client import hub_problems, is_repository
 
 # What one task of the stream may set for itself.
@@ -65,6 +66,9 @@ class ContinualTrainingArguments(TrainingArguments):
             checkpointing, so that a thousand classes fit into memory; `gradient_checkpointing` is for both encoders.
         image_cache_mb (`int`, defaults to 1024):
             Memory for decoded images, in MB per process; 0 decodes each image every time.
+        embedding_cache_dir (`str`, *optional*):
+            Folder that keeps the embeddings of a teacher that stays the same, for other runs too. Where it is not
+            given, a stream keeps them in its `output_dir` until it is done, so that it resumes without them.
         resume_from_hub (`str`, *optional*):
             Repository to go on from: what it holds of this run is fetched into `output_dir` first, the last
             checkpoint within a task too where `hub_strategy` is `checkpoint` or `all_checkpoints`.
@@ -99,6 +103,7 @@ class ContinualTrainingArguments(TrainingArguments):
     train_logit_scale: bool = field(default=False)
     checkpoint_texts_above: int = field(default=8192)
     image_cache_mb: int = field(default=1024)
+    embedding_cache_dir: str | None = field(default=None)
     resume_from_hub: str | None = field(default=None)
     hub_overwrite: bool = field(default=False)
     hub_token_env: str | None = field(default=None)
@@ -133,7 +138,14 @@ class ContinualTrainingArguments(TrainingArguments):
         """These values with those that a task sets for itself, for its own folder."""
         if "num_train_epochs" in own and "max_steps" not in own:
             own = {**own, "max_steps": -1}
-        return dataclasses.replace(self, **own, output_dir=str(output_dir), report_to="none", push_to_hub=False)
+        return dataclasses.replace(
+            self,
+            **own,
+            output_dir=str(output_dir),
+            embedding_cache_dir=self.embedding_cache_dir or os.path.join(self.output_dir, CACHE),
+            report_to="none",
+            push_to_hub=False,
+        )
 
     def steps_for(self, rows: int) -> int:
         """Optimiser steps of a task with so many training rows."""

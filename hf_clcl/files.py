@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+CACHE = ".cache"  # in an output folder: what only saves time while a run is not done
+
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:

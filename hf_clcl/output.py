@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import yaml
 
 from .cards import write_card
 from .errors import RecipeError, UserError
-from .files import whole_file
+from .files import CACHE, whole_file
 from .plots import plot_curves, plot_matrix
 from .record import RunRecord
 from .repetitions import decisive_values
@@ -75,6 +76,11 @@ class OutputFolder:
             plot_curves(record, self.path)
         with whole_file(self.path / CARD) as path:
             path.write_text(write_card(record), encoding="utf-8")
+
+    def forget_cache(self) -> None:
+        """Remove what only saves time when the run is resumed."""
+        if self.writes:
+            shutil.rmtree(self.path / CACHE, ignore_errors=True)
 
     def _check_writable(self) -> None:
         try:

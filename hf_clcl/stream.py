@@ -102,6 +102,7 @@ class Stream:
         self._close_reporters(model)
         self.record.finished = True
         self.output.write(self.record)
+        self.output.forget_cache()
         self._push()
         return self.record
 

@@ -24,6 +24,7 @@ from .arguments import ContinualTrainingArguments
 from .data.batches import ORDER, REFERENCE, Draws, TaskBatches, TaskData
 from .data.frames import Frames, ImageCache, Normalizer
 from .data.task import Task
+from .embedding_cache import EmbeddingCache
 from .errors import TrainingError
 from .files import replace_folder
 from .memory import checkpoint_texts
@@ -119,6 +120,7 @@ class ContinualTrainer(Trainer):
             tokenizer=processing_class.tokenizer if processing_class else None,
             seed=(self._first_seed, index),
             drawn=self._drawn,
+            embeddings=EmbeddingCache(Path(args.embedding_cache_dir)) if args.embedding_cache_dir else None,
         )
         self._fit_schedule()
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image
 
 from ..errors import DataError
 from .frames import Frames, ImageCache
@@ -37,12 +38,20 @@ class Clips(Frames):
         super().__init__(dataset, column, *args, **kwargs)
         self.root, self.count = root, count
 
+    def encoded(self, rows: Sequence[int]) -> Iterator[bytes]:
+        """The pixels of each clip's frames: a clip may be a file, or a folder of them."""
+        for row in rows:
+            yield b"".join(np.asarray(frame).tobytes() for frame in self._read_clip(int(row)))
+
     def _processed(self, index: int, **steps: bool) -> np.ndarray:
+        return np.stack(self.processor(self._read_clip(index), **steps)["pixel_values"])
+
+    def _read_clip(self, index: int) -> list[Image.Image]:
         name = self.images[index][self.column]
         path = find_clip(name, self.root, self.name)
         if path is None:
             raise DataError(f"{self.name}: the clip {name!r} is no longer in {self.root}; put it back")
-        return np.stack(self.processor(read_frames(path, self.count, self.name), **steps)["pixel_values"])
+        return read_frames(path, self.count, self.name)
 
     def _crop(self, image: np.ndarray, seed: Sequence[int]) -> np.ndarray:
         return np.stack([super(Clips, self)._crop(frame, seed) for frame in image])

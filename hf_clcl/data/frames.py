@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -86,6 +87,15 @@ class Frames:
         """Randomly cropped frames, uint8 `[len(indices), 3, height, width]`; each is a function of its seed alone."""
         frames = [self._crop(self._decoded(int(index)), seed) for index, seed in zip(indices, seeds, strict=True)]
         return torch.from_numpy(np.stack(frames)).movedim(-1, -3).contiguous()
+
+    def encoded(self, rows: Sequence[int]) -> Iterator[bytes]:
+        """The images as their files hold them, one after another: what tells whether they have changed."""
+        from datasets import Image as ImageFeature
+
+        undecoded = self.images.cast_column(self.column, ImageFeature(decode=False))
+        for row in rows:
+            image = undecoded[int(row)][self.column] or {"bytes": b""}
+            yield image["bytes"] if image["bytes"] is not None else Path(image["path"]).read_bytes()
 
     def _evaluation_frame(self, index: int) -> np.ndarray:
         if ("frame", index) in self._kept:

@@ -19,6 +19,7 @@ from transformers import CLIPModel, PreTrainedTokenizerBase, TrainerCallback
 from .. import losses
 from ..arguments import ContinualTrainingArguments
 from ..data.frames import Frames
+from ..embedding_cache import EmbeddingCache
 from ..models import pool_clips, stack_texts
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class TaskContext:
         seed (`tuple[int, ...]`): Source of random numbers for this task.
         drawn (`Callable[[int], np.ndarray]`):
             Which rows of a second stream of so many images the steps of this task will look at, sorted.
+        embeddings (`EmbeddingCache`, *optional*): Where the embeddings of a teacher that stays the same are kept.
     """
 
     name: str
@@ -63,6 +65,7 @@ class TaskContext:
     tokenizer: PreTrainedTokenizerBase | None = None
     seed: tuple[int, ...] = (0, 0)
     drawn: Callable[[int], np.ndarray] = np.arange
+    embeddings: EmbeddingCache | None = None
 
 
 @dataclass

@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 from transformers import CLIPModel
 
 from .. import losses
 from ..averaging import interpolate, load_parameters
 from ..data.frames import Frames
+from ..embedding_cache import key_of
 from ..errors import UserError
 from ..models import frozen_copy, load_model, plain_weights
 from ..teacher import embed_all_images, embed_all_texts
@@ -89,15 +91,24 @@ class Guided(Regularized, ABC):
         teacher = self.build_teacher(model, context)
         if texts is not None:
             self.teacher_texts = embed_all_texts(teacher, texts)
-        self.teacher_images = embed_all_images(
-            teacher,
-            frames,
-            context.normalize,
-            context.accelerator,
-            context.args.per_device_eval_batch_size,
-            "teacher: reference images",
-            rows,
+        self.teacher_images = self._embedded(teacher, frames, rows, context)
+
+    def _embedded(self, teacher: CLIPModel, frames: Frames, rows: np.ndarray, context: TaskContext) -> Tensor:
+        """The teacher's embeddings `[N, d]` of some images, from the disk where it has given them before."""
+        batch_size, accelerator, key = context.args.per_device_eval_batch_size, context.accelerator, None
+        # The previous model never comes again; what is no `Frames` does not tell what its images depend on.
+        if context.embeddings is not None and self.teacher not in ("previous", "wise") and isinstance(frames, Frames):
+            key = key_of(teacher, frames, rows, batch_size, accelerator)
+            kept = context.embeddings.read(key)
+            found = torch.tensor(float(kept is not None), device=accelerator.device)
+            if accelerator.reduce(found, reduction="mean") == 1:  # all processes have them, or none takes them
+                return kept.to(teacher.device)
+        embedded = embed_all_images(
+            teacher, frames, context.normalize, accelerator, batch_size, "teacher: reference images", rows
         )
+        if key is not None and accelerator.is_main_process:
+            context.embeddings.write(key, embedded)
+        return embedded
 
     def build_teacher(self, model: CLIPModel, context: TaskContext) -> CLIPModel:
         """The teacher of this task. The previous model is the student as it stands now, so nothing is copied."""
