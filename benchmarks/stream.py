@@ -1,0 +1,142 @@
+"""Where the seconds of a whole stream go: a recipe is run as users run it, with a stopwatch on each part.
+
+    python benchmarks/stream.py recipes/quickstart.yaml --output_dir outputs/timed [--key value ...] [--json FILE]
+
+A part's seconds are its own, without those of the parts it calls, so they add up to the whole. Data are loaded by the
+process that trains (`dataloader_num_workers: 0`), which makes decoding visible; on a GPU each part waits for the
+device, which costs a little.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import importlib
+import json
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+START = time.perf_counter()
+
+# Module, object, function: the part that it belongs to.
+PARTS = {
+    ("hf_clcl.data.stream", None, "resolve_stream"): "reading datasets",
+    ("hf_clcl.data.references", None, "resolve_reference_images"): "reading datasets",
+    ("hf_clcl.data.references", None, "resolve_reference_texts"): "reading datasets",
+    ("hf_clcl.data.batches", "TaskData", "of"): "reading datasets",
+    ("hf_clcl.stream", None, "load_model"): "loading the model",
+    ("hf_clcl.stream", None, "load_processor"): "loading the model",
+    ("hf_clcl.data.frames", "Frames", "_processed"): "decoding images",
+    ("hf_clcl.data.frames", "Frames", "_crop"): "cropping images",
+    ("hf_clcl.data.batches", "TaskBatches", "__getitem__"): "collecting batches",
+    ("hf_clcl.data.frames", "Normalizer", "__call__"): "normalising images",
+    ("hf_clcl.methods.guided", None, "embed_all_images"): "teacher: images",
+    ("hf_clcl.methods.guided", None, "embed_all_texts"): "teacher: texts",
+    ("hf_clcl.methods.guided", None, "key_of"): "teacher: names of embeddings",
+    ("hf_clcl.trainer", "ContinualTrainer", "compute_loss"): "training: forward",
+    ("accelerate", "Accelerator", "backward"): "training: backward",
+    ("accelerate.optimizer", "AcceleratedOptimizer", "step"): "training: optimiser",
+    ("hf_clcl.trainer", "ContinualTrainer", "__init__"): "training: set-up",
+    ("hf_clcl.trainer", "ContinualTrainer", "train"): "training: the rest of the loop",
+    ("hf_clcl.averaging", "WeightAveraging", "on_step_end"): "averaging weights",
+    ("hf_clcl.trainer", "ContinualTrainer", "_save_checkpoint"): "checkpoints within tasks",
+    ("hf_clcl.evaluation.zero_shot", None, "embed_all_images"): "evaluation: images",
+    ("hf_clcl.evaluation.zero_shot", "ZeroShotEvaluator", "_embed_classes"): "evaluation: class prompts",
+    ("hf_clcl.evaluation.zero_shot", "ZeroShotEvaluator", "_hits"): "evaluation: classification",
+    ("hf_clcl.evaluation.stream", "StreamEvaluation", "__init__"): "reading datasets",
+    ("hf_clcl.stream", "Stream", "_save"): "saving tasks",
+    ("hf_clcl.output", "OutputFolder", "write"): "record, card and plots",
+    ("hf_clcl.output", "OutputFolder", "write_record"): "record, card and plots",
+}
+
+
+class Stopwatch:
+    """Seconds of each part, without those of the parts that it calls."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+        self.calls: dict[str, int] = defaultdict(int)
+        self._running: list[str] = []
+        self._since = START
+
+    def enter(self, part: str) -> None:
+        self._stop()
+        self.calls[part] += 1
+        self._running.append(part)
+
+    def leave(self) -> None:
+        self._stop()
+        self._running.pop()
+
+    def _stop(self) -> None:
+        torch = sys.modules.get("torch")
+        if torch is not None and torch.cuda.is_initialized():
+            torch.cuda.synchronize()
+        now = time.perf_counter()
+        self.seconds[self._running[-1] if self._running else "the rest"] += now - self._since
+        self._since = now
+
+    def watch(self, module: str, owner: str | None, name: str, part: str) -> None:
+        """Time a function of a module, or a method of a class of it, from now on."""
+        home: Any = importlib.import_module(module)
+        home = getattr(home, owner) if owner else home
+        inner = home.__dict__[name]
+        is_class_method = isinstance(inner, classmethod)
+        function = inner.__func__ if is_class_method else inner
+
+        @functools.wraps(function)
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            self.enter(part)
+            try:
+                return function(*args, **kwargs)
+            finally:
+                self.leave()
+
+        setattr(home, name, classmethod(timed) if is_class_method else timed)
+
+
+def measure(arguments: list[str]) -> tuple[int, Stopwatch]:
+    """Run a recipe with all parts timed; returns its exit code and the seconds."""
+    watch = Stopwatch()
+    watch.enter("importing libraries")
+    for (module, owner, name), part in PARTS.items():
+        watch.watch(module, owner, name, part)
+    watch.leave()
+    from hf_clcl.train import main
+
+    code = main([*arguments, "--dataloader_num_workers", "0"])
+    watch.enter("the rest")
+    watch.leave()
+    return code, watch
+
+
+def table(watch: Stopwatch) -> str:
+    """The parts from the dearest to the cheapest."""
+    total = sum(watch.seconds.values())
+    lines = [f"{'part':32s} {'seconds':>9s} {'share':>7s} {'calls':>8s}"]
+    for part, seconds in sorted(watch.seconds.items(), key=lambda entry: -entry[1]):
+        lines.append(f"{part:32s} {seconds:9.2f} {seconds / total:7.1%} {watch.calls[part] or '':>8}")
+    dearest = max(watch.seconds, key=watch.seconds.__getitem__)
+    return "\n".join([*lines, f"{'together':32s} {total:9.2f}", "", f"What dominates: {dearest}."])
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipe", help="the recipe; further --key value pairs go to it")
+    parser.add_argument("--json", help="file for the figures")
+    options, rest = parser.parse_known_args(argv)
+    code, watch = measure([options.recipe, *rest])
+    if code:
+        return code
+    print(table(watch))
+    if options.json:
+        seconds = {part: round(value, 3) for part, value in watch.seconds.items()}
+        Path(options.json).write_text(json.dumps(seconds, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
