@@ -10,10 +10,15 @@ from typing import Any, Literal
 
 import torch
 from transformers import SchedulerType, TrainingArguments
+from transformers.integrations.integration_utils import (
+    INTEGRATION_TO_CALLBACK,
+    get_available_reporting_integrations,
+)
 
 from .errors import RecipeError
 from .files import CACHE
 from .hub.client import hub_problems, is_repository
+from .values import describe, nearest
 
 # What one task of the stream may set for itself.
 TASK_VALUES = (
@@ -168,13 +173,20 @@ class ContinualTrainingArguments(TrainingArguments):
         for key, lowest in _LOWEST.items():
             if isinstance(values.get(key), (int, float)) and values[key] < lowest:
                 found.append(f"{key}: must be at least {lowest}, found {values[key]}")
+        for key, most in _HIGHEST.items():
+            if isinstance(values.get(key), (int, float)) and values[key] > most:
+                found.append(f"{key}: must be at most {most:,}, found {describe(values[key])}")
+        for key in _ABOVE_0:
+            if isinstance(values.get(key), (int, float)) and values[key] <= 0:
+                found.append(f"{key}: must be above 0, found {values[key]}")
         for key, (low, high) in _BETWEEN.items():
-            if key in values and not low <= values[key] <= high:
+            if values.get(key) is not None and not low <= values[key] <= high:
                 found.append(f"{key}: must lie between {low} and {high}, found {values[key]}")
         if values.get("max_steps") == 0:
             found.append("max_steps: must be at least 1, or -1 to count by num_train_epochs")
         if values.get("bf16") and values.get("fp16"):
             found.append("bf16 and fp16: choose one of the two")
+        found += _tracker_problems(values.get("report_to"))
         found += hub_problems(*(values.get(key) for key in ("push_to_hub", "hub_model_id", "hub_token_env")))
         if values.get("resume_from_hub") and not is_repository(values["resume_from_hub"]):
             found.append(f"resume_from_hub: needs owner/name, found {values['resume_from_hub']!r}")
@@ -184,12 +196,35 @@ class ContinualTrainingArguments(TrainingArguments):
 _LOWEST = {
     "per_device_train_batch_size": 1, "per_device_eval_batch_size": 1, "per_device_reference_batch_size": 1,
     "gradient_accumulation_steps": 1, "learning_rate": 0, "max_steps": -1, "weight_decay": 0, "warmup_steps": 0,
-    "max_grad_norm": 0, "image_cache_mb": 0, "checkpoint_texts_above": 0, "dataloader_num_workers": 0, "seed": 0,
+    "max_grad_norm": 0, "image_cache_mb": 0, "checkpoint_texts_above": 0, "dataloader_num_workers": 0,
     "save_total_limit": 1,
 }  # fmt: skip
+_HIGHEST = {
+    "per_device_train_batch_size": 10**6, "per_device_eval_batch_size": 10**6,
+    "per_device_reference_batch_size": 10**6, "gradient_accumulation_steps": 10**6,
+    "max_steps": 10**9, "num_train_epochs": 10**6, "warmup_steps": 10**9,
+    "dataloader_num_workers": 1024, "image_cache_mb": 10**9,
+}  # fmt: skip
+_ABOVE_0 = ("num_train_epochs", "logging_steps", "save_steps", "adam_epsilon")
 _BETWEEN = {
     "label_smoothing_factor": (0, 0.999),
     "min_crop_scale": (0.01, 1.0),
     "adam_beta1": (0, 1),
     "adam_beta2": (0, 1),
+    "seed": (0, 2**32 - 1),
+    "data_seed": (0, 2**32 - 1),
 }
+
+
+def _tracker_problems(report_to: str | list[str] | None) -> list[str]:
+    """Which trackers there are not, or not here."""
+    known = [*INTEGRATION_TO_CALLBACK, "all", "none"]
+    names = [report_to] if isinstance(report_to, str) else report_to or []
+    here = [*get_available_reporting_integrations(), "all", "none"]
+    found = [
+        f"report_to: there is no {name!r}{nearest(name, known)}; there are {', '.join(sorted(known))}"
+        for name in names
+        if name not in known
+    ]
+    missing = [name for name in names if name in known and name not in here]
+    return found + [f"report_to: {name} is not installed; install it, or leave it out" for name in missing]

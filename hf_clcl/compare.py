@@ -20,7 +20,7 @@ from rich.text import Text
 from .cards.markdown import table as markdown_table
 from .cards.markdown import text
 from .cards.sections import looks_like_hub_id
-from .errors import UserError
+from .errors import UserError, printable
 from .evaluation.matrix import METRICS, AccuracyMatrix
 from .evaluation.ranks import DIRECTIONS
 from .files import whole_file
@@ -205,7 +205,7 @@ def main(argv: list[str] | None = None) -> int:
         if any(row.mean("last") is not None for row in rows):
             plot_comparison(rows, options.output)
     except UserError as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {printable(str(error))}\n")
         return 2
     except OSError as error:
         sys.stderr.write(f"error: {options.output}: cannot be written: {error.strerror or error}; choose --output\n")

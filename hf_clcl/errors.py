@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
+MOST_PROBLEMS = 30
+
 
 class UserError(ValueError):
     """Something a user can mend; the message tells what was found, what is needed and what to do."""
@@ -19,7 +21,9 @@ class RecipeError(UserError):
 
     def __init__(self, problems: list[str] | str, source: str = "the recipe"):
         self.problems = [problems] if isinstance(problems, str) else problems
-        lines = "\n".join(f"  - {problem}" for problem in self.problems)
+        shown = self.problems[:MOST_PROBLEMS]
+        left = len(self.problems) - len(shown)
+        lines = "\n".join(f"  - {problem}" for problem in [*shown, *([f"and {left} more"] if left else [])])
         super().__init__(f"{len(self.problems)} problem{'s' * (len(self.problems) > 1)} in {source}:\n{lines}")
 
 
@@ -41,9 +45,14 @@ def exit_code(command: Callable[[], object], stopped: str) -> int:
     try:
         command()
     except UserError as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {printable(str(error))}\n")
         return error.exit_code
     except KeyboardInterrupt as stop:
         sys.stderr.write(f"\nstopped; {stopped}\n")
         return getattr(stop, "exit_code", 130)
     return 0
+
+
+def printable(words: str) -> str:
+    """Words of somebody else for a terminal: what moves its cursor or cannot be written is shown as its number."""
+    return "".join(sign if sign.isprintable() or sign == "\n" else ascii(sign)[1:-1] for sign in words)

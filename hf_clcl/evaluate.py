@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .command_line import pairs, set_up_logging
-from .errors import RecipeError, UserError, exit_code
+from .errors import RecipeError, UserError, exit_code, printable
 
 if TYPE_CHECKING:
     from .recipe import Recipe
@@ -69,7 +69,7 @@ def _run_command(arguments: list[str]) -> None:
     alphas = options.wise_ft_alphas
     if wrong := [alpha for alpha in alphas or [] if not 0 <= alpha <= 1]:
         raise RecipeError(f"--wise_ft_alphas: must lie between 0 and 1, found {wrong[0]:g}", "the command line")
-    command = "python -m hf_clcl.evaluate " + shlex.join(arguments)
+    command = "python -m hf_clcl.evaluate " + printable(shlex.join(arguments))
     evaluate(recipe, checkpoints, alphas or ([1.0] if len(checkpoints) > len(names) else None), command)
 
 

@@ -32,16 +32,24 @@ def load_model(name_or_path: str | Path, revision: str | None = None, random_ini
     """
     name = BUILT_IN.get(str(name_or_path), str(name_or_path))
     config = _clip_config(name, revision)
-    if random_init:
-        model = CLIPModel(config)
-        model.set_attn_implementation(attention())
-        return keep_less(model)
     try:
-        model = CLIPModel.from_pretrained(
-            name, revision=revision, dtype=torch.float32, use_safetensors=True, attn_implementation=attention()
-        )
-    except (OSError, ValueError) as error:
+        if random_init:
+            model = CLIPModel(config)
+            model.set_attn_implementation(attention())
+            return keep_less(model)
+        model, found = CLIPModel.from_pretrained(
+            name, revision=revision, dtype=torch.float32, use_safetensors=True, attn_implementation=attention(),
+            output_loading_info=True, trust_remote_code=False,
+        )  # fmt: skip
+    except Exception as error:  # a damaged file raises what safetensors, torch or Python raise
         raise UserError(_not_loaded("model", name, error)) from None
+    if missing := sorted(found["missing_keys"]):
+        raise UserError(
+            f"the model {name} cannot be loaded: its weights lack {len(missing)} of a CLIP, {missing[0]} first, which "
+            "would be drawn at random; give a whole CLIP, or set random_init: true for one that knows nothing"
+        )
+    if broken := [name for name, weight in model.state_dict().items() if not weight.isfinite().all()]:
+        raise UserError(f"the model {name} cannot be used: {broken[0]} has values that are not finite; give another")
     return keep_less(model)
 
 
@@ -61,20 +69,24 @@ def load_processor(name_or_path: str | Path, revision: str | None = None) -> CLI
         UserError: Where they are missing.
     """
     name = BUILT_IN.get(str(name_or_path), str(name_or_path))
-    _clip_config(name, revision)
+    config = _clip_config(name, revision)
     try:
-        return CLIPProcessor(
+        processor = CLIPProcessor(
             image_processor=CLIPImageProcessorPil.from_pretrained(name, revision=revision),
-            tokenizer=AutoTokenizer.from_pretrained(name, revision=revision),
+            tokenizer=AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False),
         )
-    except (OSError, ValueError, KeyError) as error:
+        crop, size = processor.image_processor.crop_size, config.vision_config.image_size
+        if (crop["height"], crop["width"]) != (size, size):
+            raise ValueError(f"its images have {crop['height']} x {crop['width']} pixels, those of the model {size}")
+    except Exception as error:  # a damaged file raises what tokenizers, transformers or Python raise
         raise UserError(_not_loaded("processor", name, error)) from None
+    return processor
 
 
 def _clip_config(name: str, revision: str | None) -> CLIPConfig:
     try:
-        config = AutoConfig.from_pretrained(name, revision=revision)
-    except (OSError, ValueError) as error:
+        config = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False)
+    except Exception as error:  # whatever a configuration of somebody else makes of Python
         raise UserError(_not_loaded("model", name, error)) from None
     if not isinstance(config, CLIPConfig):
         raise UserError(f"{name} is a {config.model_type!r} model; this program needs a CLIP (model_type 'clip')")
@@ -82,13 +94,27 @@ def _clip_config(name: str, revision: str | None) -> CLIPConfig:
 
 
 def _not_loaded(what: str, name: str, error: Exception) -> str:
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    if os.path.isdir(name):
-        files = ", ".join(sorted(os.listdir(name))[:12]) or "nothing"
-        return f"the {what} in the folder {name} cannot be loaded: {reason} (the folder holds: {files})"
+    reason = (str(error).strip().splitlines() or [""])[0][:300].rstrip(".") or type(error).__name__
+    if not os.path.isdir(name):
+        return (
+            f"the {what} {name} cannot be loaded: {reason}. Give model_name_or_path the id of a CLIP on the Hub "
+            "(such as openai/clip-vit-base-patch16), a local folder with config.json and model.safetensors, or "
+            f"{' or '.join(BUILT_IN)}"
+        )
+    held = sorted(os.listdir(name))
+    if what == "model" and not any(file.endswith(".safetensors") for file in held):
+        pickled = [file for file in held if file.endswith((".bin", ".pt", ".pth", ".ckpt"))]
+        if pickled:
+            return (
+                f"the model in the folder {name} cannot be loaded: {pickled[0]} is a pickle, which runs what it "
+                "holds, and is never read. Give a folder with model.safetensors; from a source that you trust, "
+                "`CLIPModel.from_pretrained(folder).save_pretrained(folder)` writes it"
+            )
+    files = ", ".join(held[:12]) or "nothing"
     return (
-        f"the {what} {name} cannot be loaded: {reason}. Give model_name_or_path the id of a CLIP on the Hub "
-        "(such as openai/clip-vit-base-patch16) or a local folder with config.json and model.safetensors"
+        f"the {what} in the folder {name} cannot be loaded: {reason} (the folder holds: {files}). Copy it anew, or "
+        "give another as model_name_or_path; needed are config.json, model.safetensors, processor_config.json "
+        "and the files of the tokenizer"
     )
 
 

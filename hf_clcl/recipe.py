@@ -18,7 +18,7 @@ from .class_incremental import ClassIncremental
 from .entries import ReferenceEntry, TaskEntry, repeated
 from .errors import RecipeError
 from .values import build
-from .yaml_values import override, read_yaml, with_task_values
+from .yaml_values import check_values, override, read_yaml, with_task_values
 
 ADAPTED = ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")
 TASK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -157,6 +157,7 @@ def parse_recipe(values: Mapping[str, Any], source: str = "the recipe") -> Recip
     from .arguments import ContinualTrainingArguments
     from .methods import check_method
 
+    check_values(values, source)
     problems: list[str] = []
     training_types = typing.get_type_hints(ContinualTrainingArguments)
     training_fields = {
@@ -164,6 +165,8 @@ def parse_recipe(values: Mapping[str, Any], source: str = "the recipe") -> Recip
     }
     values = with_task_values(values, problems)
     recipe = build(Recipe, values, "", problems, training_fields)
+    empty = {"model_name_or_path": recipe.model_name_or_path, "output_dir": recipe.training.get("output_dir")}
+    problems += [f"{key}: is empty; give a name" for key, value in empty.items() if key in values and value == ""]
     _check_entries(recipe, problems)
     if recipe.class_incremental is not None and not problems:
         recipe.tasks = recipe.class_incremental.tasks()

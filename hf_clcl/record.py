@@ -14,7 +14,7 @@ from .evaluation.matrix import AccuracyMatrix, incremental_metrics, seen_accurac
 from .evaluation.ranks import recall_problems
 from .files import whole_file
 from .record_parts import DatasetNote, Loss, Outside, Phase, Retrieval, Row, ScenarioRows
-from .schema import kind, no_constant, plain, problems_of
+from .schema import check_writable, kind, no_constant, plain, problems_of
 from .video_record import VideoDatabase, video_contradictions, video_metrics
 
 SCHEMA = 1
@@ -201,6 +201,7 @@ class RunRecord:
         """
         if not isinstance(values, dict):
             raise ValueError(f"a record is a JSON object, found {kind(values)}")
+        check_writable(values)
         schema = values.get("schema")
         if isinstance(schema, int) and schema > SCHEMA:
             raise ValueError(f"it has schema {schema} and this version reads up to {SCHEMA}; update hf_clcl")
@@ -231,6 +232,9 @@ class RunRecord:
                     AccuracyMatrix(self.tasks, view.baseline)
         except ValueError as error:
             return [str(error)]
+        # A task's name is that of its folder, and may lead to no other.
+        if odd := [task for task in self.tasks if any(sign in task for sign in "/\\\0") or task in (".", "..")]:
+            return [f"tasks: {odd[0]!r:.80} names no folder"]
         count = len(self.accuracy)
         lengths = {f"evaluation_only: {name}": len(rows["accuracy"]) for name, rows in self.evaluation_only.items()}
         lengths |= {f"scenarios: {name}": len(rows["accuracy"]) for name, rows in self.scenarios.items()}

@@ -7,6 +7,10 @@ import types
 import typing
 from typing import Any, get_args, get_origin
 
+from .values import half_a_character, walk
+
+DEEPEST = 64
+
 
 def plain(value: Any) -> Any:
     """A value as JSON has it. A loss that is not a number becomes null: JSON has no other word for it."""
@@ -19,6 +23,19 @@ def plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
+
+
+def check_writable(values: Any) -> None:
+    """See that JSON values can be written again.
+
+    Raises:
+        ValueError: Where they are nested too deeply, or a text is no text.
+    """
+    for where, value, depth in walk(values):
+        if depth > DEEPEST:
+            raise ValueError(f"{where[:80]} is nested too deeply")
+        if isinstance(value, str) and (problem := half_a_character(value)):
+            raise ValueError(f"{ascii(where)[1:-1]}: {problem}")
 
 
 def problems_of(value: Any, hint: Any, where: str) -> list[str]:

@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from .command_line import pairs, set_up_logging
-from .errors import RecipeError, exit_code
+from .errors import RecipeError, exit_code, printable
 
 if TYPE_CHECKING:
     from .recipe import Recipe
@@ -54,7 +54,7 @@ def _run_command(arguments: list[str]) -> None:
     if options.dry_run:
         show_stream(recipe)
     else:
-        run(recipe, "python -m hf_clcl.train " + shlex.join(arguments))
+        run(recipe, "python -m hf_clcl.train " + printable(shlex.join(arguments)))
 
 
 def parse_command_line(arguments: list[str]) -> tuple[argparse.Namespace, dict[str, str]]:

@@ -31,6 +31,7 @@ from .memory import checkpoint_texts
 from .methods import Method, TaskContext
 from .models import choose_trainable, frozen_copy
 from .progress import TaskProgress
+from .unpickling import refusing
 
 logger = logging.get_logger(__name__)
 
@@ -132,7 +133,8 @@ class ContinualTrainer(Trainer):
             state = load_file(os.path.join(resume_from_checkpoint, METHOD_STATE))
             self.seconds_before = float(state.pop("seconds"))
             self.method.load_state_dict({name: tensor.to(self.args.device) for name, tensor in state.items()})
-        output = super().train(resume_from_checkpoint, **kwargs)
+        with refusing(resume_from_checkpoint):
+            output = super().train(resume_from_checkpoint, **kwargs)
         self._drain()
         self.model = self.method.end_task(self.model)
         return output

@@ -4,11 +4,32 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from typing import Any, Literal, get_args, get_origin
+
+
+def walk(values: Any) -> Iterator[tuple[str, Any, int]]:
+    """Every value within a value, keys too: its place in words, itself, its depth. Endless where it holds itself."""
+    waiting = [("", values, 0)]
+    while waiting:
+        where, value, depth = waiting.pop()
+        yield where, value, depth
+        if isinstance(value, Mapping):
+            waiting += [(f"{where}.{key}"[:200].lstrip("."), part, depth + 1) for key, part in value.items()]
+            waiting += [(f"a key of {where}".removesuffix(" of "), key, depth + 1) for key in value]
+        elif isinstance(value, (list, tuple, set, frozenset)):
+            waiting += [(f"{where}[{index}]", part, depth + 1) for index, part in enumerate(value)]
+
+
+def half_a_character(text: str) -> str | None:
+    """What is wrong with a text that no file can hold; JSON and YAML can spell such."""
+    if text.isascii() or not (found := [sign for sign in text if "\ud800" <= sign <= "\udfff"]):
+        return None
+    return f"holds half a character ({found[0]!a}), which cannot be written; correct the text"
 
 
 def build(
@@ -102,12 +123,14 @@ def _scalar(value: Any, hint: Any, choices: tuple[Any, ...]) -> Any:
     if hint is str:
         return str(value)
     if hint in (int, float) and isinstance(value, (int, float, str)):
+        if hint is int and isinstance(value, int):
+            return value
         try:
             number = float(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         if hint is float:
-            return number
+            return number if math.isfinite(number) else None
         return int(number) if number.is_integer() else None
     if _is_enum(hint):
         return value if value in [member.value for member in hint] else None
@@ -124,7 +147,7 @@ def _rank(value: Any) -> Any:
 
 
 def nearest(key: str, known: Iterable[str]) -> str:
-    known = list(known)
+    key, known = str(key), list(known)
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.6) or [name for name in known if name.startswith(key)]
     return f"; did you mean {near[0]}?" if near else ""
 
@@ -136,7 +159,13 @@ def _entry_name(entry: Any, index: int) -> str:
 
 def describe(value: Any) -> str:
     names = {dict: "a block of values", list: "a list", type(None): "nothing"}
-    return names.get(type(value), repr(value))
+    try:
+        shown = repr(value)
+    except ValueError:  # a number of more digits than Python writes
+        shown = "a number too large"
+    if str(value).lower().lstrip("+-") in ("nan", "inf", "infinity") if isinstance(value, (float, str)) else False:
+        shown += ", which is not finite"
+    return names.get(type(value), shown if len(shown) <= 120 else f"{shown[:120]}...")
 
 
 def _type_name(hint: Any) -> str:

@@ -2,14 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from .errors import RecipeError
-from .values import describe, nearest
+from .values import describe, half_a_character, nearest, walk
+
+MOST_BYTES, MOST_VALUES, MOST_DEEP = 2**20, 100_000, 32  # of a recipe; the names of 21,000 classes are half of a MB
+
+# Of the Hub, or in an address: what a run is given is kept with it, and a token would be too.
+_TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{20,}|://[^/\s:@]+:[^/\s@]+@")
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+    """Plain values alone, and no key twice: the first one would be lost without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, Hashable) and key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"{key!r:.80} stands here twice; leave one out", key_node.start_mark
+                )
+            seen |= {key} if isinstance(key, Hashable) and key_node.tag != "tag:yaml.org,2002:merge" else set()
+        return super().construct_mapping(node, deep)
+
+
+def load_yaml(text: str) -> Any:
+    """The plain values of a YAML text.
+
+    Raises:
+        ValueError: Where it is none.
+    """
+    loader = None
+    try:
+        loader = _Loader(text)
+        return loader.get_single_data()
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except Exception as error:  # constructors of dates, numbers and bytes raise whatever Python raises
+        raise ValueError(str(error) or type(error).__name__) from None
+    finally:
+        if loader is not None:
+            loader.dispose()
+
+
+def check_values(values: Any, source: str) -> None:
+    """See that values are of a size and depth that a recipe has, and that every text can be written and shown.
+
+    Raises:
+        RecipeError: Where they are not; a token is never shown.
+    """
+    for count, (where, value, depth) in enumerate(walk(values), 1):
+        if depth > MOST_DEEP:
+            raise RecipeError(f"{where[:80]}: is nested too deeply, or holds itself; write it out", source)
+        if count > MOST_VALUES:
+            raise RecipeError(f"it has too many values; a recipe has at most {MOST_VALUES:,}", source)
+        if isinstance(value, str) and (problem := _text_problem(value)):
+            raise RecipeError(f"{_shown(where)}: {problem}", source)
+
+
+def _text_problem(text: str) -> str | None:
+    if _TOKEN.search(text):
+        return (
+            "looks like a token, and a recipe and its command are kept with the run; a token belongs into HF_TOKEN, "
+            "the login, or the variable that hub_token_env names"
+        )
+    if found := _CONTROL.search(text):
+        return f"holds the control character {found[0]!a}; take it out"
+    return half_a_character(text)
+
+
+def _shown(where: str) -> str:
+    return _TOKEN.sub("***", ascii(where)[1:-1]) or "the recipe"
 
 
 def read_yaml(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
@@ -21,13 +93,16 @@ def read_yaml(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     if path.resolve() in seen:
         raise RecipeError(f"include: {path} includes itself", str(seen[0]))
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if path.stat().st_size > MOST_BYTES:
+            raise ValueError(f"it has {path.stat().st_size:,} bytes; a recipe has at most {MOST_BYTES:,}")
+        values = load_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RecipeError(
             f"no such file{_yaml_beside(path)}; the recipes of this project lie in recipes/", str(path)
         ) from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError) as error:
         raise RecipeError(f"cannot be read: {error}", str(path)) from None
+    check_values(values, str(path))
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         raise RecipeError(f"a recipe is a YAML mapping of names to values, found {describe(values)}", str(path))
     include = values.pop("include", None)
@@ -60,8 +135,8 @@ def override(values: dict[str, Any], key: str, text: str, source: str) -> None:
         if not isinstance(values, dict):
             raise RecipeError(f"--{key}: {block} is not a block of values", source)
     try:
-        values[last] = yaml.safe_load(text)
-    except yaml.YAMLError:
+        values[last] = load_yaml(text)
+    except ValueError:
         values[last] = text
 
 

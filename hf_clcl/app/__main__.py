@@ -12,7 +12,7 @@ import sys
 from types import FrameType
 from typing import NoReturn
 
-from ..errors import UserError
+from ..errors import UserError, printable
 
 EPILOG = """\
 RUN is the output folder of a run, or a folder with runs below; REPO is owner/name on the Hub. Without any, the page
@@ -59,10 +59,10 @@ def main(argv: list[str] | None = None) -> int:
         )
         page.block_thread()
     except UserError as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {printable(str(error))}\n")
         return error.exit_code
     except OSError as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {printable(str(error))}\n")
         return 1
     except KeyboardInterrupt:
         return 130

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from ..data.pictures import eight_bits
 from ..errors import UserError
 
 MAX_PIXELS = 50_000_000
@@ -56,12 +57,7 @@ def open_image(path: str | Path) -> Image.Image:
 
 def _plain(image: Image.Image) -> Image.Image:
     image.thumbnail((MAX_SIDE, MAX_SIDE)) if image.mode not in ("P", "1") else None
-    if image.mode.startswith("I") or image.mode == "F":
-        low, high = image.getextrema()
-        deep = image.mode != "F" and high > 255
-        # 16 bits a pixel are shown by their high byte; other numbers are stretched over what they span.
-        scale, offset = (1 / 257, 0.0) if deep and high <= 65535 and low >= 0 else (255 / ((high - low) or 1), low)
-        image = image.convert("F").point(lambda value: value * scale + (-offset * scale)).convert("L")
+    image = eight_bits(image)
     if image.mode in ("PA", "LA", "La", "RGBa", "P") or "transparency" in image.info:
         image = image.convert("RGBA")
     if image.mode == "RGBA":

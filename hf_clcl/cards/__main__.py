@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ..errors import UserError
+from ..errors import UserError, printable
 from ..record import RunRecord
 from . import save_card
 
@@ -22,7 +22,7 @@ def main(argv: list[str] | None = None) -> int:
             raise UserError(f"{folder}: holds no results.json; give a folder with one folder for each run")
         records = {path.parent: RunRecord.load(path) for path in found}  # all are read before any card is written
     except UserError as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {printable(str(error))}\n")
         return 2
     for run, record in records.items():
         save_card(record, run)

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PIL import Image, UnidentifiedImageError
+from PIL import UnidentifiedImageError
 
 from ..errors import DataError
 from .videos import find_clip, read_frames
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# What decoding a damaged image may raise.
-UNREADABLE = (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError)
+# What decoding a damaged image may raise: Pillow's readers of single formats raise whatever Python raises.
+UNREADABLE = Exception
 BATCH = 256
 
 
@@ -80,10 +80,17 @@ def readable(
     return rows.select([row for row, ok in enumerate(good) if ok]), broken
 
 
+def why(error: Exception) -> str:
+    """What keeps an image from being read, in one line."""
+    if isinstance(error, UnidentifiedImageError):
+        return "it is empty, or no image of a format that Pillow knows"
+    return " ".join(str(error).split()).rstrip(".")[:200] or type(error).__name__
+
+
 def _decodes(feature: Any, cell: dict[str, Any] | None) -> bool:
     try:
         feature.decode_example(cell).load()
-    except (*UNREADABLE, AttributeError, TypeError):  # the last two where there is no image at all
+    except UNREADABLE:
         return False
     return True
 

@@ -13,7 +13,9 @@ from PIL import Image
 from torch import Tensor
 
 from ..errors import DataError
-from .broken import UNREADABLE
+from . import columns
+from .broken import UNREADABLE, why
+from .pictures import eight_bits, trimmed
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -129,17 +131,16 @@ class Frames:
     def _read(self, index: int) -> Image.Image:
         try:
             image = self.images[index][self.column]
-            if image is None:
-                raise DataError(f"{self.name}: row {index} has no image in column {self.column!r}; remove that row")
-            image.load()
-            return image
         except UNREADABLE as error:
-            if isinstance(error, DataError):
-                raise
+            cell = columns.values(self.images.select([index]), self.column)[0].as_py() or {}
+            file = f", {cell['path']}" if cell.get("path") else ""
             raise DataError(
-                f"{self.name}: the image in row {index} (column {self.column!r}) cannot be read: {error}. "
+                f"{self.name}: the image in row {index} (column {self.column!r}{file}) cannot be read: {why(error)}. "
                 "Replace or remove that image, or set `skip_broken_images: true` in the recipe"
             ) from None
+        if image is None:
+            raise DataError(f"{self.name}: row {index} has no image in column {self.column!r}; remove that row")
+        return trimmed(eight_bits(image))
 
 
 def random_resized_crop(

@@ -38,22 +38,46 @@ def find_local(dataset: str, data_root: str | None, where: str) -> Path | None:
     Raises:
         DataError: Where nothing lies there and the name cannot be a Hub id.
     """
-    if data_root is not None and not Path(data_root).expanduser().is_dir():
-        raise DataError(f"{where}: data_root {data_root} is no folder; correct it, or leave it out")
-    roots = [Path(data_root).expanduser()] if data_root is not None else []
-    candidates = [root / Path(dataset).expanduser() for root in (*roots, Path())]
+    if not dataset.strip():
+        raise DataError(f"{where}: `dataset` is empty; name a folder, a file, or a dataset of the Hub")
+    if data_root is not None and not is_there(home(data_root, where), Path.is_dir):
+        raise DataError(f"{where}: data_root {data_root:.300} is no folder; correct it, or leave it out")
+    roots = [home(data_root, where)] if data_root is not None else []
+    candidates = [root / home(dataset, where) for root in (*roots, Path())]
     for candidate in candidates:
-        if candidate.exists():
+        if is_there(candidate):
             return candidate
     if HUB_ID.fullmatch(dataset) and Path(dataset).suffix not in (".parquet", ".txt", ".tar"):
         return None
-    looked = " or ".join(dict.fromkeys(str(candidate.absolute()) for candidate in candidates))
-    near = next((candidate.parent for candidate in candidates if candidate.parent.is_dir()), None)
+    looked = " or ".join(dict.fromkeys(f"{candidate.absolute()!s:.300}" for candidate in candidates))
+    near = next((candidate.parent for candidate in candidates if is_there(candidate.parent, Path.is_dir)), None)
     beside = f" Beside it lie: {listing(near)}." if near else ""
     raise DataError(
-        f"{where}: no dataset {dataset!r}: looked for {looked}.{beside} "
+        f"{where}: no dataset {dataset[:100]!r}: looked for {looked}.{beside} "
         "Correct `dataset` or `data_root`; Hub ids have the form owner/name"
     )
+
+
+def home(name: str, where: str) -> Path:
+    """A path with `~` written out.
+
+    Raises:
+        DataError: Where there is no such user.
+    """
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:
+        raise DataError(
+            f"{where}: {name[:100]!r} names the home of a user who is not here; write the path out"
+        ) from None
+
+
+def is_there(path: Path, test: Callable[[Path], bool] = Path.exists) -> bool:
+    """Whether something lies at a path; nothing does where its name is too long, or may not be looked at."""
+    try:
+        return test(path)
+    except (OSError, ValueError):
+        return False
 
 
 def load_local(path: Path, split: str, where: str, config: str | None = None) -> Dataset:
@@ -73,7 +97,7 @@ def load_local(path: Path, split: str, where: str, config: str | None = None) ->
     readers = _readers(path, where, config)
     check_splits(split, readers, str(path), where)
     with reading(where, f"split {split!r} of {path}"):
-        parts = {name: check_images_stay_inside(readers[name](), path, where) for name in split_names(split)}
+        parts = {name: readers[name]() for name in split_names(split)}
         if split in parts:
             return parts[split]
         sizes = {name: len(part) for name, part in parts.items()}
@@ -115,7 +139,10 @@ def reading(where: str, what: str) -> Iterator[None]:
         raise
     except Exception as error:  # pyarrow, tarfile, PIL and datasets share no base class
         cause = error.__cause__ or error
-        raise DataError(f"{where}: {what} cannot be read: {type(cause).__name__}: {cause}") from error
+        reason = " ".join(str(cause).split())[:400].rstrip(".")
+        raise DataError(
+            f"{where}: {what} cannot be read: {type(cause).__name__}: {reason}. Copy it anew, or name other data"
+        ) from error
 
 
 def _readers(path: Path, where: str, config: str | None) -> Readers:
@@ -123,18 +150,23 @@ def _readers(path: Path, where: str, config: str | None) -> Readers:
     if path.is_file():
         if path.suffix != ".parquet":
             raise DataError(f"{where}: {path} is no dataset; needed is a .parquet file, or a folder with {LAYOUTS}")
-        return {"train": partial(_parquet, [path])}
+        return _checked({"train": partial(_parquet, [path])}, path, where)
     if (path / "dataset_dict.json").exists() or (path / "state.json").exists():
-        return _saved(path, where)
+        return _checked(_saved(path, where), path, where)
     if files := _by_split(path.glob("*.parquet")):
-        return {split: partial(_parquet, parts) for split, parts in files.items()}
+        return _checked({split: partial(_parquet, parts) for split, parts in files.items()}, path, where)
     if files := _by_split([*path.glob("*.tar"), *path.glob("*/*.tar")], path):
-        return {split: partial(_tars, parts) for split, parts in files.items()}
+        return _checked({split: partial(_tars, parts) for split, parts in files.items()}, path, where)
     described = [*path.glob("metadata.*"), *path.glob("*/metadata.*")]
     if described or not (folders := _image_folders(path)):
-        return _as_datasets_reads_it(path, where, config)
+        return _checked(_as_datasets_reads_it(path, where, config), path, where)
     names = sorted({child.name for folder in folders.values() for child in _subfolders(folder)})
     return {split: partial(_image_folder, folder, names, where) for split, folder in folders.items()}
+
+
+def _checked(readers: Readers, path: Path, where: str) -> Readers:
+    """Readers whose rows name no image elsewhere. Folders of images need none: their names are those of the folder."""
+    return {split: lambda read=read: check_images_stay_inside(read(), path, where) for split, read in readers.items()}
 
 
 def _by_split(files: Iterator[Path] | list[Path], root: Path | None = None) -> dict[str, list[Path]]:
@@ -173,8 +205,9 @@ def _as_datasets_reads_it(path: Path, where: str, config: str | None) -> Readers
     try:
         splits = get_dataset_split_names(str(path), config)
     except Exception as error:  # whatever the reader that `datasets` guesses may raise
+        reason = " ".join(str(error).split())[:400]
         raise DataError(
-            f"{where}: {path} cannot be read as a dataset: {error}. It holds {listing(path)}; needed is {LAYOUTS}"
+            f"{where}: {path} cannot be read as a dataset: {reason}. It holds {listing(path)}; needed is {LAYOUTS}"
         ) from error
     return {split: partial(load_dataset, str(path), config, split=split) for split in splits}
 
@@ -225,13 +258,14 @@ def check_images_stay_inside(dataset: Dataset, folder: Path | None, where: str) 
     Raises:
         DataError: Where a path leads elsewhere.
     """
-    roots = tuple(of(folder) + os.sep for of in (os.path.abspath, os.path.realpath)) if folder is not None else ()
+    root = os.path.realpath(folder) + os.sep if folder is not None else None
     for column in (name for name, feature in dataset.features.items() if columns.is_image(feature)):
         for chunk in columns.values(dataset, column).chunks:
             for path in chunk.filter(chunk.field("bytes").is_null()).field("path").drop_null().to_pylist():
-                if not os.path.abspath(path).startswith(roots):
+                # By its real place: links lead elsewhere too, and an address is no place.
+                if root is None or "://" in path or not os.path.realpath(path).startswith(root):
                     raise DataError(
-                        f"{where}: column {column!r} refers to {path}, a file outside the dataset; "
+                        f"{where}: column {column!r} refers to {path:.300}, a file outside the dataset; "
                         "store the images themselves (`Dataset.to_parquet` and `save_to_disk` do so)"
                     )
     return dataset

@@ -11,7 +11,7 @@ from ..errors import DataError
 from . import columns, prompts, selection, video_rows
 from .expected import check_expected
 from .hub import hub_class_names, load_hub
-from .local import find_local, load_local
+from .local import find_local, load_local, reading
 from .rendered import RENDERED_COUNTS, RENDERED_TRAIN, render, rendered
 from .task import Task
 
@@ -192,7 +192,10 @@ def _class_names_file(entry: TaskEntry, data_root: str | None, where: str) -> li
     if path is None:
         return hub_class_names(entry, where)
     file = (path if path.is_dir() else path.parent) / "classnames.txt"
-    return file.read_text(encoding="utf-8").splitlines() if file.is_file() else None
+    if not file.is_file():
+        return None
+    with reading(where, str(file)):
+        return file.read_text(encoding="utf-8").splitlines()
 
 
 def _rename(words: dict[str, str], own: list[str] | None, where: str) -> list[str]:

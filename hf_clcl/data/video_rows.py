@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError
 from . import columns
+from .local import home, is_there
 from .videos import VIDEO_SUFFIXES, find_clip, import_av, without_suffix
 
 if TYPE_CHECKING:
@@ -145,9 +146,9 @@ def _categories(values: Any) -> dict[str, str]:
 
 
 def _find(name: str, data_root: str | None, where: str, exists: Callable[[Path], bool], what: str) -> Path:
-    candidates = [Path(root or "") / Path(name).expanduser() for root in (data_root, None)]
+    candidates = [Path(root or "") / home(name, where) for root in (data_root, None)]
     for candidate in candidates:
-        if exists(candidate):
+        if is_there(candidate, exists):
             return candidate
     looked = " or ".join(dict.fromkeys(str(candidate.absolute()) for candidate in candidates))
     raise DataError(f"{where}: there is no {what} {name!r}: looked for {looked}; correct it, or `data_root`")

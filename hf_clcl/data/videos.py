@@ -12,6 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from ..errors import DataError, UserError
 from .local import IMAGE_SUFFIXES
+from .pictures import upright
 
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".flv", ".gif")
 
@@ -94,7 +95,7 @@ def _of_folder(folder: Path, wanted: int) -> list[Image.Image]:
         if not _is_inside(file, folder.parent):
             raise DataError(f"the frame {file} leads outside {folder}; copy it into the folder")
         with Image.open(file) as image:
-            images[file] = image.convert("RGB")
+            images[file] = upright(image)
     return [images[files[index]] for index in chosen]
 
 

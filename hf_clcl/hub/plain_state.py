@@ -16,9 +16,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
-from transformers.trainer_pt_utils import safe_globals
 
 from ..errors import UserError
+from ..unpickling import load_plain
 
 PICKLED = re.compile(r"(optimizer|scheduler|scaler)\.pt|(rng_state(?:_\d+)?)\.pth")
 PLAIN = re.compile(r"(?:(optimizer|scheduler|scaler)|(rng_state(?:_\d+)?))\.safetensors")
@@ -27,8 +27,7 @@ _KEY = "state"
 
 def write_plain(source: Path, folder: Path) -> Path:
     """Write a state that the `Trainer` saved as safetensors; it is read without running anything that it holds."""
-    with safe_globals():
-        state = torch.load(source, map_location="cpu", weights_only=True, mmap=True)
+    state = load_plain(source)
     tensors: dict[str, Tensor] = {}
     header = json.dumps(_described(state, tensors))
     target = folder / f"{source.stem}.safetensors"

@@ -24,7 +24,7 @@ def load_custom(reference: str) -> type[Method]:
     where, _, name = reference.rpartition(":")
     try:
         module = _load_file(Path(where)) if where.endswith(".py") else importlib.import_module(where)
-    except (ImportError, OSError, SyntaxError, ValueError) as error:
+    except (ImportError, OSError, SyntaxError, TypeError, ValueError) as error:
         raise RecipeError(
             f"method: {reference}: {where or 'nothing'} cannot be loaded: {error}. Give package.module:Class or "
             "path/to/file.py:Class"

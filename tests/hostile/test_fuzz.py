@@ -1,0 +1,186 @@
+"""Anything at all in a recipe, a command or a record: it is read or refused in words, and nothing else happens.
+
+Examples are the same at every run (`derandomize`): a failure here is one of the code and not of chance.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from test_record import example
+
+from hf_clcl.cards import write_card
+from hf_clcl.command_line import pairs
+from hf_clcl.errors import RecipeError, UserError
+from hf_clcl.recipe import parse_recipe, read_recipe
+from hf_clcl.record import RunRecord
+
+RECIPE = {
+    "model_name_or_path": "openai/clip-vit-base-patch16", "method": "zscl", "seed": 3, "learning_rate": 1e-5,
+    "max_steps": 100, "bf16": True, "report_to": ["none"], "optim": "adamw_torch", "output_dir": "out/x",
+    "methods": {"zscl": {"l2_weight": 1.0, "averaging_interval": 50}}, "lr_scheduler_kwargs": {"num_cycles": 1},
+    "tasks": [
+        {"name": "a", "dataset": "d/a", "class_names": ["x", "y"], "templates": ["a photo of a {}."], "max_steps": 3},
+        {"name": "b", "dataset": "d/b", "classes": [0, "y"], "test_fraction": 0.2, "expect": {"classes": 2}},
+        {"name": "c", "dataset": "d/c", "caption_column": "text", "caption_words": ["dog"], "take_train": 5},
+    ],
+    "evaluation_only": [{"name": "e", "dataset": "d/e", "templates": "cifar10", "class_names": {"x": "z"}}],
+    "reference_images": {"dataset": "d/r", "take": 9}, "reference_texts": {"dataset": "t.txt"},
+    "scenarios": ["task_incremental", "class_incremental"], "peft": {"r": 4, "target_modules": ["q_proj"]},
+    "task_values": {"a": {"dataset": "d/aa"}}, "task_order": ["b", "a", "c"], "licence": "mit", "few_shot": 2,
+}  # fmt: skip
+RECORD = example(
+    scenarios={"class_incremental": {"zero_shot": [1.0, 2.0, 3.0], "accuracy": [[1.0, None, 3.0], [4.0, 5.0, 6.0]]}},
+    retrieval={"c": {"zero_shot": {"text_to_image_r1": 50.0}, "after": [{"text_to_image_r1": 4.0}, {}]}},
+    recipe={**RECIPE, "hub_model_id": "me/clip", "peft": {"keep_adapters": True}},
+).to_dict()  # fmt: skip
+PLACE = Path("recipe.yaml")
+
+
+def bounded(examples: int) -> settings:
+    checks = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large]
+    return settings(
+        derandomize=True, database=None, deadline=None, max_examples=examples, suppress_health_check=checks
+    )
+
+
+# Every character there is, halves of some too.
+words = st.text(st.characters(exclude_categories=()), max_size=12) | st.sampled_from(
+    ["", "name", "a:b", ".:x", "nan", "1e999", "{}", "../..", "~nobody/x", "<<", "\x1b[2J", "\ud800", "hf_" + "x" * 30]
+)
+leaves = (
+    st.none() | st.booleans() | st.integers() | st.integers(-(10**400), 10**400) | st.floats() | words | st.dates()
+)
+structures = st.recursive(
+    leaves,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(words | st.integers(), inner, max_size=4),
+    max_leaves=10,
+)
+
+
+@st.composite
+def mutated(draw: st.DrawFn, good: dict[str, Any]) -> dict[str, Any]:
+    """Good values with one to three places replaced, dropped or added to."""
+    values = copy.deepcopy(good)
+    for _ in range(draw(st.integers(1, 3))):
+        place: Any = values
+        while True:
+            keys = list(place) if isinstance(place, dict) else list(range(len(place)))
+            key = draw(st.sampled_from(keys)) if keys else None
+            if key is None or not isinstance(place[key], (dict, list)) or draw(st.booleans()):
+                break
+            place = place[key]
+        action = draw(st.sampled_from(["replace", "replace", "drop", "add"]))
+        if action == "add" or key is None:
+            new = draw(structures)
+            place.append(new) if isinstance(place, list) else place.update({draw(words): new})
+        elif action == "drop":
+            del place[key]
+        else:
+            place[key] = draw(structures)
+    return values
+
+
+@st.composite
+def spliced(draw: st.DrawFn, good: bytes) -> bytes:
+    """A good file with a part of it replaced by something else."""
+    start, length = draw(st.integers(0, len(good))), draw(st.integers(0, 40))
+    signs = st.sampled_from(
+        [b"&a ", b"*a", b"!!", b"? ", b"- ", b"<<: ", b"{[", b'"', b"\\ud800", b"9" * 5000, b"\xff"]
+    )
+    return good[:start] + draw(st.binary(max_size=6) | signs) + good[start + length :]
+
+
+def check_recipe(values: Any) -> None:
+    try:
+        recipe = parse_recipe(values)
+    except RecipeError as error:
+        assert str(error) and len(str(error)) < 30_000
+        return
+    again = yaml.safe_load(yaml.safe_dump(recipe.to_dict(), allow_unicode=True).encode())
+    assert parse_recipe(again).to_dict() == recipe.to_dict()
+
+
+@bounded(150)
+@given(structures)
+def test_arbitrary_structures_as_recipes(values):
+    check_recipe(values)
+
+
+@bounded(400)
+@given(mutated(RECIPE))
+def test_mutations_of_a_good_recipe(values):
+    check_recipe(values)
+
+
+@bounded(200)
+@given(spliced(yaml.safe_dump(RECIPE).encode()))
+def test_mutations_of_the_file_of_a_recipe(tmp_path, content):
+    path = tmp_path / PLACE
+    path.write_bytes(content)
+    try:
+        read_recipe(path)
+    except RecipeError as error:
+        assert str(path) in str(error)
+
+
+@bounded(150)
+@given(st.lists(words | words.map("--{}".format) | st.sampled_from(["--seed", "--tasks.a.x", "--method"]), max_size=4))
+def test_arbitrary_command_lines(tmp_path, given_words):
+    path = tmp_path / PLACE
+    path.write_text(yaml.safe_dump(RECIPE))
+    try:
+        read_recipe(path, pairs(given_words))
+    except RecipeError as error:
+        assert "hf_xxx" not in str(error)
+
+
+def check_record(values: Any, folder: Path) -> bool:
+    """Whether it is one. What is read can be written, shown and read again."""
+    try:
+        record = RunRecord.from_dict(values)
+    except ValueError as error:
+        assert str(error)
+        return False
+    record.save(folder / "results.json")
+    assert RunRecord.load(folder) == record
+    assert write_card(record)
+    return True
+
+
+@bounded(80)
+@given(structures)
+def test_arbitrary_structures_as_records(tmp_path, values):
+    check_record(values, tmp_path)
+    check_record(
+        {"schema": 1, "method": "m", "model": "m", "tasks": ["a"], "recipe": {"x": values}, "y": values}, tmp_path
+    )
+
+
+@bounded(250)
+@given(mutated(RECORD))
+def test_mutations_of_a_good_record(tmp_path, values):
+    check_record(values, tmp_path)
+
+
+@bounded(200)
+@given(spliced(json.dumps(RECORD).encode()))
+def test_mutations_of_the_file_of_a_record(tmp_path, content):
+    (tmp_path / "results.json").write_bytes(content)
+    try:
+        RunRecord.load(tmp_path)
+    except UserError as error:
+        assert str(tmp_path) in str(error)
+
+
+def test_the_good_ones_are_good(tmp_path):
+    assert parse_recipe(RECIPE).tasks[0].name == "b" and check_record(RECORD, tmp_path)
+    with pytest.raises(RecipeError):
+        parse_recipe({})
