@@ -6,6 +6,7 @@ import logging
 import sys
 
 from .errors import RecipeError
+from .values import TOKEN
 
 
 def pairs(rest: list[str]) -> dict[str, str]:
@@ -16,6 +17,7 @@ def pairs(rest: list[str]) -> dict[str, str]:
         key, equals, value = rest[position].partition("=")
         position += 1
         if not key.startswith("--") or key == "--":
+            key = TOKEN.sub("***", key)
             raise RecipeError(f"{key!r} belongs to no option; values are given as --key value", "the command line")
         if not equals:
             alone = position == len(rest) or rest[position].startswith("--")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -179,7 +179,9 @@ class TaskEntry(DatasetEntry):
 
 def repeated(values: Iterable[Any]) -> list[Any]:
     """Values that stand in a list more than once, each given once."""
-    return [value for value, count in Counter(values).items() if count > 1]
+    # What cannot be counted is of a wrong type, which is told elsewhere.
+    counts = Counter(value for value in values if isinstance(value, Hashable))
+    return [value for value, count in counts.items() if count > 1]
 
 
 @dataclass

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any, Literal
 from .class_incremental import ClassIncremental
 from .entries import ReferenceEntry, TaskEntry, repeated
 from .errors import RecipeError
-from .values import build
+from .values import build, type_hints
 from .yaml_values import check_values, override, read_yaml, with_task_values
 
 ADAPTED = ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")
@@ -159,14 +158,15 @@ def parse_recipe(values: Mapping[str, Any], source: str = "the recipe") -> Recip
 
     check_values(values, source)
     problems: list[str] = []
-    training_types = typing.get_type_hints(ContinualTrainingArguments)
+    training_types = type_hints(ContinualTrainingArguments)
     training_fields = {
         f.name: training_types[f.name] for f in dataclasses.fields(ContinualTrainingArguments) if f.init
     }
     values = with_task_values(values, problems)
     recipe = build(Recipe, values, "", problems, training_fields)
     empty = {"model_name_or_path": recipe.model_name_or_path, "output_dir": recipe.training.get("output_dir")}
-    problems += [f"{key}: is empty; give a name" for key, value in empty.items() if key in values and value == ""]
+    given = values if isinstance(values, Mapping) else {}
+    problems += [f"{key}: is empty; give a name" for key, value in empty.items() if key in given and value == ""]
     _check_entries(recipe, problems)
     if recipe.class_incremental is not None and not problems:
         recipe.tasks = recipe.class_incremental.tasks()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import typing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from .evaluation.ranks import recall_problems
 from .files import whole_file
 from .record_parts import DatasetNote, Loss, Outside, Phase, Retrieval, Row, ScenarioRows
 from .schema import check_writable, kind, no_constant, plain, problems_of
+from .values import type_hints
 from .video_record import VideoDatabase, video_contradictions, video_metrics
 
 SCHEMA = 1
@@ -207,7 +207,7 @@ class RunRecord:
             raise ValueError(f"it has schema {schema} and this version reads up to {SCHEMA}; update hf_clcl")
         if type(schema) is not int or schema < 1:
             raise ValueError(f"it has no `schema` number, found {schema!r}; was it written by hf_clcl?")
-        hints = typing.get_type_hints(cls)
+        hints = type_hints(cls)
         known = {f.name: f for f in dataclasses.fields(cls) if f.name != "extra"}
         problems = [f"{name}: is missing" for name in ("method", "model", "tasks") if name not in values]
         for name in known.keys() & values.keys():

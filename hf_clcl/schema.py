@@ -7,7 +7,7 @@ import types
 import typing
 from typing import Any, get_args, get_origin
 
-from .values import half_a_character, walk
+from .values import half_a_character, type_hints, walk
 
 DEEPEST = 64
 
@@ -49,7 +49,7 @@ def problems_of(value: Any, hint: Any, where: str) -> list[str]:
     if typing.is_typeddict(hint):
         if not isinstance(value, dict):
             return [f"{where}: needs an object, found {kind(value)}"]
-        hints = typing.get_type_hints(hint)
+        hints = type_hints(hint)
         missing = [f"{where}: {key} is missing" for key in sorted(hint.__required_keys__ - value.keys())]
         return missing + [
             p for k in hints.keys() & value.keys() for p in problems_of(value[k], hints[k], f"{where}: {k}")

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import math
+import re
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from typing import Any, Literal, get_args, get_origin
+
+# Of the Hub, or in an address: what a run is given is kept with it, and a token would be too.
+TOKEN = re.compile(r"hf_[A-Za-z0-9]{20,}|://[^/\s:@]+:[^/\s@]+@")
+
+type_hints = functools.cache(typing.get_type_hints)  # of a class; working them out takes longer than all checks
 
 
 def walk(values: Any) -> Iterator[tuple[str, Any, int]]:
@@ -45,7 +52,7 @@ def build(
         training_fields (`Mapping[str, Any]`, *optional*):
             Names and types that go into the field `training` of classes that have one.
     """
-    hints = typing.get_type_hints(cls)
+    hints = type_hints(cls)
     fields = {f.name: f for f in dataclasses.fields(cls) if f.init and f.name != "training"}
     takes_training = training_fields is not None and "training" in hints
     built: dict[str, Any] = {"training": {}} if takes_training else {}

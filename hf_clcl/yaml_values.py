@@ -10,12 +10,9 @@ from typing import Any
 import yaml
 
 from .errors import RecipeError
-from .values import describe, half_a_character, nearest, walk
+from .values import TOKEN, describe, half_a_character, nearest, walk
 
 MOST_BYTES, MOST_VALUES, MOST_DEEP = 2**20, 100_000, 32  # of a recipe; the names of 21,000 classes are half of a MB
-
-# Of the Hub, or in an address: what a run is given is kept with it, and a token would be too.
-_TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{20,}|://[^/\s:@]+:[^/\s@]+@")
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
@@ -70,7 +67,7 @@ def check_values(values: Any, source: str) -> None:
 
 
 def _text_problem(text: str) -> str | None:
-    if _TOKEN.search(text):
+    if TOKEN.search(text):
         return (
             "looks like a token, and a recipe and its command are kept with the run; a token belongs into HF_TOKEN, "
             "the login, or the variable that hub_token_env names"
@@ -81,7 +78,7 @@ def _text_problem(text: str) -> str | None:
 
 
 def _shown(where: str) -> str:
-    return _TOKEN.sub("***", ascii(where)[1:-1]) or "the recipe"
+    return TOKEN.sub("***", ascii(where)[1:-1]) or "the recipe"
 
 
 def read_yaml(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:

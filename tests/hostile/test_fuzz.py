@@ -55,18 +55,20 @@ def bounded(examples: int) -> settings:
 words = st.text(st.characters(exclude_categories=()), max_size=12) | st.sampled_from(
     ["", "name", "a:b", ".:x", "nan", "1e999", "{}", "../..", "~nobody/x", "<<", "\x1b[2J", "\ud800", "hf_" + "x" * 30]
 )
-leaves = (
-    st.none() | st.booleans() | st.integers() | st.integers(-(10**400), 10**400) | st.floats() | words | st.dates()
-)
-structures = st.recursive(
-    leaves,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(words | st.integers(), inner, max_size=4),
-    max_leaves=10,
-)
+numbers = st.none() | st.booleans() | st.integers() | st.integers(-(10**400), 10**400) | st.floats()
+
+
+def within(leaves: st.SearchStrategy, keys: st.SearchStrategy) -> st.SearchStrategy:
+    return st.recursive(
+        leaves, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(keys, inner, max_size=4), max_leaves=10
+    )
+
+
+of_yaml, of_json = within(numbers | words | st.dates(), words | st.integers()), within(numbers | words, words)
 
 
 @st.composite
-def mutated(draw: st.DrawFn, good: dict[str, Any]) -> dict[str, Any]:
+def mutated(draw: st.DrawFn, good: dict[str, Any], structures: st.SearchStrategy) -> dict[str, Any]:
     """Good values with one to three places replaced, dropped or added to."""
     values = copy.deepcopy(good)
     for _ in range(draw(st.integers(1, 3))):
@@ -108,19 +110,19 @@ def check_recipe(values: Any) -> None:
     assert parse_recipe(again).to_dict() == recipe.to_dict()
 
 
-@bounded(150)
-@given(structures)
+@bounded(100)
+@given(of_yaml)
 def test_arbitrary_structures_as_recipes(values):
     check_recipe(values)
 
 
-@bounded(400)
-@given(mutated(RECIPE))
+@bounded(300)
+@given(mutated(RECIPE, of_yaml))
 def test_mutations_of_a_good_recipe(values):
     check_recipe(values)
 
 
-@bounded(200)
+@bounded(150)
 @given(spliced(yaml.safe_dump(RECIPE).encode()))
 def test_mutations_of_the_file_of_a_recipe(tmp_path, content):
     path = tmp_path / PLACE
@@ -131,7 +133,7 @@ def test_mutations_of_the_file_of_a_recipe(tmp_path, content):
         assert str(path) in str(error)
 
 
-@bounded(150)
+@bounded(100)
 @given(st.lists(words | words.map("--{}".format) | st.sampled_from(["--seed", "--tasks.a.x", "--method"]), max_size=4))
 def test_arbitrary_command_lines(tmp_path, given_words):
     path = tmp_path / PLACE
@@ -156,7 +158,7 @@ def check_record(values: Any, folder: Path) -> bool:
 
 
 @bounded(80)
-@given(structures)
+@given(of_json)
 def test_arbitrary_structures_as_records(tmp_path, values):
     check_record(values, tmp_path)
     check_record(
@@ -164,13 +166,13 @@ def test_arbitrary_structures_as_records(tmp_path, values):
     )
 
 
-@bounded(250)
-@given(mutated(RECORD))
+@bounded(200)
+@given(mutated(RECORD, of_json))
 def test_mutations_of_a_good_record(tmp_path, values):
     check_record(values, tmp_path)
 
 
-@bounded(200)
+@bounded(150)
 @given(spliced(json.dumps(RECORD).encode()))
 def test_mutations_of_the_file_of_a_record(tmp_path, content):
     (tmp_path / "results.json").write_bytes(content)
