@@ -205,7 +205,7 @@ def test_a_stream_of_odd_classes_runs_and_its_numbers_are_right(tiny_clip, tmp_p
     }  # fmt: skip
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(command))
     recipe = str(tmp_path / "recipe.yaml")
-    refused(main, [recipe, "--max_steps", "5"], capfd, 1, ["task odd", "9.png", "skip_broken_images"])
+    refused(main, [recipe, "--max_steps", "5"], capfd, 1, ["odd: the image in row", "9.png", "skip_broken_images"])
     again = [recipe, "--skip_broken_images", "--output_dir", str(tmp_path / "again")]
     assert main(again) == 0
     record = json.loads((tmp_path / "again" / "results.json").read_text())
