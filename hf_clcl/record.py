@@ -234,7 +234,7 @@ class RunRecord:
             return [str(error)]
         # A task's name is that of its folder, and may lead to no other.
         if odd := [task for task in self.tasks if any(sign in task for sign in "/\\\0") or task in (".", "..")]:
-            return [f"tasks: {odd[0]!r:.80} names no folder"]
+            return [f"tasks: {odd[0]!r:.80} is no name of a task, which is that of its folder"]
         count = len(self.accuracy)
         lengths = {f"evaluation_only: {name}": len(rows["accuracy"]) for name, rows in self.evaluation_only.items()}
         lengths |= {f"scenarios: {name}": len(rows["accuracy"]) for name, rows in self.scenarios.items()}

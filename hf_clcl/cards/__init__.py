@@ -79,13 +79,13 @@ def card_metadata(record: RunRecord) -> ModelCardData:
     trained = [sources[task] for task in record.tasks[: len(record.accuracy)] if task in sources]
     results = _results(record, sources)
     return ModelCardData(
-        model_name=_model_name(record) if results else None,
+        model_name=_line(_model_name(record)) if results else None,
         library_name="transformers",
         pipeline_tag=PIPELINE,
-        license=record.licence,
+        license=_line(record.licence) if record.licence is not None else None,
         base_model=record.model if sections.looks_like_hub_id(record.model) else None,
         datasets=list(dict.fromkeys(name for name in trained if sections.looks_like_hub_id(name))) or None,
-        tags=["clip", "continual-learning", "hf_clcl", record.method],
+        tags=["clip", "continual-learning", "hf_clcl", _line(record.method)],
         eval_results=results or None,
     )
 
@@ -109,14 +109,18 @@ def _results(record: RunRecord, sources: dict[str, str]) -> list[EvalResult]:
     tasks = ((PIPELINE, "Zero-shot image classification", found), (RETRIEVAL, "Image-text retrieval", retrieval))
     return [
         EvalResult(
-            # A name of several lines could end the front matter.
-            dataset_type=" ".join(kind.split()), dataset_name=" ".join(dataset.split()),
-            dataset_config=dataset if shared[kind] > 1 else None, task_type=task, task_name=name,
+            dataset_type=_line(kind), dataset_name=_line(dataset),
+            dataset_config=_line(dataset) if shared[kind] > 1 else None, task_type=task, task_name=name,
             metric_type=metric, metric_name=words, metric_value=round(float(value), 2),
         )
         for task, name, results in tasks
         for kind, dataset, metric, words, value in results
     ]  # fmt: skip
+
+
+def _line(name: str) -> str:
+    """A name in one line: one of several could end the front matter."""
+    return " ".join(name.split())
 
 
 def _retrieval_results(record: RunRecord, sources: dict[str, str]) -> list[tuple[str, str, str, str, float]]:

@@ -34,7 +34,7 @@ RECORDS = {
     "deep": (edited(later=0).replace(b'"later": 0', b'"later": ' + b"[" * 300 + b"]" * 300), ["nested too deeply"]),
     "deeper": (b"[" * 200_000, ["nested too deeply"]),
     "half a character": (edited(device="\ud800"), ["device", "half a character"]),
-    "a folder elsewhere": (edited(tasks=["a", "b", "../../c"]), ["'../../c' names no folder"]),
+    "a folder elsewhere": (edited(tasks=["a", "b", "../../c"]), ["'../../c' is no name of a task"]),
     "tasks twice": (edited(tasks=["a", "a", "b"]), ["each given once"]),
     "too many rows": (edited(accuracy=[[1.0, 2.0, 3.0]] * 4), ["4 rows for 3 tasks"]),
     "a short row": (edited(accuracy=[[1.0]]), ["1 entries for 3 tasks"]),

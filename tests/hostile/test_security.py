@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pickle
+import re
 import shutil
 import tarfile
 import zipfile
@@ -137,10 +138,10 @@ class TestArchives:
             assert len(found.train) + len(found.test) == 2
         assert contents(tmp_path) == before and not Path("/tmp/hf_clcl_evil.jpg").exists()
 
-    @pytest.mark.parametrize("suffix", ["pkl", "pickle", "pyd", "pth", "npy", "py"])
-    def test_pickles_are_not_run(self, suffix, tmp_path):
-        evil = pickle.dumps(Harmful(tmp_path / "ran"))
-        archive_of(tmp_path / "data", ("a.jpg", jpeg()), ("a.cls", b"0"), (f"a.{suffix}", evil))
+    @pytest.mark.parametrize("kinds", [("pkl", "pickle", "pyd", "py"), ("pth",), ("npy",)])
+    def test_pickles_are_not_run(self, kinds, tmp_path):
+        evil = [(f"a.{kind}", pickle.dumps(Harmful(tmp_path / "ran"))) for kind in kinds]
+        archive_of(tmp_path / "data", ("a.jpg", jpeg()), ("a.cls", b"0"), *evil)
         try:
             task(str(tmp_path / "data"), test_fraction=0.5, class_names=["x", "y"])
         except DataError as error:
@@ -236,12 +237,12 @@ def test_names_in_a_card_stay_text(evil):
     _, head, body = card.split("---\n", 2)
     metadata = yaml.safe_load(head)
     assert {"license", "tags", "model-index"} <= set(metadata) and "evil" not in metadata
-    assert metadata["license"] in (evil, " ".join(evil.split())) and metadata["library_name"] == "transformers"
-    plain = outside_of_code(body)
-    for markup in ("<script", "<img", "<!--", "](javascript", "](http://x", "**bold**", "\n# Heading", "{{"):
+    assert metadata["license"] == " ".join(evil.split()) and metadata["library_name"] == "transformers"
+    plain = re.sub(r"\\.", "", outside_of_code(body))  # what is escaped is text
+    for markup in ("<script", "<img", "<!--", "](javascript", "](http://x", "**bold**", "\n# Heading", "library_name"):
         assert markup not in plain, plain
-    tables = [line for line in plain.splitlines() if line.startswith("| ")]
-    assert tables and len({line.replace("\\|", "").count("|") for line in tables if " *" in line}) <= 1
+    accuracies = [line.count("|") for line in plain.splitlines() if re.match(r"\| (after|zero-shot|\d [ab]) ", line)]
+    assert accuracies == [5] * 4, plain
 
 
 def outside_of_code(markdown: str) -> str:
@@ -268,7 +269,7 @@ def outside_of_code(markdown: str) -> str:
 def test_a_record_names_no_folder_elsewhere(name, tmp_path):
     values = {"schema": 1, "method": "zscl", "model": "m", "tasks": ["a", name]}
     (tmp_path / "results.json").write_text(json.dumps(values))
-    with pytest.raises(UserError, match="names no folder"):
+    with pytest.raises(UserError, match="is no name of a task"):
         RunRecord.load(tmp_path)
 
 
