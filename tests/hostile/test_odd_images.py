@@ -17,6 +17,7 @@ from hf_clcl.data.columns import values
 from hf_clcl.data.frames import Frames
 from hf_clcl.data.local import load_local
 from hf_clcl.data.pictures import LONGEST, trimmed
+from hf_clcl.data.videos import read_frames
 from hf_clcl.errors import DataError
 
 PROCESSOR = CLIPImageProcessorPil(size={"shortest_edge": 16}, crop_size={"height": 16, "width": 16})
@@ -124,6 +125,12 @@ def test_odd_images_are_read_as_they_are(case, tmp_path):
         for colour, column in ((left, 2), (right, 13)):
             if colour is not None:
                 assert np.abs(pixels[:, column].mean(0) - colour).max() <= 4, (case, pixels[:, column].mean(0))
+
+
+def test_frames_of_a_clip_are_turned_and_not_clipped_too(tmp_path):
+    write(tmp_path / "clip", turned(6), encoded(sixteen_bits(257 * 50, 257 * 180), "PNG"))
+    frames = read_frames(tmp_path / "clip" / "thing", 2, "task x")
+    assert [(f.getpixel((2, 9)), f.getpixel((29, 9))) for f in frames] == [(RED, BLUE), (grey(50), grey(180))]
 
 
 def test_the_middle_of_a_long_image_is_what_the_processor_sees():
