@@ -21,14 +21,15 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
     """Plain values alone, and no key twice: the first one would be lost without a word."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key_node, _ in node.value if isinstance(node, yaml.MappingNode) else ():
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, Hashable) and key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"{key!r:.80} stands here twice; leave one out", key_node.start_mark
-                )
-            seen |= {key} if isinstance(key, Hashable) and key_node.tag != "tag:yaml.org,2002:merge" else set()
+        pairs = node.value if isinstance(node, yaml.MappingNode) else []
+        keys = [key for key, _ in pairs if key.tag != "tag:yaml.org,2002:merge"]
+        seen: set[Hashable] = set()
+        for key, mark in [(self.construct_object(key, deep=True), key.start_mark) for key in keys]:
+            if isinstance(key, Hashable):
+                if key in seen:
+                    told = f"{key!r:.80} stands here twice; leave one out"
+                    raise yaml.constructor.ConstructorError(None, None, told, mark)
+                seen.add(key)
         return super().construct_mapping(node, deep)
 
 
