@@ -34,8 +34,9 @@ from transformers import CLIPConfig, CLIPModel, TrainerCallback
 
 from hf_clcl.arguments import ContinualTrainingArguments
 from hf_clcl.data.batches import Draws, TaskData
+from hf_clcl.memory import keep_less
 from hf_clcl.methods import create_method
-from hf_clcl.models import attention, load_model
+from hf_clcl.models import attention, cut, load_model
 from hf_clcl.trainer import ContinualTrainer
 
 LEARNING_RATE, TEMPERATURE, SMOOTHING, L2_WEIGHT = 1e-5, 2.0, 0.2, 1.0
@@ -207,11 +208,14 @@ def measure(options: argparse.Namespace, naive_too: bool = True) -> dict[str, An
         model.set_attn_implementation(implementation)
         return model
 
+    def ours() -> CLIPModel:
+        return keep_less(copy(attention()))
+
     naive = None
     if naive_too:
         teacher = copy("sdpa").to(device).eval().requires_grad_(False)
         naive = NaiveLoop(copy("sdpa").to(device).train(), teacher, inputs, options)
-    turns, model = Turns(naive, device), copy(attention())
+    turns, model = Turns(naive, device), ours()
     with tempfile.TemporaryDirectory() as scratch:
         args = ContinualTrainingArguments(
             output_dir=scratch, max_steps=options.steps + WARM_UP, per_device_train_batch_size=options.batch,
@@ -222,10 +226,11 @@ def measure(options: argparse.Namespace, naive_too: bool = True) -> dict[str, An
         trainer = InOrderTrainer(
             model, args, method=create_method("zscl", {"averaging_interval": 0}),
             task=TaskData(
-                "step", TensorImages(inputs.images, inputs.references), inputs.class_ids, inputs.labels.numpy()
+                "step", TensorImages(inputs.images, inputs.references), cut(inputs.class_ids, model),
+                inputs.labels.numpy(),
             ),
             reference_images=TensorImages(inputs.images, inputs.references), reference_input_ids=inputs.text_ids,
-            initial_model=lambda: copy(attention()).requires_grad_(False), callbacks=[turns],
+            initial_model=lambda: ours().requires_grad_(False), callbacks=[turns],
         )  # fmt: skip
         trainer.train()
     facts: dict[str, Any] = {"seconds": {name: list[WARM_UP:] for name, list in turns.seconds.items()}}

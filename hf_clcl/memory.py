@@ -34,8 +34,8 @@ class _QuickGELU(torch.autograd.Function):
 class QuickGELU(nn.Module):
     """CLIP's activation `x sigmoid(1.702 x)`, as `QuickGELUActivation` of `transformers` but for rounding.
 
-    Autograd keeps three tensors of that one for the backward pass, of this one its input alone; they are the widest of
-    a CLIP.
+    Autograd keeps two tensors of that one for the backward pass, of this one its input alone; they are the widest of a
+    CLIP.
     """
 
     def forward(self, x: Tensor) -> Tensor:

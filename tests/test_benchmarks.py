@@ -29,6 +29,22 @@ def test_a_step_of_the_naive_loop_is_a_step_of_ours(tiny_clip, monkeypatch, dtyp
     assert report["times_as_fast"] > 0 and 0 < report["share_of_ceiling"] < 1
 
 
+def test_what_a_step_keeps(tiny_clip, monkeypatch):
+    """Twice the batch keeps twice as much; checkpointing keeps less; a model of 16 pixels has these weights."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import memory
+
+    def measured(**values):
+        options = {"shape": str(tiny_clip), "batch": 4, "classes": 3, "dtype": "fp32", "gradient_checkpointing": False}
+        return memory.measure(argparse.Namespace(**{**options, **values}))
+
+    plain = measured()
+    assert plain["mb_an_image"] > 0 and plain["mb_a_text"] > 0
+    large = measured(batch=40_000)["gb"]["kept of the images"]
+    assert measured(batch=80_000)["gb"]["kept of the images"] == pytest.approx(2 * large, rel=0.02)
+    assert measured(gradient_checkpointing=True, batch=80_000)["gb"]["kept of the images"] < large
+
+
 def test_the_parts_of_a_stream(recipe, tmp_path):
     command = [
         sys.executable, str(BENCHMARKS / "stream.py"), str(recipe), "--json", str(tmp_path / "parts.json"),

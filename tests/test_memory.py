@@ -34,7 +34,7 @@ def kept_for_backward(activation):
 
 def test_the_activation_keeps_its_input_alone():
     assert kept_for_backward(QuickGELU()) == 10
-    assert kept_for_backward(QuickGELUActivation()) > 20
+    assert kept_for_backward(QuickGELUActivation()) >= 20
 
 
 def test_models_are_loaded_and_copied_with_it(tiny_clip):
