@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
-from transformers import SchedulerType, TrainingArguments
+from transformers import SchedulerType, TrainingArguments, get_scheduler
 from transformers.integrations.integration_utils import (
     INTEGRATION_TO_CALLBACK,
     get_available_reporting_integrations,
@@ -130,8 +130,10 @@ class ContinualTrainingArguments(TrainingArguments):
         problems = cls.problems(values)
         if not problems:
             try:
-                return cls(**values)
-            except (ValueError, ImportError) as error:
+                args = cls(**values)
+                _try_optimisation(args)
+                return args
+            except (ValueError, ImportError, RuntimeError, TypeError, KeyError) as error:
                 problems.append(" ".join(str(error).split()))
         raise RecipeError(problems, "the training values")
 
@@ -186,6 +188,8 @@ class ContinualTrainingArguments(TrainingArguments):
             found.append("max_steps: must be at least 1, or -1 to count by num_train_epochs")
         if values.get("bf16") and values.get("fp16"):
             found.append("bf16 and fp16: choose one of the two")
+        if values.get("lr_scheduler_type") == "reduce_lr_on_plateau":
+            found.append("lr_scheduler_type: reduce_lr_on_plateau needs evaluations within a task; choose another")
         found += _tracker_problems(values.get("report_to"))
         found += hub_problems(*(values.get(key) for key in ("push_to_hub", "hub_model_id", "hub_token_env")))
         if values.get("resume_from_hub") and not is_repository(values["resume_from_hub"]):
@@ -214,6 +218,25 @@ _BETWEEN = {
     "seed": (0, 2**32 - 1),
     "data_seed": (0, 2**32 - 1),
 }
+
+
+def _try_optimisation(args: ContinualTrainingArguments) -> None:
+    """Raise now what the schedule and the optimiser would raise at the first task."""
+    if args.lr_scheduler_kwargs:
+        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+        try:
+            get_scheduler(args.lr_scheduler_type, optimizer, 0, 10, dict(args.lr_scheduler_kwargs))
+        except Exception as error:
+            raise ValueError(
+                f"lr_scheduler_kwargs: {args.lr_scheduler_type.value} does not take them: {error}"
+            ) from None
+    if args.optim_args or not args.optim.value.startswith("adamw_torch"):
+        from transformers import Trainer  # takes a second, and the default needs none
+
+        try:
+            Trainer.get_optimizer_cls_and_kwargs(args)
+        except (ValueError, ImportError, RuntimeError) as error:
+            raise ValueError(f"optim: {args.optim.value} cannot be used here: {error}") from None
 
 
 def _tracker_problems(report_to: str | list[str] | None) -> list[str]:

@@ -35,11 +35,11 @@ def _mapped(folder: Path) -> CLIPModel | None:
     try:
         config = CLIPConfig.from_pretrained(folder)
         weights = load_file(folder / WEIGHTS)
-    except (OSError, ValueError):
+        config._attn_implementation = attention()
+        with torch.device("meta"):
+            model = CLIPModel(config)
+    except Exception:  # whatever a damaged file raises: `load_model` tells of it in words
         return None
-    config._attn_implementation = attention()
-    with torch.device("meta"):
-        model = CLIPModel(config)
     shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
     if {name: t.shape for name, t in weights.items()} != shapes or {t.dtype for t in weights.values()} != {
         torch.float32

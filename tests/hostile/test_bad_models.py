@@ -13,6 +13,7 @@ import torch
 from bad_inputs import contents, refused
 from safetensors.torch import load_file, save_file
 
+from hf_clcl.app.weights import mapped_model
 from hf_clcl.errors import UserError
 from hf_clcl.models import check_tokenizer, load_model, load_processor
 from hf_clcl.train import main
@@ -132,6 +133,16 @@ def test_damaged_models_are_told(case, tiny_clip, tmp_path, monkeypatch):
     for part in parts:
         assert part in str(caught.value)
     assert len(str(caught.value)) < 1500 and contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("case", ["empty weights", "half the weights", "half a configuration", "odd heads"])
+def test_the_app_tells_of_damaged_models_too(case, tiny_clip, tmp_path):
+    damage, parts = DAMAGE[case]
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_clip, folder)
+    damage(folder)
+    with pytest.raises(UserError, match=parts[0]):
+        mapped_model(folder)
 
 
 NAMES = {
