@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from .sharding import divide, part, whole
+
 
 def trainable_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
     """The parameters that learn, by name."""
@@ -66,7 +68,8 @@ class WeightAveraging(TrainerCallback):
       `theta = decay * theta + (1 - decay) * target`, to the task's start, to where it stood after the previous pull,
       or to the initial CLIP.
 
-    An average never acts on the task; it is what the model becomes when the task ends.
+    An average never acts on the task; it is what the model becomes when the task ends. Where the weights are divided
+    among processes (FSDP), so is the average: each process averages its shards.
 
     Args:
         interval (`int`): Optimiser steps between two updates.
@@ -125,8 +128,10 @@ class WeightAveraging(TrainerCallback):
     def update(self, model: nn.Module) -> None:
         """Take the model's present weights into the average, or pull them."""
         self.count += 1
-        values, kept = self._values(model), list(self.kept.values())
-        theta = [values[name].detach() for name in self.kept]
+        values = self._values(model)
+        like = [values[name].detach() for name in self.kept]
+        divide(self.kept, like)
+        theta, kept = [part(own) for own in like], [part(tensor) for tensor in self.kept.values()]
         if self.pulls:
             target = [tensor.to(own.device) for tensor, own in zip(kept, theta, strict=True)]
             torch._foreach_lerp_(theta, target, 1 - self.decay)
@@ -136,12 +141,13 @@ class WeightAveraging(TrainerCallback):
         share = 1 - self.decay if self.kind == "exponential" else 1 / (self.count + 1)
         torch._foreach_lerp_(kept, [own.to(tensor.device) for tensor, own in zip(kept, theta, strict=True)], share)
         if self.kind == "mixed":
-            torch._foreach_lerp_(kept, list(self.anchor.values()), 1 - self.decay)
+            divide(self.anchor, like)
+            torch._foreach_lerp_(kept, [part(tensor) for tensor in self.anchor.values()], 1 - self.decay)
 
     def finish(self, model: nn.Module) -> None:
         """Give the model the averaged weights."""
         if not self.pulls:
-            load_parameters(model, self.kept)
+            load_parameters(model, {name: whole(tensor) for name, tensor in self.kept.items()})
         self.kept, self.anchor = {}, {}
 
     def state_dict(self) -> dict[str, Tensor]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
+
+from .processes import lost_another, tell
 
 MOST_PROBLEMS = 30
 
@@ -38,6 +39,8 @@ class TrainingError(UserError):
 def exit_code(command: Callable[[], object], stopped: str) -> int:
     """Run a command; returns its exit code: that of the error or of the signal that ended it, 0 otherwise.
 
+    Of several processes that end, one tells why.
+
     Args:
         command (`Callable`): What to run.
         stopped (`str`): What to tell a user who stops it by hand.
@@ -45,11 +48,17 @@ def exit_code(command: Callable[[], object], stopped: str) -> int:
     try:
         command()
     except UserError as error:
-        sys.stderr.write(f"error: {printable(str(error))}\n")
+        tell(f"error: {printable(str(error))}\n")
         return error.exit_code
     except KeyboardInterrupt as stop:
-        sys.stderr.write(f"\nstopped; {stopped}\n")
+        tell(f"\nstopped; {stopped}\n")
         return getattr(stop, "exit_code", 130)
+    except RuntimeError as error:
+        message = lost_another(error)
+        if message is None:
+            raise
+        tell(f"error: {printable(message)}\n")
+        return 1
     return 0
 
 

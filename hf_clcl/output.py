@@ -12,6 +12,7 @@ from .cards import write_card
 from .errors import RecipeError, UserError
 from .files import CACHE, whole_file
 from .plots import plot_curves, plot_matrix
+from .processes import same_everywhere
 from .record import RunRecord
 from .repetitions import decisive_values
 
@@ -33,13 +34,19 @@ class OutputFolder:
         """The record of a run that is to go on, or `None` for a new one.
 
         Raises:
-            UserError: Where the folder cannot be written, or belongs to something else.
+            UserError: Where the folder cannot be written, belongs to something else, or is not one for all processes.
             RecipeError: Where it holds a run of another recipe; the message tells what differs.
         """
         if self.writes:
             self._check_writable()
-        if (self.path / RECORD).exists():
-            record = RunRecord.load(self.path / RECORD)
+        record = RunRecord.load(self.path / RECORD) if (self.path / RECORD).exists() else None
+        if not same_everywhere(record and (len(record.accuracy), record.finished)):
+            raise UserError(
+                f"the processes find different things in {self.path}: it has to lie on a file system that all "
+                "machines share. Choose such a folder with --output_dir, or set save_on_each_node: true, which keeps "
+                "a copy on each machine"
+            )
+        if record is not None:
             refuse_other_recipe(record.recipe, recipe, self.path)
             return record
         leftovers = sorted(p.name for p in self.path.glob("task-*")) if self.path.exists() else []

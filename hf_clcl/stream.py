@@ -42,6 +42,7 @@ from .output import OutputFolder
 from .phases import measured
 from .recipe import LoRA
 from .record import RunRecord
+from .sharding import sharding_problems
 from .trackers import KeepOpen
 from .trainer import METHOD_STATE, ContinualTrainer
 
@@ -117,6 +118,7 @@ class Stream:
             self.tasks, self.evaluation_only, self.scenarios, self.method, self.peft,
             self.reference_images is not None, bool(self.reference_texts),
         )  # fmt: skip
+        problems += sharding_problems(self.method, self.args, self.peft)
         if problems:
             raise RecipeError(problems, "the stream")
         for task in self.tasks:

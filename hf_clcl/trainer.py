@@ -30,7 +30,9 @@ from .files import replace_folder
 from .memory import checkpoint_texts
 from .methods import Method, TaskContext
 from .models import choose_trainable, frozen_copy
+from .processes import check_number
 from .progress import TaskProgress
+from .sharding import make_divisible, whole, whole_model
 from .unpickling import refusing
 
 logger = logging.get_logger(__name__)
@@ -132,11 +134,16 @@ class ContinualTrainer(Trainer):
         if resume_from_checkpoint is not None:
             state = load_file(os.path.join(resume_from_checkpoint, METHOD_STATE))
             self.seconds_before = float(state.pop("seconds"))
+            check_number(
+                int(state.pop("processes", self.args.world_size)), self.args.world_size, resume_from_checkpoint
+            )
             self.method.load_state_dict({name: tensor.to(self.args.device) for name, tensor in state.items()})
+        if self.is_fsdp_enabled:
+            make_divisible(self.model)
         with refusing(resume_from_checkpoint):
             output = super().train(resume_from_checkpoint, **kwargs)
         self._drain()
-        self.model = self.method.end_task(self.model)
+        self.model = self.method.end_task(whole_model(self.model))
         return output
 
     @property
@@ -287,10 +294,11 @@ class ContinualTrainer(Trainer):
         name = f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
         partial = Path(self.args.output_dir, PARTIAL, name)
         self.accelerator.wait_for_everyone()
+        state = {n: whole(t.detach()).cpu().contiguous() for n, t in self.method.state_dict().items()}
         if self.args.should_save:
-            state = {n: t.detach().cpu().contiguous() for n, t in self.method.state_dict().items()}
             seconds = torch.tensor(self.seconds, dtype=torch.float64)
-            save_file({**state, "seconds": seconds}, partial / METHOD_STATE)
+            processes = torch.tensor(self.args.world_size)
+            save_file({**state, "seconds": seconds, "processes": processes}, partial / METHOD_STATE)
             replace_folder(partial, Path(self.args.output_dir, name))
             shutil.rmtree(partial.parent, ignore_errors=True)
             rotate_checkpoints(

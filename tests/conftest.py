@@ -122,33 +122,43 @@ def pairs(colours):
     return make
 
 
-@pytest.fixture
-def folders(tmp_path: Path, colours) -> Path:
-    """Two tasks as folders of images, one folder a class."""
-    for name, seed in (("warm", 0), ("cold", 5)):
-        for split, count in (("train", 18), ("test", 9)):
-            data = colours(count, seed=seed + len(split))
-            for index, row in enumerate(data):
-                folder = tmp_path / name / split / data.features["label"].names[row["label"]]
-                folder.mkdir(parents=True, exist_ok=True)
-                row["image"].save(folder / f"{index}.png")
-    (tmp_path / "texts.txt").write_text("a red thing\na blue thing\n")
-    return tmp_path
+@pytest.fixture(scope="session")
+def make_recipe(tiny_clip: Path):
+    """Makes two tasks in a folder, one folder a class, and a recipe of ZSCL on them that writes to `out`."""
+
+    def make(root: Path) -> Path:
+        for name, seed in (("warm", 0), ("cold", 5)):
+            for split, count in (("train", 18), ("test", 9)):
+                data = colour_images(count, seed=seed + len(split))
+                for index, row in enumerate(data):
+                    folder = root / name / split / data.features["label"].names[row["label"]]
+                    folder.mkdir(parents=True, exist_ok=True)
+                    row["image"].save(folder / f"{index}.png")
+        (root / "texts.txt").write_text("a red thing\na blue thing\n")
+        values = {
+            "model_name_or_path": str(tiny_clip), "method": "zscl", "data_root": str(root), "max_steps": 2,
+            "per_device_train_batch_size": 6, "learning_rate": 1e-3, "disable_tqdm": True,
+            "output_dir": str(root / "out"),
+            "tasks": [{"name": "warm", "dataset": "warm"}, {"name": "cold", "dataset": "cold"}],
+            "reference_images": {"dataset": "cold", "split": "train"}, "reference_texts": {"dataset": "texts.txt"},
+        }  # fmt: skip
+        path = root / "recipe.yaml"
+        path.write_text(yaml.safe_dump(values))
+        return path
+
+    return make
 
 
 @pytest.fixture
-def recipe(folders: Path, tiny_clip: Path) -> Path:
-    """A recipe of ZSCL on these folders; it writes to `out` beside it."""
-    values = {
-        "model_name_or_path": str(tiny_clip), "method": "zscl", "data_root": str(folders), "max_steps": 2,
-        "per_device_train_batch_size": 6, "learning_rate": 1e-3, "disable_tqdm": True,
-        "output_dir": str(folders / "out"),
-        "tasks": [{"name": "warm", "dataset": "warm"}, {"name": "cold", "dataset": "cold"}],
-        "reference_images": {"dataset": "cold", "split": "train"}, "reference_texts": {"dataset": "texts.txt"},
-    }  # fmt: skip
-    path = folders / "recipe.yaml"
-    path.write_text(yaml.safe_dump(values))
-    return path
+def recipe(tmp_path: Path, make_recipe) -> Path:
+    """A recipe of ZSCL on two folders of images; it writes to `out` beside it."""
+    return make_recipe(tmp_path)
+
+
+@pytest.fixture
+def folders(recipe: Path) -> Path:
+    """The folder with two tasks as folders of images, one folder a class."""
+    return recipe.parent
 
 
 @pytest.fixture

@@ -2,81 +2,188 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
 import yaml
+from processes import ROOT, launch_environment, run_each
 from safetensors.torch import load_file
 
 from hf_clcl import RunRecord
+from hf_clcl.data.frames import Frames, Normalizer
+from hf_clcl.evaluation.retrieval import embed_captions
+from hf_clcl.models import load_model, load_processor, tokenize
+from hf_clcl.teacher import embed_all_images
+from hf_clcl.train import main
 
-ROOT = Path(__file__).resolve().parent.parent
+TOLERANCE = 1e-5  # of losses and of weights
+
+METHODS = {
+    "finetune": {},
+    "l2": {},
+    "zscl": {"averaging_interval": 2},
+    "icarl": {"memory": 7},
+    "ewc": {"fisher_samples": 17, "ewc_weight": 100.0},
+    "imm": {"merge": "mode", "fisher_samples": 17},
+    "vr_lwf": {"number": 6, "redraw": "step"},
+    "rkd": {},
+    "geodl": {},
+    "wise_ft": {"averaging_interval": 2, "averaging": "mixed"},
+    "lora": {},
+    "captions": {},
+}  # fmt: skip
+SHARDED = ("finetune", "l2", "zscl", "ewc", "wise_ft")
+
+NAN = '''
+import os
+from hf_clcl.methods import Method
+
+class NaN(Method):
+    """Fine-tuning in which the loss of the second process is not a number."""
+
+    name = "nan"
+
+    def losses(self, model, batch):
+        weight = float("nan") if os.environ["RANK"] == "1" else 1.0
+        return {name: weight * loss for name, loss in super().losses(model, batch).items()}
+'''
 
 
-def launch(recipe: Path, output: str, processes: int, *values: str) -> Path:
-    """Runs the recipe as a user would with `torchrun`; returns the output folder."""
-    folder = recipe.parent / output
-    command = [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes), "-m",
-        "hf_clcl.train", str(recipe), "--output_dir", str(folder), "--use_cpu", *values,
+class Runs(NamedTuple):
+    """The output folders of the runs by one process, by two, and what the two said."""
+
+    one: Path
+    two: Path
+    said: subprocess.CompletedProcess
+
+
+def arguments(root: Path, kind: str, folder: str, batch: int) -> list[str]:
+    """The command of a run: the method of this name, with LoRA, on captions, or of a file."""
+    method = {"captions": "zscl", "lora": "zscl"}.get(kind, kind)
+    options = [
+        part for name, value in METHODS.get(kind, {}).items() for part in (f"--methods.{method}.{name}", f"{value}")
+    ]
+    if kind == "lora":
+        options += ["--peft.r", "2"]
+    return [
+        str(root / ("captions.yaml" if kind == "captions" else "recipe.yaml")), "--method", method, "--use_cpu",
+        "--output_dir", str(root / folder / kind.rpartition(":")[2]), *options,
+        "--per_device_train_batch_size", str(batch), "--per_device_reference_batch_size", str(batch),
+        "--per_device_eval_batch_size", "4",  # of 9 test images: processes have unequal shares
+        # Plain SGD: Adam turns the rounding of gradients that are nearly zero into whole steps.
+        "--optim", "sgd", "--learning_rate", "0.01", "--max_steps", "3", "--logging_steps", "1",
+        "--scenarios", "[task_incremental, class_incremental, domain_agnostic]",
     ]  # fmt: skip
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[:6000]
-    assert done.stdout.count("Results, card") == 1  # one process prints
-    return folder
 
 
-@pytest.fixture
-def captions(recipe, pairs):
-    """The recipe with tasks of captions in the place of its own."""
-    values = yaml.safe_load(recipe.read_text())
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory, make_recipe, pairs) -> Runs:
+    root = tmp_path_factory.mktemp("distributed")
+    values = yaml.safe_load(make_recipe(root).read_text())
     for seed, task in enumerate(values["tasks"]):
         for split in ("train", "test"):
             rows = pairs(12, seed=2 * seed + (split == "test"))
-            rows.to_parquet(str(recipe.parent / f"pairs-{task['name']}" / f"{split}.parquet"))
+            rows.to_parquet(str(root / f"pairs-{task['name']}" / f"{split}.parquet"))
         task |= {"dataset": f"pairs-{task['name']}", "caption_column": "captions"}
-    recipe.write_text(yaml.safe_dump(values))
-    return recipe
+    (root / "captions.yaml").write_text(yaml.safe_dump(values))
+    (root / "nan.py").write_text(NAN)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("plot_matrix", "plot_curves"):
+            patch.setattr(f"hf_clcl.output.{name}", lambda *args: None)
+        assert [main(arguments(root, kind, "one", 6)) for kind in METHODS] == [0] * len(METHODS)
+    said = run_each([arguments(root, kind, "two", 3) for kind in (*METHODS, f"{root / 'nan.py'}:NaN")])
+    assert said.returncode == 0, said.stderr[-6000:]
+    return Runs(root / "one", root / "two", said)
 
 
-@pytest.mark.parametrize(("kind", "method"), [("recipe", "finetune"), ("recipe", "zscl"), ("captions", "zscl")])
-def test_two_processes_equal_one_with_the_doubled_batch(request, kind, method):
-    recipe = request.getfixturevalue(kind)
-    # Plain SGD: Adam turns the rounding of gradients that are nearly zero into whole steps.
-    common = (
-        "--method",
-        method,
-        "--optim",
-        "sgd",
-        "--learning_rate",
-        "0.05",
-        "--max_steps",
-        "4",
-        "--logging_steps",
-        "1",
-        "--scenarios",
-        "[task_incremental, class_incremental, domain_agnostic]",
-    )
-    one = launch(recipe, "one", 1, "--per_device_train_batch_size", "6", *common)
-    two = launch(recipe, "two", 2, "--per_device_train_batch_size", "3", *common)
+def assert_equal(one: Path, two: Path) -> None:
     first, second = (RunRecord.load(folder / "results.json") for folder in (one, two))
     assert first.accuracy == second.accuracy and first.zero_shot == second.zero_shot
     assert first.scenarios == second.scenarios and len(first.all_scenarios) == 3
-    assert first.retrieval == second.retrieval and bool(first.retrieval) == (kind == "captions")
+    assert first.retrieval == second.retrieval and bool(first.retrieval) == (one.name == "captions")
+    assert len(first.losses) == len(second.losses) == 6
     for a, b in zip(first.losses, second.losses, strict=True):
-        assert a["task_loss"] == pytest.approx(b["task_loss"], abs=1e-5)
+        losses = {name: value for name, value in a.items() if name.endswith(("loss", "_kl"))}
+        assert losses == pytest.approx({name: b[name] for name in losses}, abs=TOLERANCE)
     weights, others = (load_file(folder / "task-02-cold" / "model.safetensors") for folder in (one, two))
+    assert weights.keys() == others.keys()
     for name, tensor in weights.items():
-        torch.testing.assert_close(tensor, others[name], atol=1e-5, rtol=0)
+        torch.testing.assert_close(tensor, others[name], atol=TOLERANCE, rtol=0)
 
 
-def test_accelerate_launch(recipe):
-    command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "-m", "hf_clcl.train", str(recipe)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+@pytest.mark.parametrize("kind", METHODS)
+def test_two_processes_equal_one_with_the_doubled_batch(runs: Runs, kind: str) -> None:
+    assert_equal(runs.one / kind, runs.two / kind)
+
+
+def test_one_process_prints_and_writes(runs: Runs) -> None:
+    assert runs.said.stdout.count("Results, card") == len(METHODS)
+    assert "rank 1: " in runs.said.stdout and ", 0 files written" in runs.said.stdout.split("rank 1: ")[1]
+    assert ", 0 files written" not in runs.said.stdout.split("rank 0: ")[1].splitlines()[0]
+
+
+def test_a_loss_of_one_process_that_is_not_a_number_ends_all(runs: Runs) -> None:
+    codes = str([0] * len(METHODS) + [1])
+    assert runs.said.stdout.count(f"codes {codes}") == 2
+    assert runs.said.stderr.count("task_loss is not a finite number near step 1 of 3") == 1
+    assert not list((runs.two / "NaN").glob("task-*"))
+
+
+def test_divided_weights_give_the_same(runs: Runs) -> None:
+    """FSDP over gloo, with the values of the configuration that users launch it with."""
+    environment = launch_environment(ROOT / "recipes" / "accelerate" / "fsdp.yaml")
+    root = runs.one.parent
+    said = run_each([arguments(root, kind, "sharded", 3) for kind in SHARDED], **environment)
+    assert said.returncode == 0 and said.stdout.count(f"codes {[0] * len(SHARDED)}") == 2, said.stderr[-6000:]
+    for kind in SHARDED:
+        assert_equal(runs.one / kind, root / "sharded" / kind)
+
+
+class Share(NamedTuple):
+    """Stands for the accelerator of one process of several; what processes find is added up by the test."""
+
+    process_index: int
+    num_processes: int
+    is_local_main_process: bool = False
+    autocast = staticmethod(nullcontext)
+
+    def reduce(self, tensor: torch.Tensor, reduction: str) -> torch.Tensor:
+        assert reduction == "sum"
+        return tensor
+
+
+@pytest.mark.parametrize(("images", "processes"), [(1, 2), (2, 3), (7, 2), (7, 3), (9, 2)])
+def test_each_image_and_caption_is_embedded_by_one_process(
+    tiny_clip: Path, colours, monkeypatch: pytest.MonkeyPatch, images: int, processes: int
+) -> None:
+    monkeypatch.setattr("hf_clcl.evaluation.retrieval.TEXT_BATCH", 2)
+    model, processor = load_model(tiny_clip).requires_grad_(False), load_processor(tiny_clip)
+    frames, normalize = (
+        Frames(colours(images), "image", processor.image_processor),
+        Normalizer(processor.image_processor),
+    )
+    texts = tokenize(processor.tokenizer, [f"a red thing number {image}" for image in range(images)])
+    end = processor.tokenizer.eos_token_id
+
+    def embedded(share: Share) -> torch.Tensor:
+        pictures = embed_all_images(model, frames, normalize, share, 2, "test", show=False)
+        return torch.stack([pictures, embed_captions(model, texts, end, share)])
+
+    parts = [embedded(Share(index, processes)) for index in range(processes)]
+    assert ((torch.stack(parts) != 0).any(dim=-1).sum(dim=0) == 1).all()
+    torch.testing.assert_close(sum(parts), embedded(Share(0, 1)), atol=0, rtol=0)
+
+
+def test_accelerate_launch(recipe: Path) -> None:
+    configuration = ROOT / "recipes" / "accelerate" / "cpu.yaml"
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(configuration)]
+    done = subprocess.run(
+        [*command, "-m", "hf_clcl.train", str(recipe)], cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, done.stderr[:6000]
     assert (recipe.parent / "out" / "task-02-cold" / "config.json").exists()

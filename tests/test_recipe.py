@@ -115,7 +115,7 @@ def test_all_problems_are_told_at_once():
         ({"trainable": "head"}, "trainable: needs one of both, vision, text"),
         ({"eval_strategy": "steps"}, "every task is evaluated after each task"),
         ({"load_best_model_at_end": True}, "would be cheating"),
-        ({"fsdp": "full_shard"}, "not part of this version"),
+        ({"fsdp": "full_shard"}, "the launcher chooses it: accelerate launch"),
     ],
 )
 def test_mistakes_are_explained(change, message):

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from transformers import CLIPModel
 
-from .. import losses
-from ..averaging import trainable_parameters, with_prefix, without_prefix
+from ..averaging import with_prefix, without_prefix
+from ..sharding import squared_distance, whole
 from .base import Embeddings, TaskContext
 from .fisher import diagonal_fisher
 from .regularized import Regularized
@@ -69,16 +69,14 @@ class EWC(Regularized):
     def terms(self, model: nn.Module, embeddings: Embeddings, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         terms = super().terms(model, embeddings, batch)
         if self.fisher:
-            parameters, anchor = list(trainable_parameters(model).values()), list(self.anchor.values())
-            distance = losses.squared_distance(parameters, anchor, [self.fisher[name] for name in self.anchor])
-            terms["ewc_loss"] = self.ewc_weight / 2 * distance
+            terms["ewc_loss"] = self.ewc_weight / 2 * squared_distance(model, self.anchor, self.fisher)
         return terms
 
     def end_task(self, model: CLIPModel) -> CLIPModel:
         model = super().end_task(model)
         fisher = diagonal_fisher(model, self._context, self.fisher_samples)
         if self.fisher:
-            earlier = [self.fisher[name] for name in fisher]
+            earlier = [whole(self.fisher[name]) for name in fisher]
             torch._foreach_add_(list(fisher.values()), earlier, alpha=self.fisher_decay)
         self.fisher = fisher
         return model

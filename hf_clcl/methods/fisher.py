@@ -20,7 +20,7 @@ def diagonal_fisher(model: CLIPModel, context: TaskContext, samples: int) -> dic
     Labels are drawn from the model's own predictions, as the Fisher information has it. Then the gradients of
     different images are independent with mean zero, so the square of a batch's summed gradient has the expectation of
     the sum of the squares: one backward a batch, not one an image. In a task of captions, an image is classified among
-    the captions of its batch, one for each image.
+    the captions of its batch, one for each image. A batch is that of a training step: the part of all processes.
 
     Source: EWC (Kirkpatrick et al., PNAS 2017), its `F_i`.
 
@@ -31,26 +31,35 @@ def diagonal_fisher(model: CLIPModel, context: TaskContext, samples: int) -> dic
     """
     rng = np.random.default_rng((*context.seed, FISHER))
     rows = np.sort(rng.permutation(len(context.frames))[:samples])
-    seed = int(rng.integers(2**31))
-    size, accelerator = context.args.per_device_train_batch_size, context.accelerator
+    chances = torch.from_numpy(rng.random(len(rows)))
+    accelerator = context.accelerator
+    size = context.args.per_device_train_batch_size * accelerator.num_processes
     model.eval()
-    parameters = trainable_parameters(model)
-    fisher = {name: torch.zeros_like(parameter) for name, parameter in parameters.items()}
-    for start in range(0, len(rows), size)[accelerator.process_index :: accelerator.num_processes]:
+    parameters = list(trainable_parameters(model).values())
+    fisher = [torch.zeros_like(parameter) for parameter in parameters]
+    for start in range(0, len(rows), size):
         batch = rows[start : start + size]
-        frames = context.frames.evaluation_batch(batch).to(model.device)
-        images = embed_images(model, context.normalize(frames))
-        input_ids = context.input_ids if context.captions_of is None else _captions(context, batch)
-        texts = embed_texts(model, input_ids.to(model.device))
-        log_probabilities = (model.logit_scale.exp() * images @ texts.T).log_softmax(-1)
-        generator = torch.Generator().manual_seed(seed + start)
-        labels = torch.multinomial(log_probabilities.detach().exp().cpu(), 1, generator=generator).to(model.device)
-        gradients = torch.autograd.grad(log_probabilities.gather(1, labels).sum(), list(parameters.values()))
-        torch._foreach_addcmul_(list(fisher.values()), gradients, gradients, value=1 / len(rows))
-    return {
-        name: accelerator.reduce(value, reduction="sum") if accelerator.num_processes > 1 else value
-        for name, value in fisher.items()
-    }
+        share = slice(accelerator.process_index, None, accelerator.num_processes)
+        gradients = [torch.zeros_like(parameter) for parameter in parameters]
+        if len(batch[share]):
+            frames = context.frames.evaluation_batch(batch[share]).to(model.device)
+            images = embed_images(model, context.normalize(frames))
+            input_ids = context.input_ids if context.captions_of is None else _captions(context, batch)
+            texts = embed_texts(model, input_ids.to(model.device))
+            log_probabilities = (model.logit_scale.exp() * images @ texts.T).log_softmax(-1)
+            labels = _drawn(log_probabilities.detach(), chances[start : start + size][share])
+            gradients = torch.autograd.grad(log_probabilities.gather(1, labels[:, None]).sum(), parameters)
+        if accelerator.num_processes > 1:
+            gradients = accelerator.reduce(list(gradients), reduction="sum")
+        torch._foreach_addcmul_(fisher, gradients, gradients, value=1 / len(rows))
+    return dict(zip(trainable_parameters(model), fisher, strict=True))
+
+
+def _drawn(log_probabilities: Tensor, chances: Tensor) -> Tensor:
+    """A column of each row, drawn from its distribution by a number from 0 to 1 of its own."""
+    ends = log_probabilities.double().exp().cumsum(dim=-1)
+    columns = torch.searchsorted(ends, chances.to(ends.device)[:, None])[:, 0]
+    return columns.clamp(max=ends.shape[1] - 1)
 
 
 def _captions(context: TaskContext, rows: np.ndarray) -> Tensor:

@@ -8,8 +8,8 @@ from typing import ClassVar, Literal
 from torch import Tensor, nn
 from transformers import CLIPModel, TrainerCallback
 
-from .. import losses
-from ..averaging import WeightAveraging, copy_parameters, interpolate, load_parameters, trainable_parameters
+from ..averaging import WeightAveraging, copy_parameters, interpolate, load_parameters
+from ..sharding import squared_distance, whole
 from .base import Embeddings, Method, TaskContext, option_names
 
 ZSCL_CITATION = """@inproceedings{zheng2023zscl,
@@ -105,8 +105,7 @@ class Regularized(Method):
     def terms(self, model: nn.Module, embeddings: Embeddings, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         terms = super().terms(model, embeddings, batch)
         if self.l2_weight:
-            parameters = list(trainable_parameters(model).values())
-            terms["l2_loss"] = self.l2_weight * losses.squared_distance(parameters, list(self.anchor.values()))
+            terms["l2_loss"] = self.l2_weight * squared_distance(model, self.anchor)
         return terms
 
     def callbacks(self) -> list[TrainerCallback]:
@@ -116,7 +115,8 @@ class Regularized(Method):
         if self.averager:
             self.averager.finish(model)
         if self.wise_alpha < 1:
-            merged = interpolate(self.anchor, learnt := copy_parameters(model), self.wise_alpha)
+            start = {name: whole(tensor) for name, tensor in self.anchor.items()}
+            merged = interpolate(start, learnt := copy_parameters(model), self.wise_alpha)
             # The update of an adapter is B A, with B zero at the start: scaling B alone interpolates the weights.
             load_parameters(model, {n: learnt[n] if ".lora_A." in n else value for n, value in merged.items()})
         self.anchor = {}

@@ -1,0 +1,95 @@
+"""Several processes for tests: one start of `torchrun` runs several commands one after another.
+
+As a script, under `torchrun`: the arguments of each run, as JSON. What each process ends with is printed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TIME_LIMIT = 900  # on a busy machine; processes that wait for one another would wait twice as long
+
+
+def torchrun(*command: str, processes: int = 2, **environment: str) -> subprocess.CompletedProcess:
+    """Start processes that find each other by a free port, and wait for their end."""
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
+    return subprocess.run(
+        [*launch, *command], cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        capture_output=True, text=True, timeout=TIME_LIMIT,
+    )  # fmt: skip
+
+
+def run_each(runs: list[list[str]], **environment: str) -> subprocess.CompletedProcess:
+    """Run commands of `hf_clcl.train` one after another in the same two processes, so that these start once."""
+    return torchrun(__file__, json.dumps(runs), **environment)
+
+
+def launch_environment(configuration: Path) -> dict[str, str]:
+    """What `accelerate launch` tells its processes of how to divide the weights, by a file of configuration."""
+    from accelerate.commands.launch import _validate_launch_command, launch_command_parser
+    from accelerate.utils.launch import prepare_multi_gpu_env
+
+    parser = launch_command_parser()
+    arguments, _, _ = _validate_launch_command(parser.parse_args(["--config_file", str(configuration), "train.py"]))
+    told = prepare_multi_gpu_env(arguments)
+    return {name: value for name, value in told.items() if name.startswith(("ACCELERATE_USE_", "FSDP_"))}
+
+
+def without_plots() -> None:
+    """Plots take most of the time of a tiny run, and show nothing that is compared."""
+    import hf_clcl.output
+
+    hf_clcl.output.plot_matrix = hf_clcl.output.plot_curves = lambda *args: None
+
+
+def written_files() -> list[str]:
+    """The list that will name the files and folders which this process puts in their place."""
+    moved: list[str] = []
+    for name in ("replace", "rename"):
+        original = getattr(os, name)
+
+        def recorded(source, target, original=original):
+            moved.append(str(target))
+            return original(source, target)
+
+        setattr(os, name, recorded)
+    return moved
+
+
+def shard_on_a_cpu() -> None:
+    """`accelerate` divides weights among accelerators alone; everything below it runs on a CPU as well."""
+    from accelerate.state import AcceleratorState, DistributedType
+
+    original = AcceleratorState.__init__
+
+    def patched(self: AcceleratorState, *args, fsdp_plugin=None, **kwargs) -> None:
+        original(self, *args, fsdp_plugin=fsdp_plugin, **kwargs)
+        if fsdp_plugin is not None and self.distributed_type == DistributedType.MULTI_CPU:
+            self.distributed_type, self.fsdp_plugin = DistributedType.FSDP, fsdp_plugin
+
+    AcceleratorState.__init__ = patched
+
+
+def main() -> int:
+    from accelerate import PartialState
+
+    from hf_clcl.train import main as train
+
+    if os.environ.get("ACCELERATE_USE_FSDP"):
+        shard_on_a_cpu()
+    without_plots()
+    moved = written_files()
+    end, PartialState.destroy_process_group = PartialState.destroy_process_group, lambda self: None
+    codes = [train(run) for run in json.loads(sys.argv[1])]
+    end(PartialState())
+    sys.stdout.write(f"rank {os.environ['RANK']}: codes {codes}, {len(moved)} files written\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
