@@ -69,10 +69,26 @@ def shard_on_a_cpu() -> None:
 
     def patched(self: AcceleratorState, *args, fsdp_plugin=None, **kwargs) -> None:
         original(self, *args, fsdp_plugin=fsdp_plugin, **kwargs)
-        if fsdp_plugin is not None and self.distributed_type == DistributedType.MULTI_CPU:
-            self.distributed_type, self.fsdp_plugin = DistributedType.FSDP, fsdp_plugin
+        plugin = fsdp_plugin or vars(self).get("fsdp_plugin")  # each state begins with what `PartialState` knows
+        if plugin is not None and self.distributed_type == DistributedType.MULTI_CPU:
+            self.distributed_type, self.fsdp_plugin = DistributedType.FSDP, plugin
 
     AcceleratorState.__init__ = patched
+
+
+def divided_tasks() -> list[str]:
+    """The list that will name the class of each model that a task ends with, one that is divided or a plain one."""
+    from hf_clcl import trainer
+
+    classes: list[str] = []
+    original = trainer.whole_model
+
+    def recorded(model):
+        classes.append(type(model).__name__)
+        return original(model)
+
+    trainer.whole_model = recorded
+    return classes
 
 
 def main() -> int:
@@ -83,11 +99,12 @@ def main() -> int:
     if os.environ.get("ACCELERATE_USE_FSDP"):
         shard_on_a_cpu()
     without_plots()
-    moved = written_files()
+    moved, classes = written_files(), divided_tasks()
     end, PartialState.destroy_process_group = PartialState.destroy_process_group, lambda self: None
     codes = [train(run) for run in json.loads(sys.argv[1])]
     end(PartialState())
     sys.stdout.write(f"rank {os.environ['RANK']}: codes {codes}, {len(moved)} files written\n")
+    sys.stdout.write(f"{classes.count('FSDPCLIPModel')} divided\n")
     return 0
 
 

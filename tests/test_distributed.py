@@ -21,7 +21,7 @@ from hf_clcl.models import load_model, load_processor, tokenize
 from hf_clcl.teacher import embed_all_images
 from hf_clcl.train import main
 
-TOLERANCE = 1e-5  # of losses and of weights
+TOLERANCE = 1e-5  # of losses, absolute or relative, and of weights
 
 METHODS = {
     "finetune": {},
@@ -109,7 +109,7 @@ def assert_equal(one: Path, two: Path) -> None:
     assert len(first.losses) == len(second.losses) == 6
     for a, b in zip(first.losses, second.losses, strict=True):
         losses = {name: value for name, value in a.items() if name.endswith(("loss", "_kl"))}
-        assert losses == pytest.approx({name: b[name] for name in losses}, abs=TOLERANCE)
+        assert losses == pytest.approx({name: b[name] for name in losses}, abs=TOLERANCE, rel=TOLERANCE)
     weights, others = (load_file(folder / "task-02-cold" / "model.safetensors") for folder in (one, two))
     assert weights.keys() == others.keys()
     for name, tensor in weights.items():
@@ -140,6 +140,7 @@ def test_divided_weights_give_the_same(runs: Runs) -> None:
     root = runs.one.parent
     said = run_each([arguments(root, kind, "sharded", 3) for kind in SHARDED], **environment)
     assert said.returncode == 0 and said.stdout.count(f"codes {[0] * len(SHARDED)}") == 2, said.stderr[-6000:]
+    assert said.stdout.count(f"{2 * len(SHARDED)} divided") == 2  # two tasks each, in both processes
     for kind in SHARDED:
         assert_equal(runs.one / kind, root / "sharded" / kind)
 
