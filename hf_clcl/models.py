@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -185,6 +186,18 @@ def frozen_copy(model: CLIPModel) -> CLIPModel:
     copy = keep_less(CLIPModel(model.config))
     copy.load_state_dict(plain_weights(model))  # copies values into the new model's own storage
     return copy.to(model.device).eval().requires_grad_(False)
+
+
+def copy_of(model: CLIPModel) -> Callable[[], CLIPModel]:
+    """The model as it is now, for a trainer that is used without a stream."""
+    copies: list[CLIPModel] = []
+
+    def initial_model() -> CLIPModel:
+        if not copies:
+            copies.append(frozen_copy(model))
+        return copies[0]
+
+    return initial_model
 
 
 def parameter_counts(model: nn.Module) -> tuple[int, int]:

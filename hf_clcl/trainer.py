@@ -29,7 +29,7 @@ from .errors import TrainingError
 from .files import replace_folder
 from .memory import checkpoint_texts
 from .methods import Method, TaskContext
-from .models import choose_trainable, frozen_copy
+from .models import choose_trainable, copy_of
 from .processes import check_number
 from .progress import TaskProgress
 from .sharding import make_divisible, whole, whole_model
@@ -115,7 +115,7 @@ class ContinualTrainer(Trainer):
             frames=task.frames,
             input_ids=task.input_ids,
             normalize=self.normalize,
-            initial_model=initial_model or _copy_of(model),
+            initial_model=initial_model or copy_of(model),
             reference_frames=reference_images,
             reference_input_ids=reference_input_ids,
             labels=task.labels,
@@ -313,15 +313,3 @@ def _only(items: list[Any]) -> Any:
 
 def _as_it_is(pixel_values: Tensor) -> Tensor:
     return pixel_values
-
-
-def _copy_of(model: CLIPModel) -> Callable[[], CLIPModel]:
-    """The model as it is now, for a trainer that is used without a stream."""
-    copies: list[CLIPModel] = []
-
-    def initial_model() -> CLIPModel:
-        if not copies:
-            copies.append(frozen_copy(model))
-        return copies[0]
-
-    return initial_model

@@ -53,6 +53,28 @@ class NaN(Method):
         return {name: weight * loss for name, loss in super().losses(model, batch).items()}
 '''
 
+STOPPED = '''
+import os, signal
+from dataclasses import dataclass
+from pathlib import Path
+from hf_clcl.methods.zscl import ZSCL
+
+@dataclass
+class Stopped(ZSCL):
+    """ZSCL that is stopped once, in the second step of its first task."""
+
+    name = "stopped"
+    averaging_interval: int = 2
+
+    def losses(self, model, batch):
+        self.steps = getattr(self, "steps", 0) + 1
+        marker = Path(__file__).with_name("stopped-" + os.environ["RANK"])
+        if self.steps == 2 and not marker.exists():
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGTERM)
+        return super().losses(model, batch)
+'''
+
 
 class Runs(NamedTuple):
     """The output folders of the runs by one process, by two, and what the two said."""
@@ -135,14 +157,21 @@ def test_a_loss_of_one_process_that_is_not_a_number_ends_all(runs: Runs) -> None
 
 
 def test_divided_weights_give_the_same(runs: Runs) -> None:
-    """FSDP over gloo, with the values of the configuration that users launch it with."""
+    """FSDP over gloo, with what users launch it with; also where it is stopped and goes on, then to the last bit."""
     environment = launch_environment(ROOT / "recipes" / "accelerate" / "fsdp.yaml")
     root = runs.one.parent
-    said = run_each([arguments(root, kind, "sharded", 3) for kind in SHARDED], **environment)
-    assert said.returncode == 0 and said.stdout.count(f"codes {[0] * len(SHARDED)}") == 2, said.stderr[-6000:]
-    assert said.stdout.count(f"{2 * len(SHARDED)} divided") == 2  # two tasks each, in both processes
+    (root / "stopped.py").write_text(STOPPED)
+    kinds = [*SHARDED, *[f"{root / 'stopped.py'}:Stopped"] * 2]
+    said = run_each([arguments(root, kind, "sharded", 3) for kind in kinds], **environment)
+    assert said.returncode == 0, said.stderr[-6000:]
+    assert said.stdout.count(f"codes {[*[0] * len(SHARDED), 143, 0]}") == 2, said.stderr[-6000:]
+    assert said.stdout.count(f"{2 * len(SHARDED) + 2} divided") == 2  # two tasks each, in both processes
     for kind in SHARDED:
         assert_equal(runs.one / kind, root / "sharded" / kind)
+    weights, others = (
+        load_file(root / "sharded" / kind / "task-02-cold" / "model.safetensors") for kind in ("zscl", "Stopped")
+    )
+    assert all(torch.equal(tensor, others[name]) for name, tensor in weights.items())
 
 
 class Share(NamedTuple):
