@@ -46,7 +46,7 @@ def test_the_death_of_a_process_ends_the_others(recipe: Path) -> None:
     assert "SIGKILL" in done.stderr  # what the launcher says of it
     # The survivor says so too, where the launcher leaves it the time.
     assert done.stderr.count("another process of this run cannot be reached") <= 1
-    assert "Traceback" not in done.stderr.split("torch.distributed.elastic")[0]
+    assert "hf_clcl/errors.py" not in done.stderr  # in any traceback of ours
     assert not (recipe.parent / "out" / "task-01-warm").exists()
 
 
