@@ -39,12 +39,14 @@ def load_yaml(text: str) -> Any:
     Raises:
         ValueError: Where it is none.
     """
-    loader = None
+    loader, depth = None, 0
     try:
+        for event in yaml.parse(text, Loader=_Loader):  # without recursion: what builds the values has no end to it
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > MOST_DEEP:
+                raise ValueError(f"it is nested too deeply, in more than {MOST_DEEP} levels")
         loader = _Loader(text)
         return loader.get_single_data()
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
     except Exception as error:  # constructors of dates, numbers and bytes raise whatever Python raises
         raise ValueError(str(error) or type(error).__name__) from None
     finally:

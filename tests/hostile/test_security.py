@@ -70,6 +70,9 @@ def test_the_search_for_it_finds_it(code):
     assert forbidden(ast.parse(code))
 
 
+ONE_TASK = ["--method", "finetune", "--tasks", "[{name: warm, dataset: warm}]"]
+
+
 class Harmful:
     """Runs when it is unpickled."""
 
@@ -91,7 +94,7 @@ def test_a_checkpoint_of_somebody_else_runs_nothing(recipe, tmp_path, monkeypatc
         raise Interrupted(15)
 
     monkeypatch.setattr(ContinualTrainer, "_save_checkpoint", stop)
-    arguments = [str(recipe), "--method", "finetune", "--save_steps", "1", "--max_steps", "3"]
+    arguments = [str(recipe), *ONE_TASK, "--save_steps", "1", "--max_steps", "3"]
     assert main(arguments) == 143
     monkeypatch.undo()
     (checkpoint,) = (recipe.parent / "out" / "checkpoints").glob("*/checkpoint-1")
@@ -207,7 +210,7 @@ def test_tokens_of_environment_and_login_are_written_nowhere(recipe, tmp_path, m
         remove(path, *arguments, **options)
 
     monkeypatch.setattr(shutil, "rmtree", keep)
-    assert main([str(recipe), "--method", "finetune", "--save_steps", "1"]) == 0
+    assert main([str(recipe), *ONE_TASK, "--save_steps", "1"]) == 0
     said = capfd.readouterr()
     files = {str(path): path.read_bytes() for path in (recipe.parent / "out").rglob("*") if path.is_file()}
     assert any("checkpoint-1/" in name for name in kept) and len(files) > 10
