@@ -7,6 +7,7 @@ weights are divided during the steps of a task, together with gradients, optimis
 from __future__ import annotations
 
 import os
+import warnings
 from typing import TYPE_CHECKING
 
 import torch
@@ -114,6 +115,8 @@ def make_divisible(model: CLIPModel) -> None:
 
     The frozen temperature becomes a buffer of the same name; the embedding that is divided by itself is that of texts.
     """
+    # Of CLIP's outputs, `logits_per_image` is a view of `logits_per_text`. Nothing here writes to either.
+    warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor")
     scale, embedding = model.logit_scale.detach(), model.text_model.embeddings.token_embedding
     del model.logit_scale
     model.register_buffer("logit_scale", scale)

@@ -29,15 +29,11 @@ METHODS = {
     "zscl": {"averaging_interval": 2},
     "icarl": {"memory": 7},
     "ewc": {"fisher_samples": 17, "ewc_weight": 100.0},
-    "imm": {"merge": "mode", "fisher_samples": 17},
-    "vr_lwf": {"number": 6, "redraw": "step"},
-    "rkd": {},
-    "geodl": {},
     "wise_ft": {"averaging_interval": 2, "averaging": "mixed"},
     "lora": {},
     "captions": {},
 }  # fmt: skip
-SHARDED = ("finetune", "l2", "zscl", "ewc", "wise_ft")
+SHARDED = ("finetune", "l2", "zscl", "ewc")
 
 NAN = '''
 import os
