@@ -35,7 +35,8 @@ def launch_environment(configuration: Path) -> dict[str, str]:
     from accelerate.utils.launch import prepare_multi_gpu_env
 
     parser = launch_command_parser()
-    arguments, _, _ = _validate_launch_command(parser.parse_args(["--config_file", str(configuration), "train.py"]))
+    command = ["--config_file", str(configuration), "--main_process_port", "0", "train.py"]  # 0: any that is free
+    arguments, _, _ = _validate_launch_command(parser.parse_args(command))
     told = prepare_multi_gpu_env(arguments)
     return {name: value for name, value in told.items() if name.startswith(("ACCELERATE_USE_", "FSDP_"))}
 
