@@ -101,8 +101,9 @@ def arguments(root: Path, kind: str, folder: str, batch: int) -> list[str]:
         "--output_dir", str(root / folder / kind.rpartition(":")[2]), *options,
         "--per_device_train_batch_size", str(batch), "--per_device_reference_batch_size", str(batch),
         "--per_device_eval_batch_size", "4",  # of 9 test images: processes have unequal shares
-        # Plain SGD: Adam turns the rounding of gradients that are nearly zero into whole steps. It alone has a state.
-        "--optim", "adamw_torch" if ":" in kind else "sgd", "--learning_rate", "0.01", "--max_steps", "3", "--logging_steps", "1",
+        # Plain SGD: Adam turns the rounding of gradients that are nearly zero into whole steps.
+        "--optim", "adamw_torch" if ":" in kind else "sgd",
+        "--learning_rate", "0.01", "--max_steps", "3", "--logging_steps", "1",
         "--scenarios", "[task_incremental, class_incremental, domain_agnostic]",
     ]  # fmt: skip
 
