@@ -69,6 +69,9 @@ class ContinualTrainingArguments(TrainingArguments):
         checkpoint_texts_above (`int`, defaults to 8192):
             Where the texts of a step have more tokens than this, the text encoder alone runs with gradient
             checkpointing, so that a thousand classes fit into memory; `gradient_checkpointing` is for both encoders.
+        skip_nonfinite_steps (`int`, defaults to 0):
+            Steps of each task that may be left out because a loss or a gradient is not a finite number; the record
+            counts them. One more, or the first where it is 0, stops the task.
         image_cache_mb (`int`, defaults to 1024):
             Memory for decoded images, in MB per process; 0 decodes each image every time.
         embedding_cache_dir (`str`, *optional*):
@@ -107,6 +110,7 @@ class ContinualTrainingArguments(TrainingArguments):
     trainable: Literal["both", "vision", "text"] = field(default="both")
     train_logit_scale: bool = field(default=False)
     checkpoint_texts_above: int = field(default=8192)
+    skip_nonfinite_steps: int = field(default=0)
     image_cache_mb: int = field(default=1024)
     embedding_cache_dir: str | None = field(default=None)
     resume_from_hub: str | None = field(default=None)
@@ -201,7 +205,7 @@ _LOWEST = {
     "per_device_train_batch_size": 1, "per_device_eval_batch_size": 1, "per_device_reference_batch_size": 1,
     "gradient_accumulation_steps": 1, "learning_rate": 0, "max_steps": -1, "weight_decay": 0, "warmup_steps": 0,
     "max_grad_norm": 0, "image_cache_mb": 0, "checkpoint_texts_above": 0, "dataloader_num_workers": 0,
-    "save_total_limit": 1,
+    "save_total_limit": 1, "skip_nonfinite_steps": 0,
 }  # fmt: skip
 _HIGHEST = {
     "per_device_train_batch_size": 10**6, "per_device_eval_batch_size": 10**6,

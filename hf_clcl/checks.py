@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from typing import Any
 
 from .arguments import TASK_VALUES
 from .data.task import Task
+from .errors import RecipeError
 from .evaluation.matrix import SCENARIOS
 from .methods import Method
 from .recipe import LoRA
+
+logger = logging.getLogger(__name__)
+
+
+def check_stream(tasks: Sequence[Task], *others: Any, further: Sequence[str] = ()) -> None:
+    """See that a stream can be learnt; the arguments are those of [`stream_problems`], and `further` problems.
+
+    Raises:
+        RecipeError: With every problem found.
+    """
+    if problems := [*stream_problems(tasks, *others), *further]:
+        raise RecipeError(problems, "the stream")
+    for task in tasks:
+        if task.test is None:
+            logger.warning("%s: has no test data: it is trained on, and its retrieval is not measured", task.name)
 
 
 def stream_problems(

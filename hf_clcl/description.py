@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import environment
 from .arguments import TASK_VALUES, ContinualTrainingArguments
+from .data.fingerprint import fingerprint, of_reference
 from .data.task import Task
 from .methods import Method
 from .recipe import LoRA
 from .record import RunRecord
-from .record_parts import DatasetNote
+from .record_parts import DatasetNote, Loss
 from .video_record import VideoDatabase
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 STREAM_VALUES = (
     "output_dir",
@@ -44,6 +48,24 @@ def dataset_note(task: Task) -> DatasetNote:
         "split_note": task.split_note,
         "licence": task.licence,
     }
+
+
+def fingerprints(
+    tasks: Iterable[Task], images: Dataset | None, column: str | None, texts: Sequence[str] | None
+) -> dict[str, dict[str, str]]:
+    """What the data of a run are: of each task, and of the reference."""
+    reference = of_reference(images, column, texts)
+    return {**{task.name: fingerprint(task) for task in tasks}, **({"the reference": reference} if reference else {})}
+
+
+def logged_losses(history: Iterable[Mapping[str, float]], task: str, step_offset: int) -> list[Loss]:
+    """The losses of a task as its trainer logged them, its steps counted from its own start."""
+    named = ("loss", "_kl", "grad_norm", "learning_rate")
+    return [
+        {"task": task, "step": entry["step"] - step_offset} | {k: v for k, v in entry.items() if k.endswith(named)}
+        for entry in history
+        if "loss" in entry
+    ]
 
 
 def new_video_database(tasks: Sequence[Task]) -> VideoDatabase | None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 CACHE = ".cache"  # in an output folder: what only saves time while a run is not done
+# Names of what is being written: a process that is killed leaves it behind.
+_UNFINISHED = re.compile(r"\..+\.\d+\.partial(\.\w+)?")
 
 
 @contextmanager
@@ -16,11 +20,12 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     """A temporary path beside `path` to write to; it takes the place of `path` when the block ends well."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
         yield temporary
         _flush(temporary)
         os.replace(temporary, path)
+        _flush_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -41,13 +46,38 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
 
 def replace_folder(source: Path, target: Path) -> None:
     """Move a finished folder to its place, everything in it being on the disk first."""
-    for file in source.rglob("*"):
-        if file.is_file():
-            _flush(file)
+    for path in (*source.rglob("*"), source):
+        (_flush_folder if path.is_dir() else _flush)(path)
     shutil.rmtree(target, ignore_errors=True)
     os.rename(source, target)
+    _flush_folder(target.parent)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Delete what killed processes were about to write in a folder."""
+    for path in folder.glob(".*"):
+        if not _UNFINISHED.fullmatch(path.name):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _flush(path: Path) -> None:
     with open(path, "rb") as file:
         os.fsync(file.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    """See that the names in a folder are on the disk, which a renaming alone does not."""
+    if os.name == "nt":  # Windows opens no folders
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some file systems flush files alone
+            raise
+    finally:
+        os.close(descriptor)

@@ -89,9 +89,10 @@ class Interruption(TrainerCallback):
             raise Interrupted(self.requested)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        if not self._waits or self.requested is not None:
+        at_once = not self._waits or self.requested is not None
+        self.requested = number  # remembered also where Python drops what is raised: in a destructor
+        if at_once:
             raise Interrupted(number)
-        self.requested = number
         logger.warning("stopping: what is in hand is saved first; once more to stop at once")
 
     def _agreed(self) -> bool:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from .cards import write_card
+from .data.fingerprint import changes
 from .errors import RecipeError, UserError
-from .files import CACHE, whole_file
+from .files import CACHE, remove_unfinished, whole_file
 from .plots import plot_curves, plot_matrix
 from .processes import same_everywhere
 from .record import RunRecord
 from .repetitions import decisive_values
+
+logger = logging.getLogger(__name__)
 
 RECORD, RECIPE, CARD, CHECKPOINTS = "results.json", "recipe.yaml", "README.md", "checkpoints"
 
@@ -39,6 +44,9 @@ class OutputFolder:
         """
         if self.writes:
             self._check_writable()
+            remove_unfinished(self.path)
+            for left in (*self.path.glob(".pull-*"), *self.path.glob(".hub-*")):  # of a fetch or a push
+                shutil.rmtree(left, ignore_errors=True)
         record = RunRecord.load(self.path / RECORD) if (self.path / RECORD).exists() else None
         if not same_everywhere(record and (len(record.accuracy), record.finished)):
             raise UserError(
@@ -61,9 +69,32 @@ class OutputFolder:
         """The folder of a finished task."""
         return self.path / f"task-{index + 1:02d}-{name}"
 
+    def standing(self, record: RunRecord, folder_of: Callable[[int], Path]) -> RunRecord:
+        """The record as far as folders of tasks go: a task whose folder is gone is learnt anew, and those after it.
+
+        Args:
+            record (`RunRecord`): What the folder holds.
+            folder_of (`Callable[[int], Path]`): Folder of a task by its place in the stream.
+        """
+        done = len(record.accuracy)
+        while done and not folder_of(done - 1).exists():
+            done -= 1
+        if record.finished or done == len(record.accuracy):
+            return record
+        gone = folder_of(len(record.accuracy) - 1)
+        logger.warning(
+            "%s is not there: the stream goes on from %s", gone, record.tasks[done - 1] if done else "its start"
+        )
+        return record.until(record.tasks[done - 1] if done else None)
+
     def scratch(self, index: int, name: str) -> Path:
         """The folder of the checkpoints within a task, gone when it is finished."""
-        return self.path / CHECKPOINTS / self.task(index, name).name
+        return self.checkpoints / self.task(index, name).name
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the checkpoints within tasks."""
+        return self.path / CHECKPOINTS
 
     def write_record(self, record: RunRecord) -> None:
         """Write the record and the recipe."""
@@ -74,8 +105,18 @@ class OutputFolder:
             path.write_text(yaml.safe_dump(record.recipe, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
     def write(self, record: RunRecord) -> None:
-        """Write the record, and what shows its accuracies: plots and card."""
-        self.write_record(record)
+        """Write the record, and what shows its accuracies: plots and card.
+
+        The record comes first, as it costs most to make anew; that of a finished run last, since nothing comes after.
+        """
+        if not record.finished:
+            self.write_record(record)
+            self._show(record)
+        else:
+            self._show(record)
+            self.write_record(record)
+
+    def _show(self, record: RunRecord) -> None:
         if not self.writes:
             return
         if record.zero_shot is not None and any(value is not None for value in record.zero_shot):
@@ -117,3 +158,17 @@ def refuse_other_recipe(before: dict[str, Any], now: dict[str, Any], folder: Pat
     if differing:
         advice = "choose another folder with --output_dir, or give the values that the run began with"
         raise RecipeError([*differing, advice], f"resuming {folder}")
+
+
+def refuse_other_data(before: RunRecord, now: dict[str, dict[str, str]], folder: Path) -> None:
+    """See that a run goes on with the data it began with.
+
+    Raises:
+        UserError: With each part of them that is not the same.
+    """
+    if differing := changes(before.fingerprints, now):
+        lines = "".join(f"\n  - {line}" for line in differing)
+        raise UserError(
+            f"{folder} was begun on other data, and its numbers would mean nothing on both:{lines}\nBring the data "
+            "back as they were, or begin anew in another folder with --output_dir"
+        )

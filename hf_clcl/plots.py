@@ -8,6 +8,8 @@ import math
 from pathlib import Path
 
 import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -15,9 +17,13 @@ from PIL import Image
 
 from .files import whole_file
 from .record import RunRecord
+from .record_parts import Row
 
 # Okabe and Ito's palette: told apart with every common kind of colour blindness.
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#8C8C8C"
+
+MANY = 30
+"""Tasks from which on a figure has no number in each cell and no panel for each: nobody could read them."""
 
 STYLE = {
     "font.family": "DejaVu Sans",  # ships with matplotlib, so that plots look alike everywhere
@@ -46,14 +52,16 @@ def plot_matrix(record: RunRecord, folder: str | Path) -> list[Path]:
 def plot_curves(record: RunRecord, folder: str | Path) -> list[Path]:
     """Draw the accuracy of each task over the stream, one panel a task: `curves.png` and `curves.svg`.
 
-    Of a class-incremental stream, accuracy on all classes seen so far against their number.
+    Of a class-incremental stream, accuracy on all classes seen so far against their number. Of a stream of many tasks,
+    the mean over those learnt so far and over those not yet learnt.
 
     Args:
         record (`RunRecord`): The run, finished or not.
         folder (`str` or `Path`): Where the files go; made if absent.
     """
     with matplotlib.rc_context(STYLE):
-        figure = _seen_figure(record) if record.scenario == "class_incremental" else _curves_figure(record)
+        draw = _means_figure if len(record.tasks) > MANY else _curves_figure
+        figure = _seen_figure(record) if record.scenario == "class_incremental" else draw(record)
         return save_figure(figure, Path(folder) / "curves")
 
 
@@ -88,23 +96,32 @@ def _matrix_figure(record: RunRecord) -> Figure:
     beside = [column["zero_shot"] for column in outside.values()]
     # Evaluation-only columns start half a cell further right.
     places = [i + (0.4 if i >= tasks else 0) for i in range(len(names))]
-    figure = Figure(figsize=(max(4.5, 2.2 + 0.62 * len(names)), 1.8 + 0.42 * len(rows)), layout="constrained")
+    many = len(names) > MANY
+    cell = (0.62, 0.42) if not many else (0.62 * MANY / len(names), 0.42 * MANY / len(names))
+    size = (max(4.5, 2.2 + cell[0] * len(names)), 1.8 + max(cell[1] * len(rows), 1.0))
+    figure = Figure(figsize=size, layout="constrained")
     axes = figure.add_subplot()
-    for y, row in enumerate(table):
-        for x, value, untrained in zip(places, row, [*record.untrained(y), *beside], strict=True):
-            colour = _gain_colour(value, untrained) if y else "#F2F2F2"
-            axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=colour, edgecolor="white", linewidth=1))
-            dark = sum(to_rgb(colour)) < 1.4
-            text = "–" if value is None else f"{value:.1f}"
-            axes.text(x, y, text, ha="center", va="center", color="white" if dark else "black")
+    colours = [
+        [
+            _gain_colour(value, untrained) if y else "#F2F2F2"
+            for value, untrained in zip(row, [*record.untrained(y), *beside], strict=True)
+        ]
+        for y, row in enumerate(table)
+    ]
+    (_draw_small_cells if many else _draw_cells)(axes, places, table, colours)
     for i in range(len(record.accuracy)):
         axes.add_patch(
-            Rectangle((i - 0.45, i + 0.55), 0.9, 0.9, fill=False, edgecolor="black", linewidth=1.8, zorder=3)
+            Rectangle(
+                (i - 0.45, i + 0.55), 0.9, 0.9, fill=False, edgecolor="black", linewidth=0.5 if many else 1.8, zorder=3
+            )
         )
     axes.set(xlim=(-0.5, places[-1] + 0.5), ylim=(len(rows) - 0.5, -0.5))
-    axes.set_xticks(places, [_short(name) for name in names], rotation=40, ha="right", rotation_mode="anchor")
+    shown = slice(None, None, -(-len(names) // MANY))  # as many names as have room
     labels = [f"{j}  {_short(task)}" for j, task in enumerate(record.tasks[: len(record.accuracy)], start=1)]
-    axes.set_yticks(range(len(rows)), ["zero-shot", *labels])
+    axes.set_xticks(
+        places[shown], [_short(name) for name in names][shown], rotation=40, ha="right", rotation_mode="anchor"
+    )
+    axes.set_yticks(range(len(rows))[shown], ["zero-shot", *labels][shown])
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     axes.set_xlabel("evaluated on" + (" (set apart: never trained on)" if outside else ""))
@@ -117,6 +134,23 @@ def _matrix_figure(record: RunRecord) -> Figure:
         fontsize=10,
     )
     return figure
+
+
+def _draw_cells(axes: Axes, places: list[float], table: list[Row], colours: list[list[str]]) -> None:
+    """Cells with their numbers."""
+    for y, (row, of_row) in enumerate(zip(table, colours, strict=True)):
+        for x, value, colour in zip(places, row, of_row, strict=True):
+            axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=colour, edgecolor="white", linewidth=1))
+            dark = sum(to_rgb(colour)) < 1.4
+            text = "–" if value is None else f"{value:.1f}"
+            axes.text(x, y, text, ha="center", va="center", color="white" if dark else "black")
+
+
+def _draw_small_cells(axes: Axes, places: list[float], table: list[Row], colours: list[list[str]]) -> None:
+    """Cells of a large matrix, as one collection and without numbers."""
+    corners = [(x - 0.5, y - 0.5) for y in range(len(table)) for x in places]
+    boxes = [[(x, y), (x + 1, y), (x + 1, y + 1), (x, y + 1)] for x, y in corners]
+    axes.add_collection(PolyCollection(boxes, facecolors=[colour for of_row in colours for colour in of_row]))
 
 
 def _gain_colour(value: float | None, untrained: float | None) -> str:
@@ -178,6 +212,34 @@ def _curves_figure(record: RunRecord) -> Figure:
         f"{record.method}: orange where trained; dotted: zero-shot{dashed}", x=0.01, ha="left", fontsize=10
     )
     return figure
+
+
+def _means_figure(record: RunRecord) -> Figure:
+    """Means over the tasks of a long stream, which has no room for a panel for each."""
+    untrained = record.zero_shot or [None] * len(record.tasks)
+    rows = [untrained, *record.accuracy]
+    figure = Figure(figsize=(5.6, 3.6), layout="constrained")
+    axes = figure.add_subplot()
+    lines = {
+        "tasks learnt so far": ([_mean(row[:count]) for count, row in enumerate(rows)], BLUE, "-"),
+        "tasks not yet learnt": ([_mean(row[count:]) for count, row in enumerate(rows)], ORANGE, "-"),
+        "zero-shot, all tasks": ([_mean(untrained)] * len(rows), GREY, ":"),
+    }
+    if outside := [_over_time(column) for column in record.evaluation_only.values()]:
+        lines["never trained on"] = ([_mean(list(values)) for values in zip(*outside, strict=True)], GREY, "--")
+    for label, (values, colour, style) in lines.items():
+        axes.plot(_numbers(values), color=colour, linestyle=style, label=label)
+    axes.set(ylim=(-3, 103), xlabel="tasks trained so far (0: zero-shot)")
+    axes.set_ylabel(f"mean {record.shown_measure} in %")
+    axes.grid(color="#EEEEEE", linewidth=0.6)
+    axes.legend(frameon=False)
+    figure.suptitle(f"{record.method}: means over {len(record.tasks)} tasks", x=0.01, ha="left", fontsize=10)
+    return figure
+
+
+def _mean(values: Row) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
 
 
 def _over_time(column: dict) -> list[float | None]:

@@ -49,6 +49,9 @@ class RunRecord:
         phases (`list[Phase]`): Seconds and peak memory of each phase.
         losses (`list[Loss]`): The losses as logged.
         datasets (`list[DatasetNote]`): What the data were, also of datasets that are only evaluated.
+        fingerprints (`dict[str, dict[str, str]]`):
+            What the data of each task and of the reference were, part by part; see [`~hf_clcl.data.fingerprint`].
+        skipped_steps (`dict[str, int]`): Steps that were left out for numbers that are not finite, of tasks with any.
         created (`str`, *optional*): When the run began (ISO 8601).
         finished (`bool`, defaults to `False`): Whether the stream came to its end.
         command (`str`, *optional*): The command that made the run.
@@ -77,6 +80,8 @@ class RunRecord:
     phases: list[Phase] = field(default_factory=list)
     losses: list[Loss] = field(default_factory=list)
     datasets: list[DatasetNote] = field(default_factory=list)
+    fingerprints: dict[str, dict[str, str]] = field(default_factory=dict)
+    skipped_steps: dict[str, int] = field(default_factory=dict)
     created: str | None = None
     finished: bool = False
     command: str | None = None
@@ -181,8 +186,15 @@ class RunRecord:
             and {**self.video_database, "after": self.video_database["after"][:count]},
             phases=[phase for phase in self.phases if phase["task"] not in later],
             losses=[loss for loss in self.losses if loss["task"] not in later],
+            skipped_steps={task: count for task, count in self.skipped_steps.items() if task not in later},
             finished=self.finished and count == len(self.tasks),
         )
+
+    def forget(self, task: str) -> None:
+        """Drop what training a task has left here, its accuracies aside."""
+        self.losses = [loss for loss in self.losses if loss["task"] != task]
+        self.phases = [phase for phase in self.phases if phase["task"] != task]
+        self.skipped_steps.pop(task, None)
 
     def to_dict(self) -> dict[str, Any]:
         """The record as plain JSON values, in the order of `results.json`."""

@@ -58,6 +58,9 @@ def print_results(record: RunRecord, console: Console | None = None) -> None:
         if record.of(name).metrics:
             console.print(Text(f"\nalso {name}: {SCENARIOS[name]}", style="dim"))
             console.print(_metrics_table(record.of(name)))
+    for task, count in record.skipped_steps.items():
+        steps = f"{task}: {count} steps were skipped: a loss or a gradient was not a finite number"
+        console.print(Text(steps, style="yellow"))
     if not record.matrix().finished:
         done = f"{len(record.accuracy)} of {len(record.tasks)} tasks are finished"
         console.print(Text(f"{done}: metrics that need the rest are left out.", style="yellow"))

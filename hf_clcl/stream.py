@@ -5,9 +5,8 @@ from __future__ import annotations
 import dataclasses
 import gc
 import logging
-import os
 import shutil
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,22 +14,23 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from datasets import Dataset
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 from transformers import CLIPModel
 from transformers.integrations import get_reporting_integration_callbacks
-from transformers.trainer_utils import get_last_checkpoint
 
 from .arguments import ContinualTrainingArguments
-from .checks import stream_problems
+from .checkpoints import METHOD_STATE, check_finished, last_whole_checkpoint, save_state
+from .checks import check_stream
 from .data.batches import TaskData
 from .data.clips import frames_of
 from .data.columns import find_image_column
 from .data.frames import Frames, ImageCache
 from .data.task import Task
-from .description import new_record, recipe_of_objects
+from .description import fingerprints, logged_losses, new_record, recipe_of_objects
 from .errors import RecipeError
 from .evaluation.stream import StreamEvaluation
+from .faults import check_room, memory_for, room_on_disk
 from .files import whole_folder
 from .hub import HubPusher, pull_run
 from .hub.client import token_from
@@ -38,13 +38,13 @@ from .interruption import Interruption
 from .lora import Adapter, adapter_size
 from .methods import Method
 from .models import check_tokenizer, choose_trainable, load_model, load_processor, parameter_counts, tokenize
-from .output import OutputFolder
+from .output import OutputFolder, refuse_other_data
 from .phases import measured
 from .recipe import LoRA
 from .record import RunRecord
 from .sharding import sharding_problems
 from .trackers import KeepOpen
-from .trainer import METHOD_STATE, ContinualTrainer
+from .trainer import ContinualTrainer
 
 logger = logging.getLogger(__name__)
 
@@ -75,11 +75,16 @@ class Stream:
         self.recipe = recipe or recipe_of_objects(model_name, method, tasks, evaluation_only, args, peft, scenarios)
         self.command, self.peft = command, peft
         self.output = OutputFolder(Path(args.output_dir), args.should_save)
-        self._check()
+        features = reference_images and reference_images.features
+        self.reference_column = features and find_image_column(features, None, "reference images")
+        check_stream(
+            tasks, evaluation_only, scenarios, method, peft, reference_images is not None, bool(reference_texts),
+            further=sharding_problems(method, args, peft),
+        )  # fmt: skip
 
     def run(self) -> RunRecord:
         """Run what is left of the stream, and push what is finished."""
-        with Interruption() as self.interruption:
+        with Interruption() as self.interruption, room_on_disk(self.output.path):
             self._open_output()
             return self._run_and_push()
 
@@ -113,18 +118,6 @@ class Stream:
 
     # Before training
 
-    def _check(self) -> None:
-        problems = stream_problems(
-            self.tasks, self.evaluation_only, self.scenarios, self.method, self.peft,
-            self.reference_images is not None, bool(self.reference_texts),
-        )  # fmt: skip
-        problems += sharding_problems(self.method, self.args, self.peft)
-        if problems:
-            raise RecipeError(problems, "the stream")
-        for task in self.tasks:
-            if task.test is None:
-                logger.warning("%s: has no test data: it is trained on, and its retrieval is not measured", task.name)
-
     def _open_output(self) -> None:
         """Read what the output folder holds, or begin a new record in it."""
         if self.args.resume_from_hub:
@@ -132,17 +125,23 @@ class Stream:
                 if self.args.process_index == 0:
                     token = token_from(self.args.hub_token_env)
                     pull_run(self.args.resume_from_hub, self.output.path, token=token)
-        found = self.output.open(self.recipe)
-        if found is not None:
-            self.record = found
-            return
-        self.record = new_record(
-            self.model_name, self.method.name, self.tasks, self.evaluation_only, self.scenarios, self.recipe,
-            self.args, self.command, self.method.citation,
-        )  # fmt: skip
+        found, everything = self.output.open(self.recipe), [*self.tasks, *self.evaluation_only]
+        now = fingerprints(everything, self.reference_images, self.reference_column, self.reference_texts)
+        if found is None:
+            self.record = new_record(
+                self.model_name, self.method.name, self.tasks, self.evaluation_only, self.scenarios, self.recipe,
+                self.args, self.command, self.method.citation,
+            )  # fmt: skip
+        else:
+            refuse_other_data(found, now, self.output.path)
+            self.record = self.output.standing(found, self._task_folder) if self.method.trains else found
+        self.record.fingerprints = {**now, **self.record.fingerprints}
 
     def _prepare(self) -> None:
         args = self.args
+        # Before the accelerator is made: the values of a task reset the state that it shares.
+        own = [args.of_task(task.training, self.output.path) for task in self.tasks]
+        self.steps = [values.steps_for(len(task.train)) for values, task in zip(own, self.tasks, strict=True)]
         self.accelerator = Accelerator(mixed_precision=args.mixed_precision, cpu=args.use_cpu)
         self.processor = load_processor(self.model_name, self.model_revision)
         self.cache = ImageCache(args.image_cache_mb)
@@ -150,11 +149,10 @@ class Stream:
         self.trainer: ContinualTrainer | None = None
         self.reference_frames: Frames | None = None
         if self.reference_images is not None:
-            where = "reference images"
-            column = find_image_column(self.reference_images.features, None, where)
             self.reference_frames = Frames(
-                self.reference_images, column, self.processor.image_processor, self.cache, where
-            )
+                self.reference_images, self.reference_column, self.processor.image_processor, self.cache,
+                "reference images",
+            )  # fmt: skip
         self.evaluation = StreamEvaluation(
             self.record,
             self.tasks,
@@ -189,10 +187,14 @@ class Stream:
             self.record.trainable_parameters = 0
         if self.peft is not None:
             self.record.trainable_parameters = adapter_size(model, self.peft)
+        if self.method.trains and self.args.should_save:
+            left = [sum(self.steps)] if self.method.trains_jointly and not done else self.steps[done:]
+            check_room(self.output.path, self.args, self.record, left)
         return model.to(self.args.device)
 
     def _finished_model(self, folder: Path) -> CLIPModel:
         """The model of a finished task, and with it what the method has to remember."""
+        check_finished(folder, self.method.remembers, self.args.hub_model_id)
         if (folder / METHOD_STATE).exists():
             self.method.load_state_dict(load_file(folder / METHOD_STATE))
         return load_model(folder)
@@ -206,9 +208,10 @@ class Stream:
             pass  # the first task was all of them
         elif self.method.trains and folder.exists():
             logger.warning("%s is trained; only its evaluation is missing", folder.name)
+            self._forget_checkpoints()
             model = self._finished_model(folder).to(self.args.device)
         elif self.method.trains:
-            with self.interruption.saving_first():
+            with self.interruption.saving_first(), self._memory_for(f"training on {task.name}"):
                 model = self._train(model, index)
         self._evaluate(model, task)
         return model
@@ -218,11 +221,11 @@ class Stream:
         scratch = self.output.scratch(index, task.name)
         args = self.args.of_task(task.training, scratch)
         if self.method.trains_jointly:
-            steps = sum(self._steps(task) for task in self.tasks)
             args = dataclasses.replace(
-                self.args, max_steps=steps, output_dir=str(scratch), report_to="none", push_to_hub=False
+                self.args, max_steps=sum(self.steps), output_dir=str(scratch), report_to="none", push_to_hub=False
             )
         self.trainer = None
+        self.record.forget(task.name)  # what a process wrote that was killed before it saved the task
         gc.collect()
         adapter = Adapter(model, self.peft, self.args.seed) if self.peft else None
         with measured(self.record.phases, "training", task.name) as phase:
@@ -236,7 +239,7 @@ class Stream:
                 reference_input_ids=self._reference_input_ids,
                 initial_model=self._initial_model,
                 index=index,
-                step_offset=sum(self._steps(earlier) for earlier in self.tasks[:index]),
+                step_offset=sum(self.steps[:index]),
                 cache=self.cache,
                 callbacks=[
                     self.interruption,
@@ -244,28 +247,29 @@ class Stream:
                     *(self.hub.callbacks() if self.hub is not None else []),
                 ],
             )
-            checkpoint = get_last_checkpoint(str(scratch)) if scratch.is_dir() else None
+            with self.args.main_process_first(desc="looking for a checkpoint"):
+                checkpoint = last_whole_checkpoint(scratch)
             if checkpoint:
-                logger.warning("%s: going on from %s", task.name, os.path.basename(checkpoint))
-            trainer.train(resume_from_checkpoint=checkpoint)
+                logger.warning("%s: going on from %s", task.name, checkpoint.name)
+            trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
             model = self.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
             if adapter is not None:
                 model = adapter.merge()
             phase["seconds"] = trainer.seconds
-        self.record.losses += [
-            {"task": task.name, "step": entry["step"] - trainer.step_offset}
-            | {
-                key: value
-                for key, value in entry.items()
-                if key.endswith(("loss", "_kl", "grad_norm", "learning_rate"))
-            }
-            for entry in trainer.state.log_history
-            if "loss" in entry
-        ]
+        self.record.losses += logged_losses(trainer.state.log_history, task.name, trainer.step_offset)
+        if trainer.finite.skipped:
+            self.record.skipped_steps[task.name] = trainer.finite.skipped
         self._save(model, index, adapter)
-        if self.args.should_save:
-            shutil.rmtree(scratch.parent, ignore_errors=True)
+        self._forget_checkpoints()
         return model
+
+    def _memory_for(self, doing: str) -> AbstractContextManager[None]:
+        return memory_for(doing, self.args, self.peft is not None)
+
+    def _forget_checkpoints(self) -> None:
+        """Delete the checkpoints within a task, which is finished."""
+        if self.args.should_save:
+            shutil.rmtree(self.output.checkpoints, ignore_errors=True)
 
     @cached_property
     def _reference_input_ids(self) -> Tensor | None:
@@ -276,25 +280,21 @@ class Stream:
         data = [TaskData.of(task, self.processor, self.cache, min_crop_scale) for task in self.tasks]
         return TaskData.joined("all tasks", data)
 
-    def _steps(self, task: Task) -> int:
-        return self.args.of_task(task.training, self.output.path).steps_for(len(task.train))
-
     def _save(self, model: CLIPModel, index: int, adapter: Adapter | None) -> None:
         if self.args.should_save:
-            with (
-                measured(self.record.phases, "saving", self.tasks[index].name),
-                whole_folder(self._task_folder(index)) as folder,
-            ):
-                model.save_pretrained(folder)
-                self.processor.save_pretrained(folder)
-                if adapter is not None and self.peft.keep_adapters:
-                    adapter.save(folder / "adapter", self._task_folder(index - 1).name if index else self.model_name)
-                if state := self.method.state_dict():
-                    save_file(
-                        {name: t.detach().cpu().contiguous() for name, t in state.items()}, folder / METHOD_STATE
-                    )
-            self.output.write_record(self.record)
+            with whole_folder(self._task_folder(index)) as folder:
+                with measured(self.record.phases, "saving", self.tasks[index].name):
+                    self._fill(folder, model, index, adapter)
+                # The folder tells that the task is learnt, so what the record says of it comes first.
+                self.output.write_record(self.record)
         self.accelerator.wait_for_everyone()
+
+    def _fill(self, folder: Path, model: CLIPModel, index: int, adapter: Adapter | None) -> None:
+        model.save_pretrained(folder)
+        self.processor.save_pretrained(folder)
+        if adapter is not None and self.peft.keep_adapters:
+            adapter.save(folder / "adapter", self._task_folder(index - 1).name if index else self.model_name)
+        save_state(self.method.state_dict(), folder)
 
     def _task_folder(self, index: int) -> Path:
         if self.method.trains_jointly:
@@ -309,7 +309,8 @@ class Stream:
         if task and (not self.method.trains or (self.method.trains_jointly and self.record.accuracy)):
             self.evaluation.repeat(model, task.name)
         else:
-            numbers = self.evaluation.measure(model, task.name if task else None)
+            with self._memory_for(f"evaluation after {task.name}" if task else "evaluation before training"):
+                numbers = self.evaluation.measure(model, task.name if task else None)
             if self.trainer is not None:
                 self.trainer.log(numbers)
         self.output.write(self.record)

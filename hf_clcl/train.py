@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .command_line import pairs, set_up_logging
@@ -29,6 +30,7 @@ training            learning_rate, max_steps, num_train_epochs, warmup_steps, lr
 what learns         trainable (both, vision, text), train_logit_scale
 speed and memory    bf16, fp16, gradient_checkpointing, per_device_eval_batch_size, dataloader_num_workers,
                     image_cache_mb, use_cpu
+numbers             skip_nonfinite_steps
 logs, checkpoints   logging_steps, save_steps, save_total_limit, report_to, run_name, disable_tqdm
 the Hub             push_to_hub, hub_model_id, hub_private_repo, hub_overwrite, hub_token_env, resume_from_hub,
                     hub_strategy (every_save, checkpoint, all_checkpoints, end)
@@ -113,11 +115,14 @@ def run(recipe: Recipe, command: str) -> None:
     from .data.broken import readable
     from .data.references import resolve_reference_images, resolve_reference_texts
     from .data.stream import resolve_stream
+    from .faults import refuse_unwritable
     from .methods import create_method
     from .report import print_results
     from .run import run_stream
 
     args = ContinualTrainingArguments.checked(recipe.training)
+    if args.should_save:
+        refuse_unwritable(Path(args.output_dir))
     method = create_method(recipe.method, recipe.method_options)
     with args.main_process_first(desc="reading datasets"):
         tasks, others = resolve_stream(recipe, args.seed)

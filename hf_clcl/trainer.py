@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import CLIPModel, CLIPProcessor, Trainer, TrainerCallback
@@ -21,12 +20,12 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, TrainOutput, rotat
 from transformers.utils import logging
 
 from .arguments import ContinualTrainingArguments
+from .checkpoints import METHOD_STATE, PARTIAL, checkpoint_beside, save_state
 from .data.batches import ORDER, REFERENCE, Draws, TaskBatches, TaskData
 from .data.frames import Frames, ImageCache, Normalizer
 from .data.task import Task
 from .embedding_cache import EmbeddingCache
-from .errors import TrainingError
-from .files import replace_folder
+from .finite import FiniteSteps, all_finite, not_finite
 from .memory import checkpoint_texts
 from .methods import Method, TaskContext
 from .models import choose_trainable, copy_of
@@ -36,9 +35,6 @@ from .sharding import make_divisible, whole, whole_model
 from .unpickling import refusing
 
 logger = logging.get_logger(__name__)
-
-METHOD_STATE = "method_state.safetensors"
-PARTIAL = ".partial"
 
 
 class ContinualTrainer(Trainer):
@@ -98,6 +94,7 @@ class ContinualTrainer(Trainer):
         self.data = task
         choose_trainable(model, args.trainable, args.train_logit_scale)
         checkpoint_texts(model, task.tokens(args.per_device_train_batch_size) > args.checkpoint_texts_above)
+        args.logging_nan_inf_filter = args.skip_nonfinite_steps > 0  # what is skipped does not spoil the mean loss
         super().__init__(
             model=model,
             args=args,
@@ -106,6 +103,8 @@ class ContinualTrainer(Trainer):
         )
         for printing in (ProgressCallback, PrinterCallback):
             self.remove_callback(printing)
+        self.finite = FiniteSteps(args.skip_nonfinite_steps, task.name, self.accelerator)
+        self.add_callback(self.finite)
         self.add_callback(TaskProgress(f"task {index + 1}: {task.name}"))
         self.context = TaskContext(
             name=task.name,
@@ -137,12 +136,14 @@ class ContinualTrainer(Trainer):
             check_number(
                 int(state.pop("processes", self.args.world_size)), self.args.world_size, resume_from_checkpoint
             )
+            self.finite.skipped = int(state.pop("skipped", 0))
             self.method.load_state_dict({name: tensor.to(self.args.device) for name, tensor in state.items()})
         if self.is_fsdp_enabled:
             make_divisible(self.model)
         with refusing(resume_from_checkpoint):
             output = super().train(resume_from_checkpoint, **kwargs)
         self._drain()
+        self._check_weights()
         self.model = self.method.end_task(whole_model(self.model))
         return output
 
@@ -234,11 +235,13 @@ class ContinualTrainer(Trainer):
     ) -> Tensor | tuple[Tensor, dict[str, Tensor]]:
         terms = self.method.losses(model, inputs)
         loss = torch.stack([term.float() for term in terms.values()]).sum()
-        for name, value in {**terms, **self.method.monitored}.items():
-            value = value.detach().float()
-            self._sums[name] = self._sums[name] + value if name in self._sums else value
+        seen = {**terms, **self.method.monitored}
         self.method.monitored.clear()
-        self._summed += 1
+        if self.finite.takes(seen.values()):
+            for name, value in seen.items():
+                value = value.detach().float()
+                self._sums[name] = self._sums[name] + value if name in self._sums else value
+            self._summed += 1
         return (loss, terms) if return_outputs else loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
@@ -268,12 +271,13 @@ class ContinualTrainer(Trainer):
         self._sums, self._summed = {}, 0
         broken = [name for name, value in zip(names, means, strict=True) if not math.isfinite(value)]
         if broken:
-            raise TrainingError(
-                f"{self.data.name}: {', '.join(broken)} is not a finite number near step {self.state.global_step} of "
-                f"{self.args.max_steps} (learning rate {self._get_learning_rate():.3g}). Finished tasks and the last "
-                "checkpoint are kept. Lower learning_rate, set max_grad_norm: 1.0, or turn bf16 or fp16 off"
-            )
+            raise not_finite(self.data.name, ", ".join(broken), self.state, self._get_learning_rate())
         return dict(zip(names, means, strict=True))
+
+    def _check_weights(self) -> None:
+        """Raise a `TrainingError` where a weight is not finite: a gradient may not be, where every loss still is."""
+        if not self.finite.agreed(all_finite(p for p in self.model.parameters() if p.requires_grad)):
+            raise not_finite(self.data.name, "a weight of the model", self.state, self._get_learning_rate())
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         return 0  # the Trainer's estimate is made for language models
@@ -289,18 +293,18 @@ class ContinualTrainer(Trainer):
             return  # the task is done: what follows is its end, not another step
         sums, summed = dict(self._sums), self._summed
         self._drain()
+        self._check_weights()
         self._sums, self._summed = sums, summed
-        super()._save_checkpoint(model, trial)
         name = f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
-        partial = Path(self.args.output_dir, PARTIAL, name)
-        self.accelerator.wait_for_everyone()
-        state = {n: whole(t.detach()).cpu().contiguous() for n, t in self.method.state_dict().items()}
+        with checkpoint_beside(Path(self.args.output_dir, name), self.args.should_save) as partial:
+            super()._save_checkpoint(model, trial)
+            self.accelerator.wait_for_everyone()
+            state = {n: whole(t.detach()) for n, t in self.method.state_dict().items()}
+            if self.args.should_save:
+                own = {"processes": self.args.world_size, "skipped": self.finite.skipped}
+                seconds = torch.tensor(self.seconds, dtype=torch.float64)
+                save_state({**state, "seconds": seconds, **{n: torch.tensor(v) for n, v in own.items()}}, partial)
         if self.args.should_save:
-            seconds = torch.tensor(self.seconds, dtype=torch.float64)
-            processes = torch.tensor(self.args.world_size)
-            save_file({**state, "seconds": seconds, "processes": processes}, partial / METHOD_STATE)
-            replace_folder(partial, Path(self.args.output_dir, name))
-            shutil.rmtree(partial.parent, ignore_errors=True)
             rotate_checkpoints(
                 output_dir=self.args.output_dir, save_total_limit=self.args.save_total_limit, use_mtime=False
             )

@@ -201,6 +201,27 @@ def build(tiny_clip: Path, colours, tmp_path: Path):
     return trainer
 
 
+@pytest.fixture
+def short_stream(tiny_clip: Path, colours, monkeypatch: pytest.MonkeyPatch):
+    """Runs two tasks of five steps each with any method: `(folder, method, options, **training values)`."""
+    from hf_clcl import Task, run_stream
+
+    for name in ("output.plot_matrix", "output.plot_curves"):  # most of the time of so short a run
+        monkeypatch.setattr(f"hf_clcl.{name}", lambda *args: None)
+
+    def run(folder, method, options=None, **values):
+        tasks = [Task(f"t{s}", train=colours(12, seed=s), test=colours(6, seed=s + 1)) for s in (0, 5)]
+        defaults = {
+            "max_steps": 5, "save_steps": 2, "logging_steps": 1, "per_device_train_batch_size": 5,
+            "per_device_reference_batch_size": 4, "learning_rate": 1e-3, "disable_tqdm": True, "tasks": tasks,
+            "evaluation_only": [Task("o", test=colours(6, seed=9))], "model": str(tiny_clip),
+            "reference_images": colours(8, seed=7), "reference_texts": ["a red thing", "a blue thing"],
+        }  # fmt: skip
+        return run_stream(method=method, method_options=options, output_dir=str(folder), **{**defaults, **values})
+
+    return run
+
+
 class AppPage(NamedTuple):
     """A page that is being served, and what it works on."""
 

@@ -39,7 +39,7 @@ def heard():
 
 @pytest.fixture
 def run(recipe: Path, monkeypatch: pytest.MonkeyPatch):
-    for name in ("plots.plot_matrix", "plots.plot_curves"):
+    for name in ("output.plot_matrix", "output.plot_curves"):
         monkeypatch.setattr(f"hf_clcl.{name}", lambda *args: None)
 
     def command(folder: str) -> int:

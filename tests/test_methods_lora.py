@@ -22,7 +22,7 @@ class Stopped(Exception):
 
 @pytest.fixture
 def stream(tiny_clip, colours, monkeypatch):
-    for name in ("plots.plot_matrix", "plots.plot_curves"):
+    for name in ("output.plot_matrix", "output.plot_curves"):
         monkeypatch.setattr(f"hf_clcl.{name}", lambda *args: None)
 
     def run(folder, method, options=None, peft=None, **values):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from hf_clcl import METHODS, Task, run_stream
+from hf_clcl import METHODS
 from hf_clcl.trainer import ContinualTrainer
 
 # Each method with options that keep something along a task, and where in the ten steps of two tasks it stops: within
@@ -35,24 +35,8 @@ class Stopped(Exception):
 
 
 @pytest.fixture
-def stream(tiny_clip, colours, monkeypatch):
-    for name in ("plots.plot_matrix", "plots.plot_curves"):  # most of the time of so short a run
-        monkeypatch.setattr(f"hf_clcl.{name}", lambda *args: None)
-
-    def run(folder, method, options, **values):
-        tasks = [Task(f"t{s}", train=colours(12, seed=s), test=colours(6, seed=s + 1)) for s in (0, 5)]
-        defaults = {
-            "max_steps": 5, "save_steps": 2, "logging_steps": 1, "per_device_train_batch_size": 5,
-            "per_device_reference_batch_size": 4, "learning_rate": 1e-3, "disable_tqdm": True,
-        }  # fmt: skip
-        return run_stream(
-            str(tiny_clip), tasks, method, method_options=options,
-            evaluation_only=[Task("o", test=colours(6, seed=9))],
-            reference_images=colours(8, seed=7), reference_texts=["a red thing", "a blue thing"],
-            output_dir=str(folder), **{**defaults, **values},
-        )  # fmt: skip
-
-    return run
+def stream(short_stream):
+    return short_stream
 
 
 def stopped_at(monkeypatch, step):

@@ -155,7 +155,7 @@ def test_a_stop_between_saving_and_evaluating(stream, tmp_path, monkeypatch):
 def test_a_stop_while_a_checkpoint_is_written(stream, tmp_path, monkeypatch):
     whole = stream(tmp_path / "whole")
     with monkeypatch.context() as patch:
-        patch.setattr("hf_clcl.trainer.replace_folder", lambda *paths: (_ for _ in ()).throw(Stopped()))
+        patch.setattr("hf_clcl.checkpoints.replace_folder", lambda *paths: (_ for _ in ()).throw(Stopped()))
         with pytest.raises(Stopped):
             stream(tmp_path / "stopped")
     assert stream(tmp_path / "stopped").accuracy == whole.accuracy

@@ -196,6 +196,7 @@ def limits(record: RunRecord) -> str:
     names = [text(name) for name in (*record.tasks, *record.evaluation_only)]
     unlicensed = [text(note["task"]) for note in record.datasets if not note.get("licence")]
     lost = record.metrics.get("forgetting", 0.0)
+    skipped = [f"{count} of {text(task)}" for task, count in record.skipped_steps.items()]
     lines = [
         f"Measured on {listed(names)} alone; what the model has lost elsewhere is not known."
         if matrix(record)
@@ -210,6 +211,7 @@ def limits(record: RunRecord) -> str:
         f"On average, {number(lost, 2)} points were lost on earlier tasks since their best."
         if lost >= TOLERANCE
         else "",
+        f"Steps left out for losses or gradients that were not finite: {listed(skipped)}." if skipped else "",
         f"Licences are not recorded for {listed(unlicensed)}: look them up before use." if unlicensed else "",
         "Like any CLIP, it repeats the biases of the images and texts that it learned from, and class names in other "
         "words give other results. Not meant for decisions about people.",

@@ -34,6 +34,7 @@ class EWC(Regularized):
     """
 
     name: ClassVar[str] = "ewc"
+    remembers: ClassVar[bool] = True
     citation: ClassVar[str] = """@article{kirkpatrick2017ewc,
   title = {Overcoming Catastrophic Forgetting in Neural Networks},
   author = {Kirkpatrick, James and Pascanu, Razvan and Rabinowitz, Neil and Veness, Joel and others},

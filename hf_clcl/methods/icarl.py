@@ -69,6 +69,7 @@ class ICaRL(Distilling):
     """
 
     name: ClassVar[str] = "icarl"
+    remembers: ClassVar[bool] = True
     needs_labels: ClassVar[bool] = True
     citation: ClassVar[str] = """@inproceedings{rebuffi2017icarl,
   title = {{iCaRL}: Incremental Classifier and Representation Learning},

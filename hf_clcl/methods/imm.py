@@ -35,6 +35,7 @@ class IMM(Regularized):
     """
 
     name: ClassVar[str] = "imm"
+    remembers: ClassVar[bool] = True
     takes_adapters: ClassVar[bool] = False  # what it merges are whole models, and adapters are fresh for each task
     citation: ClassVar[str] = """@inproceedings{lee2017imm,
   title = {Overcoming Catastrophic Forgetting by Incremental Moment Matching},

@@ -1,0 +1,116 @@
+"""Fingerprints of data: whether a resumed run sees what it saw before.
+
+They are the same on every machine, and of a copy: neither places nor dates of files count. Numbers of rows, words of
+classes, labels and captions are compared as a whole; of images, so many spread over the rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from .task import Task
+
+SAMPLED = 32
+"""Images of a split whose content is compared."""
+
+SIZED = 10_000
+"""Images of a split, where they are files, whose size is compared."""
+
+_PNG = b"\x89PNG"
+
+
+def fingerprint(task: Task) -> dict[str, str]:
+    """What the data of a task are, part by part."""
+    parts = {"classes": _digest([json.dumps(task.class_names or [])])}
+    for split, rows in (("train", task.train), ("test", task.test)):
+        if rows is None:
+            continue
+        parts[f"{split} rows"] = str(len(rows))
+        if task.label_column is not None:
+            parts[f"{split} labels"] = _digest([task.labels(split).astype("<i8").tobytes()])
+        if task.caption_column is not None:
+            parts[f"{split} captions"] = of_texts(task.captions(split)[0])
+        if task.video_column is not None:
+            parts[f"{split} videos"] = of_texts(map(str, rows[task.video_column]))
+        elif not (task.source or "").startswith("rendered:"):  # those follow from the code
+            parts[f"{split} images"] = of_images(rows, task.image_column)
+    return parts
+
+
+def of_reference(images: Dataset | None, column: str | None, texts: Sequence[str] | None) -> dict[str, str]:
+    """What reference images and texts are, part by part."""
+    parts = {}
+    if images is not None:
+        parts |= {"images": str(len(images)), "their content": of_images(images, column)}
+    if texts is not None:
+        parts |= {"texts": str(len(texts)), "their words": of_texts(texts)}
+    return parts
+
+
+def of_texts(texts: Iterable[str]) -> str:
+    """Fingerprint of texts in their order."""
+    return _digest(json.dumps(text) for text in texts)
+
+
+def of_images(rows: Dataset, column: str) -> str:
+    """Fingerprint of some images: their content, and the sizes of some more where they are files."""
+    from datasets import Image as ImageFeature
+
+    stored = rows.select_columns([column]).cast_column(column, ImageFeature(decode=False))
+    cells = stored[_spread(len(rows), SAMPLED)][column]
+    sizes = []
+    if cells and not (cells[0] or {}).get("bytes"):
+        paths = [(cell or {}).get("path") for cell in stored[_spread(len(rows), SIZED)][column]]
+        sizes = [str(Path(path).stat().st_size if path and Path(path).is_file() else None) for path in paths]
+    return _digest([*map(_content, cells), *sizes])
+
+
+def changes(before: Mapping[str, Mapping[str, str]], now: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """What differs between two sets of fingerprints, a line each, of what is in both."""
+    found = []
+    for name in before.keys() & now.keys():
+        for part in before[name].keys() & now[name].keys():
+            was, is_now = before[name][part], now[name][part]
+            if was != is_now:
+                counts = f": {was} before, {is_now} now" if was.isdigit() and is_now.isdigit() else " are not the same"
+                found.append(f"{name}: {part}{counts}")
+    return sorted(found)
+
+
+def _spread(count: int, most: int) -> list[int]:
+    """Up to so many row numbers, spread evenly."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int)).tolist()
+
+
+def _content(cell: dict[str, Any] | None) -> bytes:
+    """An image as it is stored. PNG is told by its pixels, which its compression, another on each machine, keeps."""
+    content = (cell or {}).get("bytes")
+    if content is None:
+        path = Path((cell or {}).get("path") or "")
+        content = path.read_bytes() if path.is_file() else b""
+    if content.startswith(_PNG):
+        try:
+            with Image.open(io.BytesIO(content)) as image:
+                return f"{image.mode} {image.size}".encode() + image.tobytes()
+        except (OSError, ValueError, SyntaxError):  # a broken image is reported where it is read
+            return content
+    return content
+
+
+def _digest(parts: Iterable[str | bytes]) -> str:
+    found = hashlib.sha256()
+    for part in parts:
+        content = part.encode() if isinstance(part, str) else part
+        found.update(len(content).to_bytes(8, "little") + content)
+    return found.hexdigest()[:16]
