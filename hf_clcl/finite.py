@@ -82,7 +82,7 @@ class FiniteSteps(TrainerCallback):
         where = f"{self.task}: step {state.global_step + 1} of {state.max_steps}"
         if self.skipped > self.limit:
             raise TrainingError(
-                f"{where}: a loss or a gradient is not a finite number, for the {self.skipped}th time in this task; "
+                f"{where}: a loss or a gradient is not a finite number, {self.skipped} times in this task; "
                 f"skip_nonfinite_steps allows {self.limit}. {KEPT} {ADVICE}"
             )
         logger.warning(

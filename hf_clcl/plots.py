@@ -8,8 +8,8 @@ import math
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -24,6 +24,8 @@ BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#8C8C8C"
 
 MANY = 30
 """Tasks from which on a figure has no number in each cell and no panel for each: nobody could read them."""
+
+_GAINS = matplotlib.colormaps["RdBu"]
 
 STYLE = {
     "font.family": "DejaVu Sans",  # ships with matplotlib, so that plots look alike everywhere
@@ -108,13 +110,10 @@ def _matrix_figure(record: RunRecord) -> Figure:
         ]
         for y, row in enumerate(table)
     ]
-    (_draw_small_cells if many else _draw_cells)(axes, places, table, colours)
-    for i in range(len(record.accuracy)):
-        axes.add_patch(
-            Rectangle(
-                (i - 0.45, i + 0.55), 0.9, 0.9, fill=False, edgecolor="black", linewidth=0.5 if many else 1.8, zorder=3
-            )
-        )
+    if many:
+        _draw_small_cells(axes, places, table, colours, tasks)
+    else:
+        _draw_cells(axes, places, table, colours)
     axes.set(xlim=(-0.5, places[-1] + 0.5), ylim=(len(rows) - 0.5, -0.5))
     shown = slice(None, None, -(-len(names) // MANY))  # as many names as have room
     labels = [f"{j}  {_short(task)}" for j, task in enumerate(record.tasks[: len(record.accuracy)], start=1)]
@@ -137,20 +136,30 @@ def _matrix_figure(record: RunRecord) -> Figure:
 
 
 def _draw_cells(axes: Axes, places: list[float], table: list[Row], colours: list[list[str]]) -> None:
-    """Cells with their numbers."""
+    """Cells with their numbers, the task just trained framed."""
     for y, (row, of_row) in enumerate(zip(table, colours, strict=True)):
         for x, value, colour in zip(places, row, of_row, strict=True):
             axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=colour, edgecolor="white", linewidth=1))
             dark = sum(to_rgb(colour)) < 1.4
             text = "–" if value is None else f"{value:.1f}"
             axes.text(x, y, text, ha="center", va="center", color="white" if dark else "black")
+    for i in range(len(table) - 1):
+        axes.add_patch(
+            Rectangle((i - 0.45, i + 0.55), 0.9, 0.9, fill=False, edgecolor="black", linewidth=1.8, zorder=3)
+        )
 
 
-def _draw_small_cells(axes: Axes, places: list[float], table: list[Row], colours: list[list[str]]) -> None:
-    """Cells of a large matrix, as one collection and without numbers."""
-    corners = [(x - 0.5, y - 0.5) for y in range(len(table)) for x in places]
-    boxes = [[(x, y), (x + 1, y), (x + 1, y + 1), (x, y + 1)] for x, y in corners]
-    axes.add_collection(PolyCollection(boxes, facecolors=[colour for of_row in colours for colour in of_row]))
+def _draw_small_cells(axes: Axes, places: list[float], table: list[Row], colours: list[list[str]], tasks: int) -> None:
+    """Cells of a large matrix without numbers, as pictures: of the tasks, and of what stands apart from them."""
+    cells = np.array([[to_rgb(colour) for colour in of_row] for of_row in colours])
+    for start, end in ((0, tasks), (tasks, len(places))):
+        if start < end:
+            extent = (places[start] - 0.5, places[end - 1] + 0.5, len(table) - 0.5, -0.5)
+            axes.imshow(cells[:, start:end], extent=extent, aspect="auto", interpolation="nearest")
+    trained = range(len(table) - 1)
+    axes.plot(
+        trained, [i + 1 for i in trained], "s", color="black", fillstyle="none", markersize=3, markeredgewidth=0.5
+    )
 
 
 def _gain_colour(value: float | None, untrained: float | None) -> str:
@@ -158,7 +167,7 @@ def _gain_colour(value: float | None, untrained: float | None) -> str:
     if value is None or untrained is None:
         return "#F2F2F2"
     share = min(1.0, abs(value - untrained) / 50) ** 0.6
-    return to_hex(matplotlib.colormaps["RdBu"](0.5 + math.copysign(0.45 * share, value - untrained)))
+    return to_hex(_GAINS(0.5 + math.copysign(0.45 * share, value - untrained)))
 
 
 def _seen_figure(record: RunRecord) -> Figure:

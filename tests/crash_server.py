@@ -35,7 +35,7 @@ MOMENTS = {
     "a task's weights": "transformers:CLIPModel.save_pretrained",
     "a task's processor": "transformers:CLIPProcessor.save_pretrained",
     "moving a task's folder": "hf_clcl.files:replace_folder",
-    "evaluating": "hf_clcl.evaluation.zero_shot:embed_images",
+    "evaluating": "hf_clcl.evaluation.zero_shot:embed_all_images",
     "writing results.json": "hf_clcl.record:RunRecord.save",
     "writing recipe.yaml": "hf_clcl.output:yaml.safe_dump",
     "writing the card": "hf_clcl.output:write_card",

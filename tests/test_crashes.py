@@ -137,7 +137,7 @@ def blows(method: str, whole: float) -> list[dict]:
         {"count": chance.randint(1, 30)},  # anywhere, at a change of a file
         {"moment": along},
         {"moment": chance.choice(IN_A_TASK), "count": chance.randint(1, 2)},
-        {"moment": at_end},
+        {"moment": at_end, "number": signal.SIGKILL},  # other signals wait until the task is saved
         {"moment": chance.choice(AT_ITS_END)},
         {"moment": chance.choice(AFTER_IT)},
         {"moment": in_second},
@@ -185,4 +185,4 @@ def test_a_run_that_is_killed_again_and_again_ends_as_one_that_was_not(
     for key, value in expected.items():
         assert found[key] == value, key
     sys.stdout.write("\n".join(map(str, kills)) + "\n")
-    assert len(kills) >= 7
+    assert len(kills) >= 9

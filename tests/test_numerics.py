@@ -76,9 +76,10 @@ def test_a_task_stops_at_the_last_good_checkpoint(short_stream, tmp_path, monkey
 
 @pytest.mark.parametrize("gradient", [False, True])
 def test_steps_are_left_out_where_the_recipe_allows(short_stream, tmp_path, monkeypatch, capsys, gradient) -> None:
-    broken_in(monkeypatch, {2, 4, 8}, gradient)
-    with pytest.raises(TrainingError, match="step 4 of 5: .* for the 2th time in this task; skip_nonfinite_steps all"):
-        short_stream(tmp_path / "one", "finetune", skip_nonfinite_steps=1, save_steps=3)
+    with monkeypatch.context() as patch:
+        broken_in(patch, {2, 4}, gradient)
+        with pytest.raises(TrainingError, match="step 4 of 5: .* 2 times in this task; skip_"):
+            short_stream(tmp_path / "one", "finetune", skip_nonfinite_steps=1, save_steps=3)
     # The same command goes on after step 3, counts the step left out before, and may be allowed more of them.
     broken_in(monkeypatch, {1, 5}, gradient)
     record = short_stream(tmp_path / "one", "finetune", skip_nonfinite_steps=2, save_steps=3)
