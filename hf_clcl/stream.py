@@ -107,8 +107,8 @@ class Stream:
             model = self._learn(model, index)
         self._close_reporters(model)
         self.record.finished = True
-        self.output.write(self.record)
         self.output.forget_cache()
+        self.output.write(self.record)
         self._push()
         return self.record
 

@@ -21,7 +21,7 @@ from typing import Any
 MOMENTS = {
     "a step": "hf_clcl.trainer:ContinualTrainer.training_step",
     "a forward": "hf_clcl.methods.base:Method.embed",
-    "the optimiser": "torch.optim:AdamW.step",
+    "the optimiser": "accelerate.optimizer:AcceleratedOptimizer.step",
     "averaging": "hf_clcl.averaging:WeightAveraging.update",
     "the end of averaging": "hf_clcl.averaging:WeightAveraging.finish",
     "the teacher": "hf_clcl.methods.guided:embed_all_images",
@@ -81,7 +81,7 @@ def _run(arguments: list[str], output: str, log: str, number: int, moment: str |
     hf_clcl.output.plot_matrix = hf_clcl.output.plot_curves = lambda *args: []  # most of the time of so short a run
 
     def strike() -> None:
-        Path(log).with_suffix(".struck").write_text(str(time.monotonic()))
+        Path(log).with_suffix(".struck").write_text(json.dumps([time.monotonic(), time.process_time()]))
         os.kill(os.getpid(), number)
 
     if moment:

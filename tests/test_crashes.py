@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 from hf_clcl import RunRecord
 
 ROOT = Path(__file__).resolve().parent.parent
+SOON = 3.0  # seconds of the processor in which a signal ends a run
 PATIENCE = 400  # seconds until a process counts as hanging, on a machine with other work
 # Each method with its options, and moments that it alone has: along a task, at its end, in the second task.
 METHODS = {
@@ -38,12 +39,16 @@ SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 
 @dataclass
 class End:
-    """How a run ended: exit code, seconds since it was hit (`None`: it was not), processor seconds, its output."""
+    """How a run ended: exit code, processor seconds, its output; seconds since it was hit, and those of the processor.
+
+    The last two are `None` where it was not hit.
+    """
 
     code: int
-    since: float | None
     processor: float
     log: str
+    since: float | None
+    work: float | None
 
 
 class Server:
@@ -71,14 +76,15 @@ class Server:
         process, deadline, struck = int(self.process.stdout.readline()), time.monotonic() + PATIENCE, None
         while not select.select([self.process.stdout], [], [], 0.005)[0]:
             if after is not None and struck is None and processor_seconds(process) >= after:
+                struck = [time.monotonic(), processor_seconds(process)]
                 os.kill(process, number)
-                struck = time.monotonic()
             if time.monotonic() > deadline:
                 os.kill(process, signal.SIGKILL)
         ended, answer = time.monotonic(), json.loads(self.process.stdout.readline())
         if log.with_suffix(".struck").exists():
-            struck = float(log.with_suffix(".struck").read_text())
-        return End(**answer, since=struck and ended - struck, log=log.read_text(encoding="utf-8", errors="replace"))
+            struck = json.loads(log.with_suffix(".struck").read_text())
+        since, work = (ended - struck[0], answer["processor"] - struck[1]) if struck else (None, None)
+        return End(**answer, log=log.read_text(encoding="utf-8", errors="replace"), since=since, work=work)
 
     def close(self) -> None:
         self.process.stdin.close()
@@ -173,12 +179,16 @@ def test_a_run_that_is_killed_again_and_again_ends_as_one_that_was_not(
     recipe, kills = write_recipe(tmp_path / "killed", data, tiny_clip, method), []
     for blow in blows(method, whole.processor):
         end, number = server.run(recipe, **blow), blow["number"]
-        kills += [(blow, end.code, end.since)] if end.since is not None else []
-        # A signal that comes before the run has begun, or in what is left to do after it, ends it as Python does.
-        assert end.code in (-number, 128 + number) if end.since is not None else end.code == 0, (blow, end.log)
         assert "Traceback" not in end.log, (blow, end.log)
-        if number != signal.SIGKILL and end.since is not None:
-            assert end.since < PATIENCE / 10, (blow, end.since)
+        if end.since is None:
+            assert end.code == 0, (blow, end.log)
+            sys.stdout.write(f"{blow}: came to its end:\n{end.log}\n")
+            continue
+        # A signal that comes before the run has begun, or in what is left to do after it, ends it as Python does.
+        assert end.code in (-number, 128 + number), (blow, end.log)
+        # The clock tells little where the machine has other work.
+        assert number == signal.SIGKILL or end.work < SOON, (blow, end.work)
+        kills.append((blow, end.code, f"{end.since:.1f} s", f"{end.work:.2f} s of the processor"))
     end = server.run(recipe)
     assert end.code == 0, end.log
     found, expected = outcome(tmp_path / "killed" / "out"), outcome(tmp_path / "whole" / "out")
