@@ -75,7 +75,7 @@ class Stream:
         self.recipe = recipe or recipe_of_objects(model_name, method, tasks, evaluation_only, args, peft, scenarios)
         self.command, self.peft = command, peft
         self.output = OutputFolder(Path(args.output_dir), args.should_save)
-        features = reference_images and reference_images.features
+        features = None if reference_images is None else reference_images.features
         self.reference_column = features and find_image_column(features, None, "reference images")
         check_stream(
             tasks, evaluation_only, scenarios, method, peft, reference_images is not None, bool(reference_texts),
