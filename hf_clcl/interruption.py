@@ -59,6 +59,8 @@ class Interruption(TrainerCallback):
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before = {}
+        if error is None and self.requested is not None:
+            raise Interrupted(self.requested)  # what was raised when the signal came has been dropped: libraries do
 
     @contextmanager
     def saving_first(self) -> Iterator[None]:
@@ -90,7 +92,7 @@ class Interruption(TrainerCallback):
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         at_once = not self._waits or self.requested is not None
-        self.requested = number  # remembered also where Python drops what is raised: in a destructor
+        self.requested = number  # remembered, since a destructor or a library may drop what is raised
         if at_once:
             raise Interrupted(number)
         logger.warning("stopping: what is in hand is saved first; once more to stop at once")

@@ -116,6 +116,7 @@ def run(recipe: Recipe, command: str) -> None:
     from .data.references import resolve_reference_images, resolve_reference_texts
     from .data.stream import resolve_stream
     from .faults import refuse_unwritable
+    from .interruption import Interruption
     from .methods import create_method
     from .report import print_results
     from .run import run_stream
@@ -124,7 +125,7 @@ def run(recipe: Recipe, command: str) -> None:
     if args.should_save:
         refuse_unwritable(Path(args.output_dir))
     method = create_method(recipe.method, recipe.method_options)
-    with args.main_process_first(desc="reading datasets"):
+    with Interruption(), args.main_process_first(desc="reading datasets"):
         tasks, others = resolve_stream(recipe, args.seed)
         images = texts = None
         if method.needs_reference_images:

@@ -142,7 +142,7 @@ def blows(method: str, whole: float) -> list[dict]:
         {"after": whole * chance.uniform(0.05, 0.4)},  # anywhere, from outside
         {"count": chance.randint(1, 30)},  # anywhere, at a change of a file
         {"moment": along},
-        {"moment": chance.choice(IN_A_TASK), "count": chance.randint(1, 2)},
+        {"moment": chance.choice(IN_A_TASK)},
         {"moment": at_end, "number": signal.SIGKILL},  # other signals wait until the task is saved
         {"moment": chance.choice(AT_ITS_END)},
         {"moment": chance.choice(AFTER_IT)},

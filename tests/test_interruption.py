@@ -1,5 +1,6 @@
 """Signals: the step in progress is saved, the exit code tells, and the same command goes on to the same end."""
 
+import contextlib
 import os
 import signal
 from pathlib import Path
@@ -88,6 +89,12 @@ def test_a_second_signal_stops_at_once() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         assert interruption.requested == signal.SIGTERM
         with pytest.raises(Interrupted, match="SIGINT"):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_signal_that_a_library_drops_is_not_lost() -> None:
+    with pytest.raises(Interrupted, match="SIGINT"), Interruption():
+        with contextlib.suppress(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
 
 
