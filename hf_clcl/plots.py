@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import itertools
 import math
@@ -99,7 +100,7 @@ def _matrix_figure(record: RunRecord) -> Figure:
     # Evaluation-only columns start half a cell further right.
     places = [i + (0.4 if i >= tasks else 0) for i in range(len(names))]
     many = len(names) > MANY
-    cell = (0.62, 0.42) if not many else (0.62 * MANY / len(names), 0.42 * MANY / len(names))
+    cell = (0.31 * MANY / len(names), 0.21 * MANY / len(names)) if many else (0.62, 0.42)
     size = (max(4.5, 2.2 + cell[0] * len(names)), 1.8 + max(cell[1] * len(rows), 1.0))
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.add_subplot()
@@ -162,6 +163,7 @@ def _draw_small_cells(axes: Axes, places: list[float], table: list[Row], colours
     )
 
 
+@functools.lru_cache(maxsize=2**14)
 def _gain_colour(value: float | None, untrained: float | None) -> str:
     """Blue for a gain over zero-shot, red for a loss, white between; the root makes small differences visible."""
     if value is None or untrained is None:
