@@ -72,8 +72,14 @@ class ContinualTrainingArguments(TrainingArguments):
         skip_nonfinite_steps (`int`, defaults to 0):
             Steps of each task that may be left out because a loss or a gradient is not a finite number; the record
             counts them. One more, or the first where it is 0, stops the task.
+        dataloader_num_workers (`int`, *optional*):
+            Processes that decode and crop training images. Where it is not given: none on a CPU, which trains more
+            slowly than it decodes, else one a core, but for one, and at most 8.
         image_cache_mb (`int`, defaults to 1024):
-            Memory for decoded images, in MB per process; 0 decodes each image every time.
+            Memory for decoded images, in MB per process; 0 decodes each image of the training data every time.
+        disk_cache_mb (`int`, defaults to 16384):
+            Disk space for the frames of test and reference images, in MB per process and at most half of what is free;
+            it is given back when the run ends. 0 keeps them in memory, as far as `image_cache_mb` goes.
         embedding_cache_dir (`str`, *optional*):
             Folder that keeps the embeddings of a teacher that stays the same, for other runs too. Where it is not
             given, a stream keeps them in its `output_dir` until it is done, so that it resumes without them.
@@ -109,9 +115,11 @@ class ContinualTrainingArguments(TrainingArguments):
     min_crop_scale: float = field(default=0.9)
     trainable: Literal["both", "vision", "text"] = field(default="both")
     train_logit_scale: bool = field(default=False)
+    dataloader_num_workers: int | None = field(default=None)
     checkpoint_texts_above: int = field(default=8192)
     skip_nonfinite_steps: int = field(default=0)
     image_cache_mb: int = field(default=1024)
+    disk_cache_mb: int = field(default=16384)
     embedding_cache_dir: str | None = field(default=None)
     resume_from_hub: str | None = field(default=None)
     hub_overwrite: bool = field(default=False)
@@ -122,6 +130,8 @@ class ContinualTrainingArguments(TrainingArguments):
             self.use_cpu = True  # else the Trainer refuses bf16 where there is only a CPU
         if self.hub_token:  # it would be saved with every checkpoint
             raise RecipeError(f"hub_token: cannot be set; {NOT_USED['hub_token']}", "the training values")
+        if self.dataloader_num_workers is None:
+            self.dataloader_num_workers = 0 if self.use_cpu else _workers()
         super().__post_init__()
 
     @classmethod
@@ -201,11 +211,17 @@ class ContinualTrainingArguments(TrainingArguments):
         return found
 
 
+def _workers() -> int:
+    """Cores of this process, but for the one that trains."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(8, max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) - 1))
+
+
 _LOWEST = {
     "per_device_train_batch_size": 1, "per_device_eval_batch_size": 1, "per_device_reference_batch_size": 1,
     "gradient_accumulation_steps": 1, "learning_rate": 0, "max_steps": -1, "weight_decay": 0, "warmup_steps": 0,
-    "max_grad_norm": 0, "image_cache_mb": 0, "checkpoint_texts_above": 0, "dataloader_num_workers": 0,
-    "save_total_limit": 1, "skip_nonfinite_steps": 0,
+    "max_grad_norm": 0, "image_cache_mb": 0, "disk_cache_mb": 0, "checkpoint_texts_above": 0,
+    "dataloader_num_workers": 0, "save_total_limit": 1, "skip_nonfinite_steps": 0,
 }  # fmt: skip
 _HIGHEST = {
     "per_device_train_batch_size": 10**6, "per_device_eval_batch_size": 10**6,

@@ -55,7 +55,7 @@ class Standalone:
         with self.args.main_process_first(desc="reading datasets"):
             self.tasks, self.others = resolve_stream(recipe, self.args.seed)
         self.processor = load_processor(recipe.model_name_or_path, recipe.model_revision)
-        self.cache = ImageCache(self.args.image_cache_mb)
+        self.cache = ImageCache(self.args.image_cache_mb, self.args.disk_cache_mb, self.folder)
         self.evaluation = StreamEvaluation(
             self._record(), self.tasks, self.others, self._frames, self.processor, self.accelerator, self.args,
             self._kept_videos,

@@ -144,7 +144,7 @@ class Stream:
         self.steps = [values.steps_for(len(task.train)) for values, task in zip(own, self.tasks, strict=True)]
         self.accelerator = Accelerator(mixed_precision=args.mixed_precision, cpu=args.use_cpu)
         self.processor = load_processor(self.model_name, self.model_revision)
-        self.cache = ImageCache(args.image_cache_mb)
+        self.cache = ImageCache(args.image_cache_mb, args.disk_cache_mb, self.output.path)
         self.reporters = [KeepOpen(cls()) for cls in get_reporting_integration_callbacks(args.report_to)]
         self.trainer: ContinualTrainer | None = None
         self.reference_frames: Frames | None = None

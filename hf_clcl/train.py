@@ -29,7 +29,7 @@ training            learning_rate, max_steps, num_train_epochs, warmup_steps, lr
                     label_smoothing_factor, weight_decay, max_grad_norm, min_crop_scale, optim
 what learns         trainable (both, vision, text), train_logit_scale
 speed and memory    bf16, fp16, gradient_checkpointing, checkpoint_texts_above, per_device_eval_batch_size,
-                    dataloader_num_workers, image_cache_mb, embedding_cache_dir, use_cpu
+                    dataloader_num_workers, image_cache_mb, disk_cache_mb, embedding_cache_dir, use_cpu
 numbers             skip_nonfinite_steps
 logs, checkpoints   logging_steps, save_steps, save_total_limit, report_to, run_name, disable_tqdm
 the Hub             push_to_hub, hub_model_id, hub_private_repo, hub_overwrite, hub_token_env, resume_from_hub,

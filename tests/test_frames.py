@@ -1,5 +1,12 @@
 """Frames against the image processor of transformers, and the training crop."""
 
+import errno
+import os
+import pickle
+import shutil
+import time
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +16,7 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 
 from hf_clcl.data.frames import Frames, ImageCache, Normalizer, random_resized_crop
 from hf_clcl.errors import DataError
+from hf_clcl.teacher import read_ahead
 
 PROCESSOR = CLIPImageProcessorPil(size={"shortest_edge": 24}, crop_size={"height": 24, "width": 24})
 
@@ -41,6 +49,85 @@ def test_cache_changes_nothing_and_respects_its_limit():
         assert torch.equal(cached.evaluation_batch([2, 0]), plain.evaluation_batch([2, 0]))
     assert cache.free == 2**20 - 2 * 3 * 24 * 24 and empty.free == 0
     assert not plain._kept
+
+
+def on_disk(tmp_path, megabytes=1):
+    data = dataset_of([random_image(30, 30, seed=seed) for seed in range(4)])
+    return Frames(data, "image", PROCESSOR, ImageCache(0, megabytes, tmp_path / "run"))
+
+
+def test_evaluation_frames_are_decoded_once_and_kept_on_disk(tmp_path, monkeypatch):
+    frames, plain = on_disk(tmp_path), Frames(on_disk(tmp_path).images, "image", PROCESSOR)
+    before = frames.cache.disk_free
+    expected = plain.evaluation_batch([2, 0, 3])
+    assert torch.equal(frames.evaluation_batch([2, 0, 3]), expected)
+    assert before - frames.cache.disk_free == 3 * 3 * 24 * 24
+    monkeypatch.setattr(frames, "_read", None)  # nothing is decoded again
+    assert torch.equal(frames.evaluation_batch([2, 0, 3]), expected)
+    assert not list((tmp_path / "run").iterdir())  # the file has no name: a process that is killed leaves nothing
+    cache = frames.cache
+    del frames
+    monkeypatch.undo()
+    assert cache.disk_free == before
+
+
+def test_workers_read_what_is_on_disk(tmp_path):
+    frames = on_disk(tmp_path)
+    frames.evaluation_batch([1, 2])
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        frames._read = None
+        os.write(writer, frames.evaluation_batch([2]).numpy().tobytes())
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(reader, 2**16) == frames.evaluation_batch([2]).numpy().tobytes()
+    copied = pickle.loads(pickle.dumps(frames))  # as to a worker that is not forked
+    assert torch.equal(copied.evaluation_batch([1]), frames.evaluation_batch([1]))
+
+
+def test_a_full_disk_costs_time_and_no_run(tmp_path, monkeypatch, caplog):
+    frames, plain = on_disk(tmp_path), on_disk(tmp_path)
+
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    for _ in range(2):
+        assert torch.equal(frames.evaluation_batch([0, 1]), plain.evaluation_batch([0, 1]))
+    assert caplog.text.count("No space left") == 2 and frames.cache.disk_free == 0  # once for each of the two
+
+
+def test_half_of_the_free_disk_is_left(tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=10 * 2**20))
+    assert ImageCache(0, 100, tmp_path / "new" / "run").disk_free == 5 * 2**20
+    assert ImageCache(0, 3, tmp_path).disk_free == 3 * 2**20
+    assert ImageCache(0, 0, tmp_path).folder is None
+
+
+def test_batches_are_read_ahead_in_their_order(monkeypatch):
+    class Images:
+        def __len__(self):
+            return 23
+
+        def evaluation_batch(self, indices):
+            time.sleep(0.002 * (int(indices[0]) % 3))  # later ones are done first
+            return torch.as_tensor(np.asarray(indices))
+
+    rows = np.random.default_rng(0).permutation(23)
+    batches = [rows[start : start + 5] for start in range(0, 23, 5)]
+    read = list(read_ahead(Images(), batches))
+    assert [batch.tolist() for batch in read] == [batch.tolist() for batch in batches]
+    assert list(read_ahead(Images(), [])) == []
+
+
+def test_what_a_thread_cannot_read_is_told(tmp_path):
+    class Broken:
+        def evaluation_batch(self, indices):
+            raise DataError("row 3 cannot be read")
+
+    with pytest.raises(DataError, match="row 3"):
+        list(read_ahead(Broken(), [np.arange(4), np.arange(4)]))
 
 
 def test_a_cache_is_never_mistaken_for_that_of_another_dataset():

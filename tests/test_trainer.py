@@ -159,3 +159,16 @@ def test_task_arguments_can_be_replaced(tmp_path):
     args = ContinualTrainingArguments(output_dir=str(tmp_path), bf16=True, max_steps=9)
     again = dataclasses.replace(args, learning_rate=0.5)
     assert (again.max_steps, again.learning_rate, again.bf16) == (9, 0.5, True)
+
+
+def test_workers_are_chosen_by_cores_where_a_device_trains(monkeypatch, tmp_path):
+    from hf_clcl import arguments
+
+    def workers(**values):
+        return ContinualTrainingArguments(output_dir=str(tmp_path), **values).dataloader_num_workers
+
+    assert workers(use_cpu=True) == 0 and workers(dataloader_num_workers=3) == 3
+    for cores, processes, expected in [(1, 1, 1), (4, 1, 3), (64, 1, 8), (16, 8, 1)]:
+        monkeypatch.setattr(arguments.os, "sched_getaffinity", lambda pid, cores=cores: set(range(cores)))
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
+        assert arguments._workers() == expected

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import math
+import os
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,33 +18,50 @@ from torch import Tensor
 from ..errors import DataError
 from . import columns
 from .broken import UNREADABLE, why
+from .frame_file import FrameFile
 from .pictures import eight_bits, trimmed
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import BaseImageProcessor
 
+logger = logging.getLogger(__name__)
+
 ASPECT_RATIOS = (3 / 4, 4 / 3)
 CROP_ATTEMPTS = 10
 
 
 class ImageCache:
-    """Memory for decoded images, shared by the datasets of a run; what does not fit is decoded each time.
+    """Room for decoded images, shared by the datasets of a run; what does not fit is decoded each time.
 
-    It only counts: each [`Frames`] holds its own images, and gives their memory back when it goes.
+    It only counts: each [`Frames`] holds its own images, and gives their room back when it goes. Frames for evaluation
+    go to the disk, where a folder is given; images for training, which are cropped anew each time, to memory.
 
     Args:
         megabytes (`int`): Memory in MB.
+        disk_megabytes (`int`, defaults to 0): Disk space in MB; never more than half of what is free.
+        folder (`Path`, *optional*): Where it is taken.
     """
 
-    def __init__(self, megabytes: int):
-        self.free = megabytes * 2**20
+    def __init__(self, megabytes: int, disk_megabytes: int = 0, folder: Path | None = None):
+        self.free, self.disk_free = megabytes * 2**20, 0
+        self.folder = folder if disk_megabytes and hasattr(os, "pread") else None
+        if self.folder is not None:
+            there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+            self.disk_free = min(disk_megabytes * 2**20, shutil.disk_usage(there).free // 2)
 
     def take(self, size: int) -> bool:
-        """Reserve `size` bytes, where there are as many."""
+        """Reserve `size` bytes of memory, where there are as many."""
         if size > self.free:
             return False
         self.free -= size
+        return True
+
+    def take_disk(self, size: int) -> bool:
+        """Reserve `size` bytes of the disk, where there are as many."""
+        if size > self.disk_free:
+            return False
+        self.disk_free -= size
         return True
 
 
@@ -68,6 +88,7 @@ class Frames:
     ):
         self.cache = cache or ImageCache(0)
         self._kept: dict[tuple[str, int], np.ndarray] = {}
+        self._file: FrameFile | None = None
         self.images = dataset.select_columns([column])
         self.column = column
         self.processor = processor
@@ -80,6 +101,12 @@ class Frames:
 
     def __del__(self) -> None:
         self.cache.free += sum(image.nbytes for image in self._kept.values())
+        if self._file is not None:
+            self.cache.disk_free += int(self._file.there.sum()) * self._file.size
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For workers that are not forked: what is kept stays here."""
+        return {**self.__dict__, "_kept": {}, "_file": None, "cache": ImageCache(self.cache.free // 2**20)}
 
     def evaluation_batch(self, indices: Sequence[int]) -> Tensor:
         """Deterministic frames (resize, centre crop), uint8 `[len(indices), 3, height, width]`."""
@@ -100,11 +127,27 @@ class Frames:
             yield image["bytes"] if image["bytes"] is not None else Path(image["path"]).read_bytes()
 
     def _evaluation_frame(self, index: int) -> np.ndarray:
+        if self._file is not None and (frame := self._file.read(index)) is not None:
+            return frame
         if ("frame", index) in self._kept:
             return self._kept["frame", index]
         # The model's own processor, up to where values leave uint8.
-        frame = self._processed(index, do_rescale=False, do_normalize=False)
-        return self._keep(("frame", index), np.ascontiguousarray(frame))
+        frame = np.ascontiguousarray(self._processed(index, do_rescale=False, do_normalize=False))
+        return frame if self._write(index, frame) else self._keep(("frame", index), frame)
+
+    def _write(self, index: int, frame: np.ndarray) -> bool:
+        """Keep a frame on the disk, where there is room."""
+        if self.cache.folder is None or not self.cache.take_disk(frame.nbytes):
+            return False
+        try:
+            if self._file is None:
+                self._file = FrameFile(self.cache.folder, len(self), frame.shape)
+            self._file.write(index, frame)
+            return True
+        except OSError as error:
+            self.cache.disk_free = 0
+            logger.warning("no more decoded images are kept in %s: %s", self.cache.folder, error)
+            return False
 
     def _decoded(self, index: int) -> np.ndarray:
         if ("decoded", index) in self._kept:
