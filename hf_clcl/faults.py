@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ import torch
 from safetensors import SafetensorError
 
 from .errors import UserError
+from .files import free_bytes, nearest_existing
 
 if TYPE_CHECKING:
     from .arguments import ContinualTrainingArguments
@@ -109,7 +109,7 @@ def refuse_unwritable(folder: Path) -> None:
     Raises:
         UserError: Where it cannot.
     """
-    nearest = _existing(folder)
+    nearest = nearest_existing(folder)
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         reason = "is read-only or not yours" if nearest.is_dir() else "is no folder"
         raise UserError(
@@ -150,20 +150,9 @@ def check_room(folder: Path, args: ContinualTrainingArguments, record: RunRecord
     logger.warning("%s. The run begins, and will stop when the disk is full. %s", numbers, advice)
 
 
-def free_bytes(folder: Path) -> int:
-    """Bytes that are free where a folder is or would be made."""
-    return shutil.disk_usage(_existing(folder)).free
-
-
 def _checkpoints(args: ContinualTrainingArguments, steps: int) -> int:
     """Checkpoints of a task of so many steps that lie on the disk at once."""
     if args.save_strategy == "no":
         return 0
     interval = args.save_steps if args.save_steps >= 1 else max(1, args.save_steps * steps)
     return min(int((steps - 1) // interval), (args.save_total_limit or steps) + 1)
-
-
-def _existing(folder: Path) -> Path:
-    """The folder, or the nearest above it that exists."""
-    folder = folder.absolute()
-    return next(path for path in (folder, *folder.parents) if path.exists())

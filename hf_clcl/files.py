@@ -81,3 +81,14 @@ def _flush_folder(folder: Path) -> None:
             raise
     finally:
         os.close(descriptor)
+
+
+def nearest_existing(folder: Path) -> Path:
+    """The folder, or the nearest above it that exists."""
+    folder = folder.absolute()
+    return next(path for path in (folder, *folder.parents) if os.path.exists(path))
+
+
+def free_bytes(folder: Path) -> int:
+    """Bytes that are free where a folder is or would be made."""
+    return shutil.disk_usage(nearest_existing(folder)).free

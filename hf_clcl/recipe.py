@@ -234,7 +234,7 @@ def _check_entries(recipe: Recipe, problems: list[str]) -> None:
     problems += [f"scenarios: {name} is listed twice" for name in repeated(recipe.scenarios)]
     if not recipe.scenarios:
         problems.append("scenarios: is empty; leave it out for task_incremental")
-    if recipe.few_shot is not None and recipe.few_shot < 1:
+    if isinstance(recipe.few_shot, int) and recipe.few_shot < 1:
         problems.append(f"few_shot: must be at least 1, found {recipe.few_shot}")
 
 

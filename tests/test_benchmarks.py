@@ -6,11 +6,11 @@ import argparse
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
-from conftest import ROOT
 
-BENCHMARKS = ROOT / "benchmarks"
+BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 
 
 @pytest.mark.parametrize("dtype, tolerance", [("fp32", 1e-5), ("bf16", 0.3)])

@@ -126,7 +126,7 @@ def test_so_many_checkpoints_are_kept_within_a_task_and_every_finished_task(
 )
 def test_room_is_asked_for_before_a_run(tmp_path: Path, monkeypatch, caplog, free_mb: int, found: str | None) -> None:
     """1 MB of weights a million parameters: 4 tasks of 400 MB, 2 checkpoints of 1000 MB less what is frozen."""
-    monkeypatch.setattr("hf_clcl.faults.shutil.disk_usage", lambda path: Usage(0, 0, free_mb * 2**20))
+    monkeypatch.setattr("hf_clcl.files.shutil.disk_usage", lambda path: Usage(0, 0, free_mb * 2**20))
     record = RunRecord("finetune", "m", [], total_parameters=100 * 2**20, trainable_parameters=50 * 2**20)
     args = ContinualTrainingArguments(output_dir=str(tmp_path), save_steps=200)
     if found == "refused":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import os
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..errors import DataError
+from ..files import free_bytes
 from . import columns
 from .broken import UNREADABLE, why
 from .frame_file import FrameFile
@@ -47,8 +47,7 @@ class ImageCache:
         self.free, self.disk_free = megabytes * 2**20, 0
         self.folder = folder if disk_megabytes and hasattr(os, "pread") else None
         if self.folder is not None:
-            there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-            self.disk_free = min(disk_megabytes * 2**20, shutil.disk_usage(there).free // 2)
+            self.disk_free = min(disk_megabytes * 2**20, free_bytes(folder) // 2)
 
     def take(self, size: int) -> bool:
         """Reserve `size` bytes of memory, where there are as many."""
