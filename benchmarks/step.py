@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -37,6 +36,7 @@ from hf_clcl.data.batches import Draws, TaskData
 from hf_clcl.memory import keep_less
 from hf_clcl.methods import create_method
 from hf_clcl.models import attention, cut, load_model
+from hf_clcl.phases import peak_mb
 from hf_clcl.trainer import ContinualTrainer
 
 LEARNING_RATE, TEMPERATURE, SMOOTHING, L2_WEIGHT = 1e-5, 2.0, 0.2, 1.0
@@ -242,14 +242,8 @@ def measure(options: argparse.Namespace, naive_too: bool = True) -> dict[str, An
         facts["weight_difference"] = max(float((ours[n] - theirs[n]).abs().max()) for n in ours)
         facts["loss"] = turns.losses["ours"][0]
         facts["teraflop"] = turns.teraflop
-    facts["peak_memory_mb"] = peak_memory_mb(device)
+    facts["peak_memory_mb"] = peak_mb()
     return facts
-
-
-def peak_memory_mb(device: torch.device) -> float:
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def ceiling(options: argparse.Namespace) -> float:

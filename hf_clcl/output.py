@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from .repetitions import decisive_values
 logger = logging.getLogger(__name__)
 
 RECORD, RECIPE, CARD, CHECKPOINTS = "results.json", "recipe.yaml", "README.md", "checkpoints"
+PLOT_SECONDS = 30.0
 
 
 class OutputFolder:
@@ -30,10 +33,14 @@ class OutputFolder:
     Args:
         path (`Path`): The folder.
         writes (`bool`): Whether this process writes; one of several does.
+        plot_seconds (`float`, defaults to 0.0):
+            While a run is not finished, its plots are drawn no more often than this: they cost a second or more. 0
+            where what is in the folder goes to the Hub after each task.
     """
 
-    def __init__(self, path: Path, writes: bool):
-        self.path, self.writes = path, writes
+    def __init__(self, path: Path, writes: bool, plot_seconds: float = 0.0):
+        self.path, self.writes, self.plot_seconds = path, writes, plot_seconds
+        self._plotted = -math.inf
 
     def open(self, recipe: dict[str, Any]) -> RunRecord | None:
         """The record of a run that is to go on, or `None` for a new one.
@@ -119,9 +126,11 @@ class OutputFolder:
     def _show(self, record: RunRecord) -> None:
         if not self.writes:
             return
-        if record.zero_shot is not None and any(value is not None for value in record.zero_shot):
+        waits = not record.finished and time.monotonic() - self._plotted < self.plot_seconds
+        if not waits and record.zero_shot is not None and any(value is not None for value in record.zero_shot):
             plot_matrix(record, self.path)
             plot_curves(record, self.path)
+            self._plotted = time.monotonic()
         with whole_file(self.path / CARD) as path:
             path.write_text(write_card(record), encoding="utf-8")
 

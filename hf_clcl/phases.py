@@ -28,7 +28,7 @@ def measured(phases: list[Phase], phase: str, task: str | None = None) -> Iterat
     start = time.monotonic()
     yield entry
     entry["seconds"] = round(entry["seconds"] or time.monotonic() - start, 3)
-    entry["peak_memory_mb"] = round(_peak_mb(), 1)
+    entry["peak_memory_mb"] = round(peak_mb(), 1)
     phases.append(entry)
 
 
@@ -42,7 +42,8 @@ def _forget_peak() -> None:
             return  # some containers forbid it: the peak is then that of the process so far
 
 
-def _peak_mb() -> float:
+def peak_mb() -> float:
+    """Peak memory in MB since the last `_forget_peak`: of the device on CUDA, else of this process."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**20
     if STATUS.exists():

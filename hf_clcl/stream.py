@@ -38,7 +38,7 @@ from .interruption import Interruption
 from .lora import Adapter, adapter_size
 from .methods import Method
 from .models import check_tokenizer, choose_trainable, load_model, load_processor, parameter_counts, tokenize
-from .output import OutputFolder, refuse_other_data
+from .output import PLOT_SECONDS, OutputFolder, refuse_other_data
 from .phases import measured
 from .recipe import LoRA
 from .record import RunRecord
@@ -74,7 +74,7 @@ class Stream:
         self.scenarios = scenarios
         self.recipe = recipe or recipe_of_objects(model_name, method, tasks, evaluation_only, args, peft, scenarios)
         self.command, self.peft = command, peft
-        self.output = OutputFolder(Path(args.output_dir), args.should_save)
+        self.output = OutputFolder(Path(args.output_dir), args.should_save, 0.0 if args.push_to_hub else PLOT_SECONDS)
         features = None if reference_images is None else reference_images.features
         self.reference_column = features and find_image_column(features, None, "reference images")
         check_stream(

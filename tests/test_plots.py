@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from hf_clcl import plots
+from hf_clcl import output, plots
 from hf_clcl.plots import _gain_colour, _short, plot_curves, plot_matrix
 from hf_clcl.record import RunRecord
 
@@ -103,3 +103,29 @@ def test_colours_tell_gain_from_loss() -> None:
 def test_pyplot_is_not_used() -> None:
     code = "import sys, hf_clcl.plots; sys.exit('matplotlib.pyplot' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_plots_of_a_run_that_goes_on_are_drawn_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They cost more than a short task; the record and the card are written each time, a finished run shows all."""
+    drawn, clock = [], [0.0]
+    monkeypatch.setattr(output, "plot_matrix", lambda record, folder: drawn.append(len(record.accuracy)))
+    monkeypatch.setattr(output, "plot_curves", lambda record, folder: None)
+    monkeypatch.setattr(output.time, "monotonic", lambda: clock[0])
+    folder = output.OutputFolder(tmp_path, writes=True, plot_seconds=30.0)
+    for finished, second in ((1, 0.0), (2, 29.0), (3, 31.0)):
+        clock[0] = second
+        record = stream(4, finished=finished)
+        record.finished = False
+        folder.write(record)
+        assert len(RunRecord.load(tmp_path).accuracy) == finished
+    assert drawn == [1, 3]
+    record = stream(4)
+    record.finished = True
+    folder.write(record)
+    folder.write(record)
+    assert drawn == [1, 3, 4, 4]
+    pushed = output.OutputFolder(tmp_path, writes=True)
+    record.finished = False
+    pushed.write(record)
+    pushed.write(record)
+    assert drawn == [1, 3, 4, 4, 4, 4]
