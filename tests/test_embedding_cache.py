@@ -22,9 +22,9 @@ def counted(monkeypatch):
     """How many images each call of a teacher embedded."""
     calls, embed = [], guided.embed_all_images
 
-    def count(model, images, normalize, accelerator, batch_size, description, rows):
+    def count(model, images, normalize, accelerator, batch_size, description, rows, show):
         calls.append(len(rows))
-        return embed(model, images, normalize, accelerator, batch_size, description, rows)
+        return embed(model, images, normalize, accelerator, batch_size, description, rows, show)
 
     monkeypatch.setattr(guided, "embed_all_images", count)
     return calls

@@ -104,8 +104,9 @@ class Guided(Regularized, ABC):
             if accelerator.reduce(found, reduction="mean") == 1:  # all processes have them, or none takes them
                 return kept.to(teacher.device)
         embedded = embed_all_images(
-            teacher, frames, context.normalize, accelerator, batch_size, "teacher: reference images", rows
-        )
+            teacher, frames, context.normalize, accelerator, batch_size, "teacher: reference images", rows,
+            show=not context.args.disable_tqdm,
+        )  # fmt: skip
         if key is not None and accelerator.is_main_process:
             context.embeddings.write(key, embedded)
         return embedded
