@@ -176,6 +176,18 @@ def choose_trainable(model: nn.Module, towers: str = "both", train_logit_scale: 
         )
 
 
+def forget_other_trainers(model: CLIPModel) -> None:
+    """Undo what another `Trainer` has made of a model; changed in place.
+
+    `accelerate` marks a model that it has prepared, and would not prepare it again: what is trained next would be
+    trained without autocast.
+    """
+    from accelerate.utils import extract_model_from_parallel
+
+    extract_model_from_parallel(model, keep_fp32_wrapper=False)
+    model.__dict__.pop("_is_accelerate_prepared", None)
+
+
 def plain_weights(model: nn.Module) -> dict[str, Tensor]:
     """The weights of a CLIP under their plain names. Adapters are left out: at the start of a task they are zero."""
     return {name.replace(".base_layer.", "."): t for name, t in model.state_dict().items() if ".lora_" not in name}

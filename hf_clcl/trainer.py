@@ -28,7 +28,7 @@ from .embedding_cache import EmbeddingCache
 from .finite import FiniteSteps, all_finite, not_finite
 from .memory import checkpoint_texts
 from .methods import Method, TaskContext
-from .models import choose_trainable, copy_of
+from .models import choose_trainable, copy_of, forget_other_trainers
 from .processes import check_number
 from .progress import TaskProgress
 from .sharding import make_divisible, whole, whole_model
@@ -92,6 +92,7 @@ class ContinualTrainer(Trainer):
         if isinstance(task, Task):
             task = TaskData.of(task, processing_class, cache, args.min_crop_scale)
         self.data = task
+        forget_other_trainers(model)
         choose_trainable(model, args.trainable, args.train_logit_scale)
         checkpoint_texts(model, task.tokens(args.per_device_train_batch_size) > args.checkpoint_texts_above)
         args.logging_nan_inf_filter = args.skip_nonfinite_steps > 0  # what is skipped does not spoil the mean loss

@@ -269,3 +269,29 @@ def test_a_foreign_folder_is_not_touched(tmp_path, stream):
     (tmp_path / "task-01-mine").mkdir()
     with pytest.raises(UserError, match="belongs to something else"):
         stream(tmp_path)
+
+
+def test_every_task_is_trained_in_the_precision_asked_for(stream, tmp_path, monkeypatch):
+    """Also after a stop between two tasks, which then changes no bit."""
+    seen, original, stopped = {}, ContinualTrainer.compute_loss, [False]
+
+    def watched(trainer, model, inputs, *args, **kwargs):
+        if stopped[0] and trainer.data.name == "cold":
+            raise Stopped
+        types = seen.setdefault(trainer.data.name, set())
+        hook = model.visual_projection.register_forward_hook(lambda module, given, output: types.add(output.dtype))
+        try:
+            return original(trainer, model, inputs, *args, **kwargs)
+        finally:
+            hook.remove()
+
+    monkeypatch.setattr(ContinualTrainer, "compute_loss", watched)
+    stream(tmp_path / "whole", "finetune", bf16=True)
+    assert seen == {"warm": {torch.bfloat16}, "cold": {torch.bfloat16}}
+    stopped[0] = True
+    with pytest.raises(Stopped):
+        stream(tmp_path / "again", "finetune", bf16=True)
+    stopped[0] = False
+    stream(tmp_path / "again", "finetune", bf16=True)
+    whole, again = (load_file(tmp_path / name / "task-02-cold" / "model.safetensors") for name in ("whole", "again"))
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
