@@ -138,7 +138,7 @@ def test_the_initial_teacher_is_asked_once_a_run(learn, monkeypatch):
 
     asked = []
     original = guided.embed_all_images
-    monkeypatch.setattr(guided, "embed_all_images", lambda *args: asked.append(len(args[-1])) or original(*args))
+    monkeypatch.setattr(guided, "embed_all_images", lambda *a, **k: asked.append(len(a[-1])) or original(*a, **k))
     trainer = learn("zscl", tasks=1)
     trainer.method.begin_task(trainer.model, trainer.context)
     assert asked == [10]  # ten reference images, eighteen draws
