@@ -164,9 +164,8 @@ def parse_recipe(values: Mapping[str, Any], source: str = "the recipe") -> Recip
     }
     values = with_task_values(values, problems)
     recipe = build(Recipe, values, "", problems, training_fields)
-    empty = {"model_name_or_path": recipe.model_name_or_path, "output_dir": recipe.training.get("output_dir")}
-    given = values if isinstance(values, Mapping) else {}
-    problems += [f"{key}: is empty; give a name" for key, value in empty.items() if key in given and value == ""]
+    if recipe.training.get("output_dir") == "":
+        problems.append("output_dir: is empty; give a name")
     _check_entries(recipe, problems)
     if recipe.class_incremental is not None and not problems:
         recipe.tasks = recipe.class_incremental.tasks()

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from .errors import UserError
-from .evaluation.matrix import AccuracyMatrix, incremental_metrics, seen_accuracy, update_metrics
+from .evaluation.matrix import SCENARIOS, AccuracyMatrix, incremental_metrics, seen_accuracy, update_metrics
 from .evaluation.ranks import recall_problems
 from .files import whole_file
-from .record_parts import DatasetNote, Loss, Outside, Phase, Retrieval, Row, ScenarioRows
+from .record_parts import DatasetNote, Loss, Outside, Phase, RecordedRecipe, Retrieval, Row, ScenarioRows
 from .schema import check_writable, kind, no_constant, plain, problems_of
 from .values import type_hints
 from .video_record import VideoDatabase, video_contradictions, video_metrics
@@ -71,7 +71,7 @@ class RunRecord:
     evaluation_only: dict[str, Outside] = field(default_factory=dict)
     retrieval: dict[str, Retrieval] = field(default_factory=dict)
     video_database: VideoDatabase | None = None
-    recipe: dict[str, Any] = field(default_factory=dict)
+    recipe: RecordedRecipe = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     seed: int | None = None
     device: str | None = None
@@ -134,9 +134,9 @@ class RunRecord:
         """The record with the matrix of one of its scenarios as its only one."""
         if scenario == self.scenario:
             return dataclasses.replace(self, scenarios={})
-        return dataclasses.replace(
-            self, **{"baseline": None, **self.scenarios[scenario]}, scenario=scenario, scenarios={}, evaluation_only={}
-        )
+        rows = self.scenarios[scenario]
+        own = {key: rows.get(key) for key in ("zero_shot", "accuracy", "baseline")}
+        return dataclasses.replace(self, **own, scenario=scenario, scenarios={}, evaluation_only={})
 
     @property
     def test_images(self) -> list[int | None]:
@@ -236,6 +236,8 @@ class RunRecord:
 
     def _contradictions(self) -> list[str]:
         """What is of the right type and cannot be true."""
+        if odd := [name for name in self.all_scenarios if name not in SCENARIOS]:
+            return [f"scenario: {odd[0]!r:.80} is none of {', '.join(SCENARIOS)}"]
         try:
             for name in self.all_scenarios:
                 view = self.of(name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import Any, TypedDict
 
 
 class Phase(TypedDict):
@@ -36,6 +36,26 @@ class DatasetNote(_DatasetCounts, total=False):
     captions: int | None
     split_note: str | None
     licence: str | None
+
+
+class RecordedRecipe(TypedDict, total=False):
+    """What cards, tables and the app look up in a record's recipe. Other values are shown as they are."""
+
+    model_name_or_path: str
+    model_revision: str | None
+    random_init: bool
+    method: str
+    methods: dict[str, dict[str, Any]]
+    tasks: list[dict[str, Any]]
+    evaluation_only: list[dict[str, Any]]
+    reference_images: dict[str, Any] | None
+    reference_texts: dict[str, Any] | None
+    peft: dict[str, Any] | None
+    data_root: str | None
+    licence: str | None
+    output_dir: str
+    hub_model_id: str | None
+    hub_strategy: str
 
 
 class Outside(TypedDict):

@@ -29,11 +29,13 @@ def check_writable(values: Any) -> None:
     """See that JSON values can be written again.
 
     Raises:
-        ValueError: Where they are nested too deeply, or a text is no text.
+        ValueError: Where they are nested too deeply, a number is infinite or none, or a text is no text.
     """
     for where, value, depth in walk(values):
         if depth > DEEPEST:
             raise ValueError(f"{where[:80]} is nested too deeply")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"{ascii(where)[1:-1]}: is not a finite number; use null for what was not measured")
         if isinstance(value, str) and (problem := half_a_character(value)):
             raise ValueError(f"{ascii(where)[1:-1]}: {problem}")
 

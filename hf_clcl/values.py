@@ -63,8 +63,9 @@ def build(
         if key in fields:
             before = len(problems)
             converted = _convert(value, hints[key], f"{where}{key}", problems, training_fields)
-            # What could not be converted is left at its default, so that later checks find the right types.
-            if len(problems) == before or isinstance(converted, list):
+            # What could not be converted is left at its default, so that later checks find the right types. Blocks
+            # become objects of the right type in any case.
+            if len(problems) == before or _are_blocks(converted):
                 built[key] = converted
         elif takes_training and key in training_fields:
             built["training"][key] = _convert(value, training_fields[key], f"{where}{key}", problems)
@@ -73,11 +74,18 @@ def build(
             problems.append(f"{where}{key}: no such key{nearest(str(key), known)}")
     for name, f in fields.items():
         required = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-        if name not in built and (required or f.metadata.get("required")):
+        required = required or f.metadata.get("required")
+        if required and name not in built:
             if name not in values:
                 problems.append(f"{where}{name}: is missing")
             built[name] = ""
+        elif required and built[name] == "":
+            problems.append(f"{where}{name}: is empty; give a name")
     return cls(**built)
+
+
+def _are_blocks(converted: Any) -> bool:
+    return isinstance(converted, list) and bool(converted) and all(map(dataclasses.is_dataclass, converted))
 
 
 def _convert(value: Any, hint: Any, where: str, problems: list[str], training_fields: Any = None) -> Any:

@@ -13,6 +13,7 @@ from .errors import RecipeError
 from .values import TOKEN, describe, half_a_character, nearest, walk
 
 MOST_BYTES, MOST_VALUES, MOST_DEEP = 2**20, 100_000, 32  # of a recipe; the names of 21,000 classes are half of a MB
+MOST_BITS = 2048  # of a number; Python writes none of more than 4,300 digits
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
@@ -65,7 +66,10 @@ def check_values(values: Any, source: str) -> None:
             raise RecipeError(f"{where[:80]}: is nested too deeply, or holds itself; write it out", source)
         if count > MOST_VALUES:
             raise RecipeError(f"it has too many values; a recipe has at most {MOST_VALUES:,}", source)
-        if isinstance(value, str) and (problem := _text_problem(value)):
+        problem = _text_problem(value) if isinstance(value, str) else None
+        if isinstance(value, int) and value.bit_length() > MOST_BITS:
+            problem = "is a number too large"
+        if problem:
             raise RecipeError(f"{_shown(where)}: {problem}", source)
 
 
@@ -145,15 +149,17 @@ def with_task_values(values: Mapping[str, Any], problems: list[str]) -> Mapping[
     given = values.get("task_values") if isinstance(values, Mapping) else None
     if not isinstance(given, Mapping) or not all(isinstance(block, Mapping) for block in given.values()):
         return values  # absent, or of a wrong type, which is reported with all others
+    blocks = {str(name): block for name, block in given.items()}  # a name such as 2024 is a number in YAML
     merged, known = dict(values, task_values=None), set()
     for key in ("tasks", "evaluation_only"):
         entries = values.get(key)
         if isinstance(entries, list) and all(isinstance(entry, Mapping) for entry in entries):
-            known |= {entry.get("name") for entry in entries}
-            merged[key] = [{**entry, **given.get(entry.get("name"), {})} for entry in entries]
+            names = [str(entry.get("name")) for entry in entries]
+            known |= set(names)
+            merged[key] = [{**entry, **blocks.get(name, {})} for entry, name in zip(entries, names, strict=True)]
     problems += [
-        f"task_values.{name}: there is no task of this name{nearest(str(name), map(str, known))}"
-        for name in given
+        f"task_values.{name}: there is no task of this name{nearest(name, known)}"
+        for name in blocks
         if name not in known
     ]
     return merged

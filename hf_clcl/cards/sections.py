@@ -148,10 +148,10 @@ def hyper_parameters(record: RunRecord) -> dict[str, Any]:
         for k, v in recipe.items()
         if k not in _NOT_TRAINING and not k.startswith("hub_") and not _SECRET.search(k)
     }
-    options = _mapping(_mapping(recipe.get("methods")).get(recipe.get("method", record.method)))
+    options = recipe.get("methods", {}).get(recipe.get("method", record.method), {})
     chosen |= {f"methods.{record.method}.{key}": value for key, value in options.items()}
     of_data = {f.name for f in dataclasses.fields(TaskEntry)}
-    for task in filter(lambda entry: isinstance(entry, Mapping), recipe.get("tasks") or []):
+    for task in recipe.get("tasks", []):
         chosen |= {f"{task.get('name')}: {key}": value for key, value in task.items() if key not in of_data}
     return chosen
 
@@ -241,10 +241,6 @@ def percent(value: float | None) -> str:
 def _plain(value: Any) -> Any:
     """A value as one would write it: 10 and not 10.0."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
 
 
 def _without_secrets(value: Any) -> Any:

@@ -56,5 +56,4 @@ def _named(record: RunRecord, keyword: str = "") -> str:
 
 
 def _keeps_adapters(record: RunRecord) -> bool:
-    peft = record.recipe.get("peft")
-    return isinstance(peft, dict) and bool(peft.get("keep_adapters"))
+    return bool((record.recipe.get("peft") or {}).get("keep_adapters"))

@@ -1,12 +1,14 @@
 """Anything at all in a recipe, a command or a record: it is read or refused in words, and nothing else happens.
 
-Examples are the same at every run (`derandomize`): a failure here is one of the code and not of chance.
+The same few hundred examples at every run, but for constants that Hypothesis takes from modules that happen to be
+imported. `HF_CLCL_FUZZ=100 pytest tests/hostile/test_fuzz.py` draws a hundred times as many, others each time.
 """
 
 from __future__ import annotations
 
 import copy
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from hf_clcl.command_line import pairs
 from hf_clcl.errors import RecipeError, UserError
 from hf_clcl.recipe import parse_recipe, read_recipe
 from hf_clcl.record import RunRecord
+from hf_clcl.repetitions import repetitions
 
 RECIPE = {
     "model_name_or_path": "openai/clip-vit-base-patch16", "method": "zscl", "seed": 3, "learning_rate": 1e-5,
@@ -42,12 +45,17 @@ RECORD = example(
     recipe={**RECIPE, "hub_model_id": "me/clip", "peft": {"keep_adapters": True}},
 ).to_dict()  # fmt: skip
 PLACE = Path("recipe.yaml")
+TIMES = int(os.environ.get("HF_CLCL_FUZZ", "0"))
 
 
 def bounded(examples: int) -> settings:
     checks = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large]
     return settings(
-        derandomize=True, database=None, deadline=None, max_examples=examples, suppress_health_check=checks
+        derandomize=not TIMES,
+        database=None,
+        deadline=None,
+        max_examples=examples * max(TIMES, 1),
+        suppress_health_check=checks,
     )
 
 
@@ -153,7 +161,7 @@ def check_record(values: Any, folder: Path) -> bool:
         return False
     record.save(folder / "results.json")
     assert RunRecord.load(folder) == record
-    assert write_card(record)
+    assert write_card(record) and repetitions([record]) == [[0]]
     return True
 
 

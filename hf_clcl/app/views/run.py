@@ -58,7 +58,7 @@ def overview(run: Run) -> str:
         "Weights": _count(record.total_parameters),
     }
     values = {key: value for key, value in record.recipe.items() if key not in _LEFT_OUT}
-    options = (record.recipe.get("methods") or {}).get(record.method) or {}
+    options = record.recipe.get("methods", {}).get(record.method, {})
     values |= {f"{record.method}.{key}": value for key, value in options.items()}
     return (
         f'<div class="two">{section("The run", _list(facts))}{section("Hyper-parameters", _list(values))}</div>'
