@@ -29,6 +29,7 @@ FILES = {
     "module": (b"a: !!python/module:os\n", ["cannot be read", "python/module"]),
     "no such day": (b"a: 2026-13-45\n", ["cannot be read", "month"]),
     "5,000 digits": (b"max_steps: " + b"9" * 5000 + b"\n", ["cannot be read", "digits"]),
+    "4,200 digits of sixteen": (b"seed: 0x" + b"f" * 4200 + b"\n", ["seed: is a number too large"]),
     "not base 64": (b"a: !!binary ['x']\n", ["cannot be read"]),
     "empty tag": (b"a: !!int ''\n", ["cannot be read"]),
     "key of a list": (b"? [a]\n: 1\n", ["cannot be read", "unhashable"]),
@@ -100,6 +101,22 @@ VALUES = {
     "class names": (
         {"tasks": [{"name": "a", "dataset": "d", "class_names": [["x"]]}]},
         ["tasks: a: class_names", "found"],
+    ),
+    "list as a name": (
+        {"tasks": [{"name": ["a"], "dataset": "d"}], "task_values": {"a": {}}},
+        ["tasks: ['a']: name: needs text, found a list"],
+    ),
+    "no name": (
+        {"evaluation_only": [{"name": "", "dataset": "d"}]},
+        ["evaluation_only: entry 1: name: is empty; give a name"],
+    ),
+    "templates of nothing": (
+        {"evaluation_only": [{"name": "e", "dataset": "d", "templates": [None]}]},
+        ["evaluation_only: e: templates: needs a list or text, found a list"],
+    ),
+    "list as a number": (
+        {"methods": {"zscl": {"averaging_interval": []}}},
+        ["averaging_interval: needs a whole number, found a list"],
     ),
     "few": ({"few_shot": 0}, ["few_shot: must be at least 1"]),
     "expect": ({"tasks": [{"name": "a", "dataset": "d", "expect": {"train": "many"}}]}, ["expect", "whole number"]),
