@@ -9,6 +9,7 @@ import argparse
 import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -140,10 +141,11 @@ def evaluate(
 
     try:
         standalone = Standalone(recipe, command)
-        if alphas is None:
-            standalone.stream(checkpoints)
-        else:
-            standalone.mixtures(checkpoints, alphas)
+        with closing(standalone.output):
+            if alphas is None:
+                standalone.stream(checkpoints)
+            else:
+                standalone.mixtures(checkpoints, alphas)
     finally:
         PartialState().destroy_process_group()
 

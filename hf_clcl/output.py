@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from filelock import FileLock, Timeout
 
 from .cards import write_card
 from .data.fingerprint import changes
@@ -24,7 +25,9 @@ from .repetitions import decisive_values
 logger = logging.getLogger(__name__)
 
 RECORD, RECIPE, CARD, CHECKPOINTS = "results.json", "recipe.yaml", "README.md", "checkpoints"
+RUNNING = ".running"  # held while a run is at work in its folder
 PLOT_SECONDS = 30.0
+LOCK_SECONDS = 10.0  # worker processes of a run that was killed may live a little longer
 
 
 class OutputFolder:
@@ -41,16 +44,18 @@ class OutputFolder:
     def __init__(self, path: Path, writes: bool, plot_seconds: float = 0.0):
         self.path, self.writes, self.plot_seconds = path, writes, plot_seconds
         self._plotted = -math.inf
+        self._lock = FileLock(path / RUNNING, timeout=LOCK_SECONDS) if writes else None
 
     def open(self, recipe: dict[str, Any]) -> RunRecord | None:
-        """The record of a run that is to go on, or `None` for a new one.
+        """The record of a run that is to go on, or `None` for a new one. No other can open the folder until `close`.
 
         Raises:
-            UserError: Where the folder cannot be written, belongs to something else, or is not one for all processes.
+            UserError: Where the folder cannot be written, another run is at work in it, it belongs to something else,
+                or is not one for all processes.
             RecipeError: Where it holds a run of another recipe; the message tells what differs.
         """
+        self.claim()
         if self.writes:
-            self._check_writable()
             remove_unfinished(self.path)
             for left in (*self.path.glob(".pull-*"), *self.path.glob(".hub-*")):  # of a fetch or a push
                 shutil.rmtree(left, ignore_errors=True)
@@ -71,6 +76,31 @@ class OutputFolder:
                 "folder with --output_dir"
             )
         return None
+
+    def claim(self) -> None:
+        """See that the folder can be written, and that no other run does it until `close`.
+
+        Raises:
+            UserError: Where it cannot, or another run is at work in it.
+        """
+        if self._lock is None:
+            return
+        self._check_writable()
+        try:
+            self._lock.acquire()
+        except Timeout:
+            raise UserError(
+                f"another run is at work in {self.path}; wait for its end, or choose another folder with --output_dir. If "
+                f"there is none (on a file system without locks), delete {self._lock.lock_file}"
+            ) from None
+        except (OSError, NotImplementedError) as error:  # a file system that has no locks
+            logger.info("%s cannot be locked (%s): see that no two runs share it", self.path, error)
+
+    def close(self) -> None:
+        """Let other runs have the folder."""
+        if self._lock and self._lock.is_locked:
+            Path(self._lock.lock_file).unlink(missing_ok=True)
+            self._lock.release()
 
     def task(self, index: int, name: str) -> Path:
         """The folder of a finished task."""

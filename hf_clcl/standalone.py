@@ -51,6 +51,7 @@ class Standalone:
         self.recipe, self.command = recipe, command
         self.args = ContinualTrainingArguments.checked(recipe.training)
         self.folder = Path(self.args.output_dir)
+        self.output = OutputFolder(self.folder, self.args.should_save)
         self.accelerator = Accelerator(mixed_precision=self.args.mixed_precision, cpu=self.args.use_cpu)
         with self.args.main_process_first(desc="reading datasets"):
             self.tasks, self.others = resolve_stream(recipe, self.args.seed)
@@ -128,7 +129,7 @@ class Standalone:
     def _open_stream(self, names: list[str]) -> RunRecord:
         if (self.folder / FILE).exists():
             raise UserError(f"{self.folder} holds {FILE}, which is no stream; choose another --output_dir")
-        found = OutputFolder(self.folder, self.args.should_save).open(self.recipe.to_dict())
+        found = self.output.open(self.recipe.to_dict())
         if found is None:
             found = self._record()
             found.extra["checkpoints"] = names
@@ -145,6 +146,7 @@ class Standalone:
         return found
 
     def _open_mixtures(self) -> Evaluations:
+        self.output.claim()
         if (self.folder / RECORD).exists():
             raise UserError(f"{self.folder} holds a run or a stream of checkpoints; choose another --output_dir")
         if (self.folder / FILE).exists():
@@ -159,7 +161,7 @@ class Standalone:
     def _write(self, record: RunRecord) -> None:
         record.finished = record.matrix().finished
         if self.args.should_save:
-            OutputFolder(self.folder, True).write_record(record)
+            self.output.write_record(record)
             plot_matrix(record, self.folder)
             plot_curves(record, self.folder)
 

@@ -6,7 +6,7 @@ import dataclasses
 import gc
 import logging
 import shutil
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -84,7 +84,7 @@ class Stream:
 
     def run(self) -> RunRecord:
         """Run what is left of the stream, and push what is finished."""
-        with Interruption() as self.interruption, room_on_disk(self.output.path):
+        with Interruption() as self.interruption, room_on_disk(self.output.path), closing(self.output):
             self._open_output()
             return self._run_and_push()
 

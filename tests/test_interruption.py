@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from hf_clcl.evaluation.stream import StreamEvaluation
 from hf_clcl.interruption import Interrupted, Interruption
 from hf_clcl.methods import Method
+from hf_clcl.output import RUNNING, OutputFolder
 from hf_clcl.train import main
 
 HANDLERS = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
@@ -69,6 +70,18 @@ def test_a_signal_saves_the_step_in_progress_and_the_run_goes_on(
     assert stopped.keys() == undisturbed.keys() and len(stopped) == 2
     for task, tensors in undisturbed.items():
         assert all((stopped[task][name] == tensor).all() for name, tensor in tensors.items())
+
+
+def test_two_runs_do_not_share_a_folder(run, recipe: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr("hf_clcl.output.LOCK_SECONDS", 0.2)
+    folder = recipe.parent / "out"
+    first = OutputFolder(folder, writes=True)
+    first.claim()
+    assert run("out") == 1
+    assert f"another run is at work in {folder}; wait for its end" in capsys.readouterr().err
+    assert [path.name for path in folder.iterdir()] == [RUNNING]
+    first.close()
+    assert run("out") == 0 and not (folder / RUNNING).exists()
 
 
 def test_a_task_at_its_last_step_is_finished_and_saved(run, recipe: Path, monkeypatch) -> None:
