@@ -90,8 +90,8 @@ class OutputFolder:
             self._lock.acquire()
         except Timeout:
             raise UserError(
-                f"another run is at work in {self.path}; wait for its end, or choose another folder by --output_dir. "
-                f"Without any (on a file system without locks), delete {self._lock.lock_file}"
+                f"another run is at work in {self.path}; wait for its end, or choose another folder with "
+                f"--output_dir. If there is none (on a file system without locks), delete {self._lock.lock_file}"
             ) from None
         except (OSError, NotImplementedError) as error:  # a file system that has no locks
             logger.info("%s cannot be locked (%s): see that no two runs share it", self.path, error)
