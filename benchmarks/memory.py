@@ -20,7 +20,7 @@ from step import CLASS_TEXT_LENGTH, shape
 from torch import Tensor
 from transformers import CLIPModel
 
-from hf_clcl.memory import keep_less
+from hf_clcl.layers import lean
 
 REFERENCE_IMAGES = 100_000
 
@@ -44,7 +44,7 @@ def kept(forward: Callable[[], Any], weights: set[int]) -> int:
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     config = shape(options.shape)
-    model = keep_less(CLIPModel(config)).train()
+    model = lean(CLIPModel(config)).train()
     model.set_attn_implementation("sdpa")
     if options.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})

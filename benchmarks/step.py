@@ -32,8 +32,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPConfig, CLIPModel, TrainerCallback
 
 from hf_clcl.arguments import ContinualTrainingArguments
+from hf_clcl.command_line import set_up
 from hf_clcl.data.batches import Draws, TaskData
-from hf_clcl.memory import keep_less
+from hf_clcl.layers import lean
 from hf_clcl.methods import create_method
 from hf_clcl.models import attention, cut, load_model
 from hf_clcl.phases import peak_mb
@@ -209,7 +210,7 @@ def measure(options: argparse.Namespace, naive_too: bool = True) -> dict[str, An
         return model
 
     def ours() -> CLIPModel:
-        return keep_less(copy(attention()))
+        return lean(copy(attention()))
 
     naive = None
     if naive_too:
@@ -295,6 +296,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=8, help="timed steps, after two of warm-up")
     parser.add_argument("--alone", action="store_true", help="ours alone, for its peak memory")
     options = parser.parse_args(argv)
+    set_up()
     np.random.seed(0)
     facts = measure(options, naive_too=not options.alone)
     if options.alone:

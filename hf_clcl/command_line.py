@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 
 from .errors import RecipeError
@@ -27,8 +28,10 @@ def pairs(rest: list[str]) -> dict[str, str]:
     return pairs
 
 
-def set_up_logging() -> None:
-    """Warnings and errors to the terminal, as plain lines."""
+def set_up() -> None:
+    """Warnings and errors to the terminal, as plain lines; large pages for tensors. Before `torch` is imported."""
+    # A step takes and gives back hundreds of MB, which Linux clears page by page: a tenth of a small model's time.
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     from transformers.utils.logging import disable_progress_bar
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .command_line import pairs, set_up_logging
+from .command_line import pairs, set_up
 from .errors import RecipeError, UserError, exit_code, printable
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def _run_command(arguments: list[str]) -> None:
     )
     parser.add_argument("--output_dir", default="evaluation", metavar="DIR", help="where results go (%(default)s)")
     options, rest = parser.parse_known_args(arguments)
-    set_up_logging()
+    set_up()
     from .recipe import read_recipe
 
     recipe = read_recipe(options.recipe, {**pairs(rest), "output_dir": options.output_dir})

@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from .memory import in_cache
+
 
 def gather_rows(rows: Tensor) -> Tensor:
     """The rows `[B, d]` of all processes, `[n * B, d]`, with gradients back to where they came from.
@@ -232,25 +234,36 @@ def geodesic_distillation(teacher: Tensor, student: Tensor, dimensions: int) -> 
     return 1 - (product(student, teacher) / norms).mean()
 
 
+_SUM = 2  # how `torch` numbers the reduction "sum"
+
+
 class _SquaredDistance(torch.autograd.Function):
     """`sum_p sum(w_p * (theta_p - start_p)^2)` as one node of the graph; its gradient is `2 w (theta - start)`."""
 
     @staticmethod
     def forward(ctx, count: int, *tensors: Tensor) -> Tensor:  # type: ignore[override]
-        ctx.tensors = len(tensors)
-        differences = slopes = torch._foreach_sub(tensors[:count], tensors[count : 2 * count])
-        if len(tensors) > 2 * count:
-            slopes = torch._foreach_mul(differences, tensors[2 * count :])
-        ctx.save_for_backward(*slopes)
-        # Not a dot product, which would be faster: in fp32 it loses the fourth digit of a sum of millions.
-        return torch.stack([(d * s).sum() for d, s in zip(differences, slopes, strict=True)]).sum()
+        ctx.count = count
+        ctx.save_for_backward(*tensors)
+        groups = zip(*(tensors[start : start + count] for start in range(0, len(tensors), count)), strict=True)
+        # No dot product: in fp32 it loses the fourth digit of a sum of millions.
+        parts = [_squares(*part) for group in groups for part in in_cache(*group)]
+        return torch.stack(parts).sum()
 
     @staticmethod
     @once_differentiable
     def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        gradients = ctx.saved_tensors
-        torch._foreach_mul_(gradients, 2 * gradient)  # in place: as large as the model, and not needed again
-        return (None, *gradients, *[None] * (ctx.tensors - len(gradients)))
+        tensors, count = ctx.saved_tensors, ctx.count
+        gradients = [torch.empty_like(theta) for theta in tensors[:count]]
+        for theta, start, slope in zip(tensors, tensors[count:], gradients, strict=False):
+            torch.ops.aten.mse_loss_backward.grad_input(gradient, theta, start, _SUM, grad_input=slope)
+        if len(tensors) > 2 * count:
+            torch._foreach_mul_(gradients, tensors[2 * count :])
+        return (None, *gradients, *[None] * (len(tensors) - count))
+
+
+def _squares(theta: Tensor, start: Tensor, importance: Tensor | None = None) -> Tensor:
+    squares = (theta - start).square_()
+    return (squares if importance is None else squares.mul_(importance)).sum()
 
 
 def squared_distance(

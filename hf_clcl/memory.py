@@ -1,53 +1,30 @@
-"""Less memory for the same numbers: an activation that keeps its input alone, and texts encoded layer by layer."""
+"""Where numbers lie while they are worked on: parts that stay in a cache, texts encoded layer by layer."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
+from torch import Tensor
 from torch.utils.checkpoint import checkpoint
-from transformers import CLIPModel
-from transformers.activations import QuickGELUActivation
 
-SLOPE = 1.702
+if TYPE_CHECKING:
+    from transformers import CLIPModel
 
-
-class _QuickGELU(torch.autograd.Function):
-    """`x sigmoid(1.702 x)`, which is `silu(1.702 x) / 1.702`, and so has the derivative `silu'(1.702 x)`."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.save_for_backward(x)
-        return F.silu(x * SLOPE, inplace=True).mul_(1 / SLOPE)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        (x,) = ctx.saved_tensors
-        return torch.ops.aten.silu_backward(gradient, x * SLOPE)
+IN_CACHE = 2**18
+"""Numbers of a tensor that stay in a core's cache from one operation on them to the next."""
 
 
-class QuickGELU(nn.Module):
-    """CLIP's activation `x sigmoid(1.702 x)`, as `QuickGELUActivation` of `transformers` but for rounding.
+def in_cache(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Parts of equally large tensors, flattened, on which several operations follow each other; on a GPU, all of them.
 
-    Autograd keeps two tensors of that one for the backward pass, of this one its input alone; they are the widest of a
-    CLIP.
+    A part of a contiguous tensor shares its storage.
     """
-
-    def forward(self, x: Tensor) -> Tensor:
-        return _QuickGELU.apply(x)
-
-
-def keep_less(model: CLIPModel) -> CLIPModel:
-    """Let the activations of a model keep no more than their input for the backward pass; returns the same model."""
-    for module in model.modules():
-        if isinstance(getattr(module, "activation_fn", None), QuickGELUActivation):
-            module.activation_fn = QuickGELU()
-    return model
+    flat = [tensor.reshape(-1) for tensor in tensors]
+    alone = tensors[0].device.type != "cpu" or torch.compiler.is_compiling()
+    return zip(*([tensor] if alone else tensor.split(IN_CACHE) for tensor in flat), strict=True)
 
 
 def checkpoint_texts(model: CLIPModel, on: bool) -> None:

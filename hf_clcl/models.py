@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoTokenizer, CLIPConfig, CLIPModel, CLIPP
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from .errors import UserError
-from .memory import keep_less
+from .layers import lean
 
 TEXT_BATCH = 512
 IMAGE_BATCH_ON_CPU = 32  # of a 64-pixel model 1.7 times as fast as 128, whose activations fall out of the cache
@@ -37,7 +37,7 @@ def load_model(name_or_path: str | Path, revision: str | None = None, random_ini
         if random_init:
             model = CLIPModel(config)
             model.set_attn_implementation(attention())
-            return keep_less(model)
+            return lean(model)
         model, found = CLIPModel.from_pretrained(
             name, revision=revision, dtype=torch.float32, use_safetensors=True, attn_implementation=attention(),
             output_loading_info=True, trust_remote_code=False,
@@ -51,7 +51,7 @@ def load_model(name_or_path: str | Path, revision: str | None = None, random_ini
         )
     if broken := [name for name, weight in model.state_dict().items() if not weight.isfinite().all()]:
         raise UserError(f"the model {name} cannot be used: {broken[0]} has values that are not finite; give another")
-    return keep_less(model)
+    return lean(model)
 
 
 def attention() -> str:
@@ -195,7 +195,7 @@ def plain_weights(model: nn.Module) -> dict[str, Tensor]:
 
 def frozen_copy(model: CLIPModel) -> CLIPModel:
     """A copy in evaluation mode that learns nothing and shares no storage with the model."""
-    copy = keep_less(CLIPModel(model.config))
+    copy = lean(CLIPModel(model.config))
     copy.load_state_dict(plain_weights(model))  # copies values into the new model's own storage
     return copy.to(model.device).eval().requires_grad_(False)
 

@@ -17,7 +17,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from transformers import CLIPModel
 
 from . import losses
-from .memory import keep_less
+from .layers import lean
 
 if TYPE_CHECKING:
     from .arguments import ContinualTrainingArguments
@@ -129,7 +129,7 @@ def whole_model(model: CLIPModel) -> CLIPModel:
         return model
     state = {name: whole(tensor.detach()) for name, tensor in model.state_dict().items()}
     learns = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
-    plain = keep_less(CLIPModel(model.config))
+    plain = lean(CLIPModel(model.config))
     plain.load_state_dict(state)
     plain.set_attn_implementation(model.config._attn_implementation)
     for name, parameter in plain.named_parameters():

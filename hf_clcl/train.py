@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .command_line import pairs, set_up_logging
+from .command_line import pairs, set_up
 from .errors import RecipeError, exit_code, printable
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _run_command(arguments: list[str]) -> None:
     options, overrides = parse_command_line(arguments)
-    set_up_logging()
+    set_up()
     from .recipe import read_recipe
 
     recipe = read_recipe(options.recipe, overrides)

@@ -1,48 +1,23 @@
-"""Less memory, the same numbers: the activation, checkpointed texts, and class prompts of a frozen encoder."""
+"""Less memory, the same numbers: parts that stay in a cache, checkpointed texts, prompts of a frozen encoder."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from transformers.activations import QuickGELUActivation
 
-from hf_clcl.memory import QuickGELU, checkpoint_texts
-from hf_clcl.models import embed_texts, frozen_copy, load_model
-
-
-def test_the_activation_is_that_of_clip():
-    x = torch.linspace(-12, 12, 501, requires_grad=True)
-    theirs = torch.autograd.grad(QuickGELUActivation()(x).sum(), x)[0]
-    ours = torch.autograd.grad(QuickGELU()(x).sum(), x)[0]
-    assert torch.allclose(QuickGELU()(x), QuickGELUActivation()(x), rtol=1e-5, atol=1e-7)
-    assert torch.allclose(ours, theirs, rtol=1e-5, atol=1e-6)
-    assert torch.autograd.gradcheck(QuickGELU(), torch.randn(7, 3, dtype=torch.float64, requires_grad=True))
+from hf_clcl import memory
+from hf_clcl.memory import checkpoint_texts
+from hf_clcl.models import embed_texts, load_model
 
 
-def kept_for_backward(activation):
-    kept = []
-
-    def keep(tensor):
-        kept.append(tensor.numel())
-        return tensor
-
-    x = torch.randn(10, requires_grad=True)
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        activation(x * 1.0)
-    return sum(kept)
-
-
-def test_the_activation_keeps_its_input_alone():
-    assert kept_for_backward(QuickGELU()) == 10
-    assert kept_for_backward(QuickGELUActivation()) >= 20
-
-
-def test_models_are_loaded_and_copied_with_it(tiny_clip):
-    model = load_model(tiny_clip)
-    for each in (model, frozen_copy(model)):
-        activations = [m.activation_fn for m in each.modules() if hasattr(m, "activation_fn")]
-        assert len(activations) == 4 and all(isinstance(activation, QuickGELU) for activation in activations)
-    assert model.config.vision_config.hidden_act == "quick_gelu"  # what is saved is a CLIP as any other
+def test_parts_cover_tensors_and_share_their_storage(monkeypatch):
+    monkeypatch.setattr(memory, "IN_CACHE", 4)
+    seen, filled = torch.arange(10.0).view(2, 5), torch.zeros(2, 5)
+    for of_seen, part in memory.in_cache(seen, filled):
+        assert len(part) <= 4
+        part.copy_(of_seen)
+    assert torch.equal(seen, filled)
+    assert len(list(memory.in_cache(torch.empty(0)))) == 1
 
 
 def gradients(model):

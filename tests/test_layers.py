@@ -1,0 +1,108 @@
+"""Layers that take the place of those of `transformers`: the same numbers, less memory, fewer passes over it."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from transformers import CLIPModel
+from transformers.activations import QuickGELUActivation
+
+from hf_clcl.layers import Norm, Patches, QuickGELU, lean
+from hf_clcl.models import frozen_copy, load_model
+
+
+def test_the_activation_is_that_of_clip():
+    x = torch.linspace(-12, 12, 501, requires_grad=True)
+    theirs = torch.autograd.grad(QuickGELUActivation()(x).sum(), x)[0]
+    ours = torch.autograd.grad(QuickGELU()(x).sum(), x)[0]
+    assert torch.allclose(QuickGELU()(x), QuickGELUActivation()(x), rtol=1e-5, atol=1e-7)
+    assert torch.allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+    assert torch.autograd.gradcheck(QuickGELU(), torch.randn(7, 3, dtype=torch.float64, requires_grad=True))
+
+
+def test_long_tensors_are_activated_part_by_part(monkeypatch):
+    x = torch.randn(3, 11, dtype=torch.float64, requires_grad=True)
+    whole = QuickGELU()(x)
+    monkeypatch.setattr("hf_clcl.memory.IN_CACHE", 4)
+    assert torch.allclose(QuickGELU()(x), whole, atol=1e-15)
+    assert torch.autograd.gradcheck(QuickGELU(), x)
+    assert torch.allclose(QuickGELU()(x.T), whole.T, atol=1e-15)  # not contiguous
+
+
+def kept_for_backward(activation):
+    kept = []
+
+    def keep(tensor):
+        kept.append(tensor.numel())
+        return tensor
+
+    x = torch.randn(10, requires_grad=True)
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        activation(x * 1.0)
+    return sum(kept)
+
+
+def test_the_activation_keeps_its_input_alone():
+    assert kept_for_backward(QuickGELU()) == 10
+    assert kept_for_backward(QuickGELUActivation()) >= 20
+
+
+def test_models_are_loaded_and_copied_with_it(tiny_clip):
+    model = load_model(tiny_clip)
+    for each in (model, frozen_copy(model)):
+        activations = [m.activation_fn for m in each.modules() if hasattr(m, "activation_fn")]
+        assert len(activations) == 4 and all(isinstance(activation, QuickGELU) for activation in activations)
+        assert isinstance(each.vision_model.embeddings.patch_embedding, Patches)
+        assert sum(isinstance(module, Norm) for module in each.modules()) == 2 * len(activations)
+    assert model.config.vision_config.hidden_act == "quick_gelu"  # what is saved is a CLIP as any other
+
+
+@pytest.mark.parametrize("size", [8, 11])  # the second leaves three pixels at two edges
+@pytest.mark.parametrize("bias", [False, True])
+def test_patches_are_those_of_the_convolution(size, bias):
+    torch.manual_seed(0)
+    theirs = nn.Conv2d(3, 5, kernel_size=4, stride=4, bias=bias, dtype=torch.float64)
+    ours = copy.deepcopy(theirs)
+    ours.__class__ = Patches
+    images = torch.randn(2, 3, size, size, dtype=torch.float64)
+    outputs = [layer(images) for layer in (theirs, ours)]
+    assert outputs[0].shape == outputs[1].shape and torch.allclose(*outputs, atol=1e-12)
+    weight = torch.randn_like(outputs[0])
+    for output in outputs:
+        (output * weight).sum().backward()
+    for expected, found in zip(theirs.parameters(), ours.parameters(), strict=True):
+        assert torch.allclose(expected.grad, found.grad, atol=1e-12)
+
+
+def test_the_norm_casts_once_and_only_under_autocast():
+    norm, x = nn.LayerNorm(6), torch.randn(4, 6)
+    expected = norm(x)
+    norm.__class__ = Norm
+    assert torch.equal(norm(x), expected)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(norm(x), expected.bfloat16())
+
+
+def test_a_lean_model_has_the_gradients_of_its_original(tiny_clip):
+    """To rounding in fp32; in bf16 it is as near to them as the original is."""
+    torch.manual_seed(0)
+    theirs = CLIPModel.from_pretrained(tiny_clip, dtype=torch.float32, attn_implementation="eager")
+    ours = lean(copy.deepcopy(theirs))
+    assert list(theirs.state_dict()) == list(ours.state_dict())
+    size = theirs.config.vision_config.image_size
+    images, texts = torch.randn(3, 3, size, size), torch.tensor([[1, 5, 6, 2], [1, 9, 2, 2]])
+
+    def gradients(model: CLIPModel, bf16: bool) -> torch.Tensor:
+        model.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            outputs = model(pixel_values=images, input_ids=texts)
+        (outputs.image_embeds.float() @ outputs.text_embeds.float().T).square().sum().backward()
+        return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+
+    exact = gradients(theirs, bf16=False)
+    assert (gradients(ours, bf16=False) - exact).norm() <= 1e-5 * exact.norm()
+    errors = [(gradients(model, bf16=True) - exact).norm() for model in (theirs, ours)]
+    assert 0 < errors[1] <= 1.2 * errors[0]
