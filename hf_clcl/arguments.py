@@ -19,6 +19,7 @@ from .errors import RecipeError
 from .files import CACHE
 from .hub.client import hub_problems, is_repository
 from .values import describe, nearest
+from .zero import CONFIGURATION, missing
 
 # What one task of the stream may set for itself.
 TASK_VALUES = (
@@ -40,7 +41,7 @@ NOT_USED = {
     "hub_revision": "main is the newest task, and each task is a tag",
     "hub_token": "a token belongs into HF_TOKEN, the login, or the variable that hub_token_env names",
     "fsdp": "the launcher chooses it: accelerate launch --config_file recipes/accelerate/fsdp.yaml",
-    "deepspeed": "use FSDP, which divides the same: accelerate launch --config_file recipes/accelerate/fsdp.yaml",
+    "deepspeed": f"the launcher chooses it: accelerate launch --config_file {CONFIGURATION}",
     "train_sampling_strategy": "each epoch is a fresh permutation of the task's images",
     "remove_unused_columns": "columns are chosen by the task",
     "label_names": "columns are chosen by the task",
@@ -141,7 +142,7 @@ class ContinualTrainingArguments(TrainingArguments):
         Raises:
             RecipeError: Where a value cannot be used, here or on this machine.
         """
-        problems = cls.problems(values)
+        problems = cls.problems(values) + missing()
         if not problems:
             try:
                 args = cls(**values)

@@ -93,7 +93,7 @@ def _file_damage(file: Path) -> str | None:
 def checkpoint_damage(folder: Path) -> str | None:
     """What is wrong with a checkpoint within a task; `None` where training can go on from it."""
     sharded = any(path.is_dir() for path in folder.iterdir())
-    own = [] if sharded else ["model.safetensors", "optimizer.pt"]
+    own = [] if sharded else ["model.safetensors", "optimizer*.pt"]
     if problem := damage(folder, [TRAINER_STATE, METHOD_STATE, "scheduler.pt", "rng_state*.pth", *own]):
         return problem
     state = json.loads((folder / TRAINER_STATE).read_text(encoding="utf-8"))

@@ -11,9 +11,11 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import reduce
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from .errors import TrainingError
+from .zero import asks_for_zero
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +37,8 @@ def not_finite(task: str, what: str, state: TrainerState, learning_rate: float) 
     """The error that stops a task."""
     return TrainingError(
         f"{task}: {what} is not a finite number near step {state.global_step} of {state.max_steps} (learning rate "
-        f"{learning_rate:.3g}). {KEPT} {ADVICE}. skip_nonfinite_steps: N lets a task leave out N such steps"
+        f"{learning_rate:.3g}). {KEPT} {ADVICE}"
+        + ("" if asks_for_zero() else ". skip_nonfinite_steps: N lets a task leave out N such steps")
     )
 
 
@@ -88,6 +91,18 @@ class FiniteSteps(TrainerCallback):
         logger.warning(
             "%s is skipped: a loss or a gradient is not a finite number (%d of %d)", where, self.skipped, self.limit
         )
+
+    def on_optimizer_step(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        lr_scheduler: LRScheduler,
+        **kwargs: Any,
+    ) -> None:
+        # DeepSpeed passes over a gradient that is not finite, in fp32 too, and goes on.
+        if not args.fp16 and self.accelerator.optimizer_step_was_skipped:
+            raise not_finite(self.task, "a gradient", state, lr_scheduler.get_last_lr()[0])
 
     def agreed(self, finite: Tensor) -> bool:
         """Whether it is so in all processes."""

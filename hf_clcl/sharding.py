@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,9 +19,11 @@ from transformers import CLIPModel
 
 from . import losses
 from .layers import lean
+from .zero import asks_for_zero, zero_problems
 
 if TYPE_CHECKING:
     from .arguments import ContinualTrainingArguments
+    from .data.task import Task
     from .methods import Method
     from .recipe import LoRA
 
@@ -39,13 +42,12 @@ def is_sharded() -> bool:
     return os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
 
 
-def sharding_problems(method: Method, args: ContinualTrainingArguments, peft: LoRA | None) -> list[str]:
-    """What keeps a run from dividing its weights as the launcher asks, a line each."""
-    if os.environ.get("ACCELERATE_USE_DEEPSPEED", "false").lower() == "true":
-        return [
-            f"DeepSpeed: {method.name} reads and averages weights by name, which ZeRO takes apart; use FSDP, which "
-            f"divides the same: accelerate launch --config_file {CONFIGURATION}"
-        ]
+def sharding_problems(
+    method: Method, args: ContinualTrainingArguments, peft: LoRA | None, tasks: Sequence[Task] = ()
+) -> list[str]:
+    """What keeps a run from dividing its weights, or its optimiser alone, as the launcher asks, a line each."""
+    if asks_for_zero():
+        return zero_problems(method, args, peft, tasks)
     if not is_sharded():
         return []
     found = [
@@ -111,7 +113,7 @@ def squared_distance(
 
 
 def make_divisible(model: CLIPModel) -> None:
-    """Change what `fully_shard` and `accelerate` cannot take of a CLIP: a single number, and no input embedding.
+    """Change what FSDP, DeepSpeed and `accelerate` cannot take of a CLIP: a single number, and no input embedding.
 
     The frozen temperature becomes a buffer of the same name; the embedding that is divided by itself is that of texts.
     """
@@ -124,8 +126,8 @@ def make_divisible(model: CLIPModel) -> None:
 
 
 def whole_model(model: CLIPModel) -> CLIPModel:
-    """A plain model with all weights in each process, from one whose weights are divided; any other as it is."""
-    if not isinstance(model, FSDPModule):
+    """A plain model with all weights in each process, from one that was made divisible; any other as it is."""
+    if "logit_scale" not in dict(model.named_buffers(recurse=False)):
         return model
     state = {name: whole(tensor.detach()) for name, tensor in model.state_dict().items()}
     learns = {name for name, parameter in model.named_parameters() if parameter.requires_grad}

@@ -79,7 +79,7 @@ class Stream:
         self.reference_column = features and find_image_column(features, None, "reference images")
         check_stream(
             tasks, evaluation_only, scenarios, method, peft, reference_images is not None, bool(reference_texts),
-            further=sharding_problems(method, args, peft),
+            further=sharding_problems(method, args, peft, tasks),
         )  # fmt: skip
 
     def run(self) -> RunRecord:

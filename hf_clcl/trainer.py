@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from transformers import CLIPModel, CLIPProcessor, Trainer, TrainerCallback
+from transformers import CLIPModel, CLIPProcessor, TrainerCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, TrainOutput, rotate_checkpoints
 from transformers.utils import logging
@@ -24,6 +24,7 @@ from .checkpoints import METHOD_STATE, PARTIAL, checkpoint_beside, save_state
 from .data.batches import ORDER, REFERENCE, Draws, TaskBatches, TaskData
 from .data.frames import Frames, ImageCache, Normalizer
 from .data.task import Task
+from .divided_trainer import DividedTrainer
 from .embedding_cache import EmbeddingCache
 from .finite import FiniteSteps, all_finite, not_finite
 from .memory import checkpoint_texts
@@ -31,13 +32,13 @@ from .methods import Method, TaskContext
 from .models import choose_trainable, copy_of, forget_other_trainers
 from .processes import check_number
 from .progress import TaskProgress
-from .sharding import make_divisible, whole, whole_model
+from .sharding import whole, whole_model
 from .unpickling import refusing
 
 logger = logging.get_logger(__name__)
 
 
-class ContinualTrainer(Trainer):
+class ContinualTrainer(DividedTrainer):
     """Teaches a CLIP one task by one method, as any `Trainer` trains.
 
     Optimiser, schedule and step counts start anew with each task, so a stream makes one trainer for each. Checkpoints
@@ -139,8 +140,6 @@ class ContinualTrainer(Trainer):
             )
             self.finite.skipped = int(state.pop("skipped", 0))
             self.method.load_state_dict({name: tensor.to(self.args.device) for name, tensor in state.items()})
-        if self.is_fsdp_enabled:
-            make_divisible(self.model)
         with refusing(resume_from_checkpoint):
             output = super().train(resume_from_checkpoint, **kwargs)
         self._drain()

@@ -32,13 +32,15 @@ def run_each(runs: list[list[str]], **environment: str) -> subprocess.CompletedP
 def launch_environment(configuration: Path) -> dict[str, str]:
     """What `accelerate launch` tells its processes of how to divide the weights, by a file of configuration."""
     from accelerate.commands.launch import _validate_launch_command, launch_command_parser
-    from accelerate.utils.launch import prepare_multi_gpu_env
+    from accelerate.utils.launch import prepare_deepspeed_cmd_env, prepare_multi_gpu_env
 
     parser = launch_command_parser()
     command = ["--config_file", str(configuration), "--main_process_port", "0", "train.py"]  # 0: any that is free
     arguments, _, _ = _validate_launch_command(parser.parse_args(command))
-    told = prepare_multi_gpu_env(arguments)
-    return {name: value for name, value in told.items() if name.startswith(("ACCELERATE_USE_", "FSDP_"))}
+    arguments.deepspeed_fields_from_accelerate_config = ""  # the launcher sets it between the two
+    told = prepare_deepspeed_cmd_env(arguments)[1] if arguments.use_deepspeed else prepare_multi_gpu_env(arguments)
+    kinds = ("ACCELERATE_USE_", "FSDP_", "ACCELERATE_DEEPSPEED_", "ACCELERATE_GRADIENT_")
+    return {name: value for name, value in told.items() if name.startswith(kinds)}
 
 
 def without_plots() -> None:
@@ -68,13 +70,39 @@ def shard_on_a_cpu() -> None:
 
     original = AcceleratorState.__init__
 
-    def patched(self: AcceleratorState, *args, fsdp_plugin=None, **kwargs) -> None:
-        original(self, *args, fsdp_plugin=fsdp_plugin, **kwargs)
-        plugin = fsdp_plugin or vars(self).get("fsdp_plugin")  # each state begins with what `PartialState` knows
-        if plugin is not None and self.distributed_type == DistributedType.MULTI_CPU:
+    def patched(self: AcceleratorState, *args, fsdp_plugin=None, deepspeed_plugin=None, **kwargs) -> None:
+        original(self, *args, fsdp_plugin=fsdp_plugin, deepspeed_plugin=deepspeed_plugin, **kwargs)
+        if self.distributed_type != DistributedType.MULTI_CPU:
+            return
+        # Each state begins with what `PartialState` knows.
+        if plugin := fsdp_plugin or vars(self).get("fsdp_plugin"):
             self.distributed_type, self.fsdp_plugin = DistributedType.FSDP, plugin
+        if plugin := deepspeed_plugin or vars(self).get("deepspeed_plugins"):
+            self.distributed_type, self.deepspeed_plugins = DistributedType.DEEPSPEED, plugin
+            plugin.set_mixed_precision("no")
+            plugin.select(_from_accelerator_state=True)
 
     AcceleratorState.__init__ = patched
+
+
+def divided_optimisers() -> list[tuple[int, bool]]:
+    """The list that will tell each optimiser's stage of ZeRO, and whether this process, one of two, has half of it."""
+    import deepspeed
+
+    # It would be compiled, which takes minutes, and stands for what gloo does.
+    sys.modules["deepspeed.comm.torch"].build_shm_op = lambda: None
+    seen: list[tuple[int, bool]] = []
+    original = deepspeed.initialize
+
+    def recorded(*args, model, **kwargs):
+        learns = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+        engine, optimizer, *others = original(*args, model=model, **kwargs)
+        own = sum(part.numel() for part in optimizer.single_partition_of_fp32_groups)
+        seen.append((engine.zero_optimization_stage(), learns <= 2 * own < learns + 100))  # 100: padding
+        return engine, optimizer, *others
+
+    deepspeed.initialize = recorded
+    return seen
 
 
 def divided_tasks() -> list[str]:
@@ -97,8 +125,10 @@ def main() -> int:
 
     from hf_clcl.train import main as train
 
-    if os.environ.get("ACCELERATE_USE_FSDP"):
+    by_deepspeed = bool(os.environ.get("ACCELERATE_USE_DEEPSPEED"))
+    if os.environ.get("ACCELERATE_USE_FSDP") or by_deepspeed:
         shard_on_a_cpu()
+    optimisers = divided_optimisers() if by_deepspeed else []
     without_plots()
     moved, classes = written_files(), divided_tasks()
     end, PartialState.destroy_process_group = PartialState.destroy_process_group, lambda self: None
@@ -106,6 +136,7 @@ def main() -> int:
     end(PartialState())
     sys.stdout.write(f"rank {os.environ['RANK']}: codes {codes}, {len(moved)} files written\n")
     sys.stdout.write(f"{classes.count('FSDPCLIPModel')} divided\n")
+    sys.stdout.write(f"stages {[stage for stage, halved in optimisers if halved]}\n")
     return 0
 
 

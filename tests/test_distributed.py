@@ -32,8 +32,10 @@ METHODS = {
     "wise_ft": {"averaging_interval": 2, "averaging": "mixed"},
     "lora": {},
     "captions": {},
+    "accumulated": {},
 }  # fmt: skip
 SHARDED = ("finetune", "l2", "zscl", "ewc")
+ZERO = {"1": ("finetune", "ewc"), "2": ("l2", "zscl", "accumulated")}  # what is tried with each stage
 
 NAN = '''
 import os
@@ -90,12 +92,14 @@ class Runs(NamedTuple):
 
 def arguments(root: Path, kind: str, folder: str, batch: int) -> list[str]:
     """The command of a run: the method of this name, with LoRA, on captions, or of a file."""
-    method = {"captions": "zscl", "lora": "zscl"}.get(kind, kind)
+    method = {"captions": "zscl", "lora": "zscl", "accumulated": "finetune"}.get(kind, kind)
     options = [
         part for name, value in METHODS.get(kind, {}).items() for part in (f"--methods.{method}.{name}", f"{value}")
     ]
     if kind == "lora":
         options += ["--peft.r", "2"]
+    if kind == "accumulated":
+        options += ["--gradient_accumulation_steps", "2", "--max_grad_norm", "0.1"]
     return [
         str(root / ("captions.yaml" if kind == "captions" else "recipe.yaml")), "--method", method, "--use_cpu",
         "--output_dir", str(root / folder / kind.rpartition(":")[2]), *options,
@@ -178,6 +182,34 @@ def test_divided_weights_give_the_same(runs: Runs) -> None:
         for kind in ("Undisturbed", "Stopped")
     )
     assert all(torch.equal(tensor, others[name]) for name, tensor in weights.items())
+
+
+@pytest.mark.parametrize("stage", ZERO)
+def test_a_divided_optimiser_gives_the_same(runs: Runs, stage: str) -> None:
+    """DeepSpeed over gloo; ZeRO-2 also stopped and going on, then to the last bit, and where a number is none."""
+    pytest.importorskip("deepspeed", reason="needs DeepSpeed: pip install -e '.[deepspeed]'")
+    told = launch_environment(ROOT / "recipes" / "accelerate" / "deepspeed_zero2.yaml")
+    environment = {**told, "ACCELERATE_DEEPSPEED_ZERO_STAGE": stage, "DS_ACCELERATOR": "cpu"}
+    root = runs.one.parent / f"zero-{stage}"
+    root.mkdir()
+    (root / "stopped.py").write_text(STOPPED)
+    (root / "nan.py").write_text(NAN)
+    files = [f"{root / 'stopped.py'}:{name}" for name in ("Undisturbed", "Stopped", "Stopped")]
+    kinds = [*ZERO[stage], *([*files, f"{root / 'nan.py'}:NaN"] if stage == "2" else [])]
+    said = run_each([arguments(runs.one.parent, kind, root.name, 3) for kind in kinds], **environment)
+    assert said.returncode == 0, said.stderr[-6000:]
+    codes = [0] * len(ZERO[stage]) + ([0, 143, 0, 1] if stage == "2" else [])
+    assert said.stdout.count(f"codes {codes}") == 2, said.stderr[-6000:]
+    tasks = 2 * len(ZERO[stage]) + (2 + 1 + 2 + 1 if stage == "2" else 0)
+    assert said.stdout.count(f"stages {[int(stage)] * tasks}") == 2
+    for kind in ZERO[stage]:
+        assert_equal(runs.one / kind, root / kind)
+    if stage == "2":
+        assert said.stderr.count("a gradient is not a finite number near step 0 of 3") == 1
+        weights, others = (
+            load_file(root / kind / "task-02-cold" / "model.safetensors") for kind in ("Undisturbed", "Stopped")
+        )
+        assert all(torch.equal(tensor, others[name]) for name, tensor in weights.items())
 
 
 class Share(NamedTuple):

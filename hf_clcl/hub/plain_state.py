@@ -1,6 +1,6 @@
 """States of optimiser, schedule and random numbers as safetensors: nothing pickled goes to the Hub or comes from it.
 
-The `Trainer` keeps them as `optimizer.pt`, `scheduler.pt`, `scaler.pt` and `rng_state*.pth`. Each becomes a file of
+The `Trainer` keeps them as `optimizer*.pt`, `scheduler.pt`, `scaler.pt` and `rng_state*.pth`. Each becomes a file of
 its tensors, with everything else as JSON in its header, and is written back bit for bit from that.
 """
 
@@ -20,8 +20,8 @@ from torch import Tensor
 from ..errors import UserError
 from ..unpickling import load_plain
 
-PICKLED = re.compile(r"(optimizer|scheduler|scaler)\.pt|(rng_state(?:_\d+)?)\.pth")
-PLAIN = re.compile(r"(?:(optimizer|scheduler|scaler)|(rng_state(?:_\d+)?))\.safetensors")
+PICKLED = re.compile(r"(optimizer(?:_\d+)?|scheduler|scaler)\.pt|(rng_state(?:_\d+)?)\.pth")
+PLAIN = re.compile(r"(?:(optimizer(?:_\d+)?|scheduler|scaler)|(rng_state(?:_\d+)?))\.safetensors")
 _KEY = "state"
 
 

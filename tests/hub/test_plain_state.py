@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from hf_clcl.errors import UserError
-from hf_clcl.hub.plain_state import write_back, write_plain
+from hf_clcl.hub.plain_state import PICKLED, PLAIN, write_back, write_plain
 
 
 def states():
@@ -21,6 +21,7 @@ def states():
     optimizer.step()
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.1**step)
     yield "optimizer.pt", optimizer.state_dict()
+    yield "optimizer_1.pt", optimizer.state_dict()
     yield "scheduler.pt", scheduler.state_dict()
     yield "scaler.pt", torch.amp.GradScaler("cpu").state_dict()
     yield "rng_state_1.pth", {
@@ -54,7 +55,7 @@ def test_every_bit_comes_back(tmp_path):
         source = tmp_path / name
         torch.save(state, source)
         plain = write_plain(source, tmp_path)
-        assert plain.suffix == ".safetensors"
+        assert PICKLED.fullmatch(name) and PLAIN.fullmatch(plain.name)
         source.unlink()
         assert write_back(plain) == source and not plain.exists()
         with safe_globals():  # as the `Trainer` reads it
