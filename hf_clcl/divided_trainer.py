@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from transformers import Trainer
 from transformers.trainer import SCHEDULER_NAME
+from transformers.trainer_utils import TrainOutput
 
 from .sharding import make_divisible
 from .unpickling import load_plain
@@ -30,6 +31,12 @@ class DividedTrainer(Trainer):
         if self.divides_optimizer:
             configuration = self.accelerator.state.deepspeed_plugin.deepspeed_config
             configuration["zero_optimization"]["reduce_bucket_size"] = BUCKET
+
+    def train(self, *args: Any, **kwargs: Any) -> TrainOutput:
+        output = super().train(*args, **kwargs)
+        if self.divides_optimizer:
+            self.accelerator.free_memory()  # DeepSpeed's engine would outlive the task, and its parts with it
+        return output
 
     def _prepare_for_training(self, *args: Any, **kwargs: Any) -> Any:
         if self.is_fsdp_enabled or self.divides_optimizer:

@@ -5,11 +5,13 @@ As a script, under `torchrun`: the arguments of each run, as JSON. What each pro
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from weakref import WeakSet
 
 ROOT = Path(__file__).resolve().parent.parent
 TIME_LIMIT = 900  # on a busy machine; processes that wait for one another would wait twice as long
@@ -85,24 +87,27 @@ def shard_on_a_cpu() -> None:
     AcceleratorState.__init__ = patched
 
 
-def divided_optimisers() -> list[tuple[int, bool]]:
-    """The list that will tell each optimiser's stage of ZeRO, and whether this process, one of two, has half of it."""
+def divided_optimisers() -> tuple[list[tuple[int, bool]], WeakSet]:
+    """What will tell each optimiser's stage of ZeRO, and whether this process, one of two, has half of it; and the
+    engines of DeepSpeed that are still there."""
     import deepspeed
 
     # It would be compiled, which takes minutes, and stands for what gloo does.
     sys.modules["deepspeed.comm.torch"].build_shm_op = lambda: None
     seen: list[tuple[int, bool]] = []
+    engines: WeakSet = WeakSet()
     original = deepspeed.initialize
 
     def recorded(*args, model, **kwargs):
         learns = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
         engine, optimizer, *others = original(*args, model=model, **kwargs)
         own = sum(part.numel() for part in optimizer.single_partition_of_fp32_groups)
+        engines.add(engine)
         seen.append((engine.zero_optimization_stage(), learns <= 2 * own < learns + 100))  # 100: padding
         return engine, optimizer, *others
 
     deepspeed.initialize = recorded
-    return seen
+    return seen, engines
 
 
 def divided_tasks() -> list[str]:
@@ -128,7 +133,7 @@ def main() -> int:
     by_deepspeed = bool(os.environ.get("ACCELERATE_USE_DEEPSPEED"))
     if os.environ.get("ACCELERATE_USE_FSDP") or by_deepspeed:
         shard_on_a_cpu()
-    optimisers = divided_optimisers() if by_deepspeed else []
+    optimisers, engines = divided_optimisers() if by_deepspeed else ([], [])
     without_plots()
     moved, classes = written_files(), divided_tasks()
     end, PartialState.destroy_process_group = PartialState.destroy_process_group, lambda self: None
@@ -136,7 +141,8 @@ def main() -> int:
     end(PartialState())
     sys.stdout.write(f"rank {os.environ['RANK']}: codes {codes}, {len(moved)} files written\n")
     sys.stdout.write(f"{classes.count('FSDPCLIPModel')} divided\n")
-    sys.stdout.write(f"stages {[stage for stage, halved in optimisers if halved]}\n")
+    gc.collect()
+    sys.stdout.write(f"stages {[stage for stage, halved in optimisers if halved]}, {len(engines)} left\n")
     return 0
 
 
