@@ -10,6 +10,7 @@ from transformers import Trainer
 from transformers.trainer import SCHEDULER_NAME
 from transformers.trainer_utils import TrainOutput
 
+from .errors import UserError
 from .sharding import make_divisible
 from .unpickling import load_plain
 
@@ -51,6 +52,12 @@ class DividedTrainer(Trainer):
             torch.save(self.lr_scheduler.state_dict(), Path(output_dir, SCHEDULER_NAME))
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if checkpoint is not None and self._file_of_part(checkpoint).exists() != self.divides_optimizer:
+            before, now = ("without", "with") if self.divides_optimizer else ("with", "without")
+            raise UserError(
+                f"{checkpoint} was written {before} DeepSpeed, and this run is started {now} it: the state of the "
+                f"optimiser cannot be read. Start it {before} DeepSpeed, or remove that folder to begin the task anew"
+            )
         if not self.divides_optimizer or checkpoint is None:
             return super()._load_optimizer_and_scheduler(checkpoint)
         self._own_part.load_state_dict(load_plain(self._file_of_part(checkpoint)))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 import torch
 
 from hf_clcl import ContinualTrainer, ContinualTrainingArguments, Task, create_method
-from hf_clcl.errors import TrainingError
+from hf_clcl.errors import TrainingError, UserError
 from hf_clcl.models import load_model, load_processor
 
 
@@ -172,3 +173,12 @@ def test_workers_are_chosen_by_cores_where_a_device_trains(monkeypatch, tmp_path
         monkeypatch.setattr(arguments.os, "sched_getaffinity", lambda pid, cores=cores: set(range(cores)))
         monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
         assert arguments._workers() == expected
+
+
+@pytest.mark.parametrize("divides", [True, False])
+def test_a_checkpoint_with_deepspeed_and_one_without_are_not_mixed_up(build, tmp_path: Path, divides: bool) -> None:
+    trainer, before = build(), "without" if divides else "with"
+    trainer.divides_optimizer = divides
+    (tmp_path / ("optimizer.pt" if divides else "optimizer_0.pt")).touch()
+    with pytest.raises(UserError, match=f"was written {before} DeepSpeed.* Start it {before} DeepSpeed, or remove"):
+        trainer._load_optimizer_and_scheduler(str(tmp_path))
