@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from small_datasets import task
 
-from hf_clcl.data import prompts
+from hf_clcl.data import prompts, rendered, world
 from hf_clcl.data.references import resolve_reference_images, resolve_reference_texts
 from hf_clcl.data.world import DOMAINS
 from hf_clcl.errors import DataError
@@ -98,3 +98,18 @@ def test_the_real_small_stream(shared):
 def test_importing_the_module_loads_no_library():
     code = "import sys, hf_clcl.data.resolve; sys.exit(bool({'torch', 'datasets', 'transformers'} & set(sys.modules)))"
     assert os.spawnl(os.P_WAIT, os.sys.executable, os.sys.executable, "-c", code) == 0
+
+
+def test_reference_texts_are_captions_of_images_drawn_before(monkeypatch):
+    drawn = []
+    draw = world.render_reference
+    monkeypatch.setattr(world, "render_reference", lambda count, *rest: drawn.append(count) or draw(count, *rest))
+    monkeypatch.setattr(rendered, "_last", {})
+    monkeypatch.setitem(rendered.RENDERED_TRAIN, "reference", 20)
+    images, column = resolve_reference_images(ReferenceEntry("rendered:reference", take=30))
+    texts = resolve_reference_texts(ReferenceEntry("rendered:reference"))
+    assert drawn == [30] and len(images) == 30
+    assert texts == [text for captions in draw(20)["captions"] for text in captions]
+    resolve_reference_texts(ReferenceEntry("rendered:reference@16"))  # other pictures
+    resolve_reference_images(ReferenceEntry("rendered:reference@16", take=21))  # more of them
+    assert drawn == [30, 20, 21]

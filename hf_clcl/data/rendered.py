@@ -17,6 +17,8 @@ RENDERED_SPLITS = {"train": 0, "test": 1}  # the seeds of captioned pictures, wh
 RENDERED_COUNTS = {"train": 400, "test": 200}
 RENDERED_TRAIN = {"reference": 1_000, "captioned": 20_000}
 
+_last: dict[tuple[str, str, int], Dataset] = {}  # drawn last: reference texts are captions of the reference images
+
 
 def rendered(entry: DatasetEntry, where: str) -> tuple[str, int] | None:
     """Domain and image size of `rendered:<domain>@<size>`; `None` for any other dataset."""
@@ -34,11 +36,21 @@ def render(where: str, domain: str, split: str, count: int, size: int) -> Datase
 
     if split not in RENDERED_SPLITS:
         raise DataError(f"{where}: rendered:{domain} has no split {split!r}, but {', '.join(RENDERED_SPLITS)}")
-    if domain == "reference":
-        return world.render_reference(count, RENDERED_SPLITS[split], size)
-    if domain == "captioned":
-        return world.render_captioned(count, RENDERED_SPLITS[split], size)
+    if domain in RENDERED_TRAIN:
+        return _captioned(domain, split, count, size)
     if domain not in world.DOMAINS:
         known = ", ".join([*world.DOMAINS, "reference", "captioned"])
         raise DataError(f"{where}: there is no rendered:{domain}; the rendered world has {known}")
     return world.render_domain(domain, split, count, image_size=size)
+
+
+def _captioned(domain: str, split: str, count: int, size: int) -> Dataset:
+    """Captioned pictures. Each depends on its place alone, so fewer of those drawn last need not be drawn again."""
+    from . import world
+
+    key = (domain, split, size)
+    if key not in _last or len(_last[key]) < count:
+        draw = world.render_reference if domain == "reference" else world.render_captioned
+        _last.clear()
+        _last[key] = draw(count, RENDERED_SPLITS[split], size)
+    return _last[key].select(range(count))
