@@ -1,12 +1,13 @@
 """One ZSCL training step, as a naive loop computes it and as the trainer does: the same numbers, and how much faster.
 
     python benchmarks/step.py [--shape clip-mini-64|vit-b-32|vit-b-16|FOLDER] [--batch 64] [--classes 43]
-        [--texts 1000] [--text_length 77] [--dtype fp32|bf16] [--device cpu|cuda] [--steps 8]
+        [--texts 1000] [--text_length 77] [--dtype fp32|bf16] [--device cpu|cuda] [--steps 8] [--same_allocator]
 
-Both loops start from the same weights and see the same batches; they take turns, a step each, in one process. The
-naive loop follows the published code: the teacher encodes all reference texts, padded to their full length, and the
-reference images at every step; task images, class texts and reference images are forwards of their own; the L2 term
-is differentiated by autograd.
+Both loops start from the same weights and see the same batches; they take turns, a step each, in two processes, as
+the trainer's commands keep freed memory (`allocator.py`), which a naive loop does not. The naive loop follows the
+published code: the teacher encodes all reference texts, padded to their full length, and the reference images at every
+step; task images, class texts and reference images are forwards of their own; the L2 term is differentiated by
+autograd; models are those of `transformers` as they come.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from parity import InOrder, TensorImages
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPConfig, CLIPModel, TrainerCallback
 
+from hf_clcl.allocator import keep_freed
 from hf_clcl.arguments import ContinualTrainingArguments
 from hf_clcl.command_line import set_up
 from hf_clcl.data.batches import Draws, TaskData
@@ -151,79 +154,100 @@ def distillation(teacher: Tensor, student: Tensor) -> Tensor:
 
 
 class InOrderTrainer(ContinualTrainer):
-    """The trainer with batches in the order of their rows, as the naive loop takes them."""
+    """The trainer with batches in the order of their rows, as the naive loop takes them; keeps the losses."""
 
     def draws(self, rows: int, batch_size: int, stream: int) -> Draws:
         return InOrder(rows, batch_size, (0,))
 
+    def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
+        loss = super().compute_loss(*args, **kwargs)
+        self.turns.losses["ours"].append(loss.item())
+        return loss
+
 
 class Turns(TrainerCallback):
-    """After each step of the trainer, one of the naive loop; keeps the seconds and losses of both."""
+    """After each step of the trainer, one of the naive loop in its process; keeps the seconds and losses of both."""
 
-    def __init__(self, naive: NaiveLoop | None, device: torch.device):
+    def __init__(self, naive: Connection, device: torch.device):
         self.naive, self.device = naive, device
         self.seconds: dict[str, list[float]] = {"ours": [], "naive": []}
         self.losses: dict[str, list[float]] = {"ours": [], "naive": []}
         self.teraflop: dict[str, float] = {}
 
-    def _now(self) -> float:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize()
-        return time.perf_counter()
-
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._counter = FlopCounterMode(display=False)  # the first step is not timed, so it can be counted
         self._counter.__enter__()
-        self._began = self._now()
+        self._began = now(self.device)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.seconds["ours"].append(now(self.device) - self._began)
         if state.global_step == 1:
             self._counter.__exit__(None, None, None)
             self.teraflop["ours"] = self._counter.get_total_flops() / 1e12
-        self.seconds["ours"].append(self._now() - self._began)
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
-        if not logs or "task_loss" not in logs:
-            return
-        self.losses["ours"].append(sum(value for name, value in logs.items() if name.endswith("_loss")))
-        if self.naive is not None:
-            began = self._now()
-            with FlopCounterMode(display=False) if state.global_step == 1 else nullcontext() as counter:
-                self.losses["naive"].append(self.naive.step(state.global_step - 1))
-            self.seconds["naive"].append(self._now() - began)
-            if counter is not None:
-                self.teraflop["naive"] = counter.get_total_flops() / 1e12
-        self._began = self._now()
+        self.naive.send(state.global_step - 1)
+        loss, seconds, teraflop = self.naive.recv()
+        self.losses["naive"].append(loss)
+        self.seconds["naive"].append(seconds)
+        self.teraflop.setdefault("naive", teraflop)
+        self._began = now(self.device)
 
 
-def measure(options: argparse.Namespace, naive_too: bool = True) -> dict[str, Any]:
-    """Both loops, or ours alone, in turns; the seconds of each step, the losses, and the largest differences."""
+def now(device: torch.device) -> float:
+    """Seconds, once the device has done what it was asked for."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def take_turns(orders: Connection, options: argparse.Namespace, scratch: str) -> None:
+    """The process of the naive loop: a step for each number that comes, until `None`; leaves its weights behind."""
+    if options.same_allocator:
+        keep_freed()
+    config, device = shape(options.shape), torch.device(options.device)
+
+    def model() -> CLIPModel:
+        model = CLIPModel(config)  # attention is sdpa where nothing is said
+        model.load_state_dict(load_file(f"{scratch}/initial.safetensors"))
+        return model.to(device)
+
+    loop = NaiveLoop(model().train(), model().eval().requires_grad_(False), Inputs.random(config, options), options)
+    while (step := orders.recv()) is not None:
+        began = now(device)
+        with FlopCounterMode(display=False) if step == 0 else nullcontext() as counter:
+            loss = loop.step(step)
+        orders.send((loss, now(device) - began, counter and counter.get_total_flops() / 1e12))
+    save_file({name: weight.detach().cpu() for name, weight in loop.student.named_parameters()}, f"{scratch}/naive")
+    orders.send(peak_mb())
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Both loops in turns; the seconds of each step, the losses, the largest differences, the peaks of memory."""
     torch.manual_seed(0)
     config, device = shape(options.shape), torch.device(options.device)
     initial = load_model(options.shape) if Path(options.shape).is_dir() else CLIPModel(config)
     inputs = Inputs.random(config, options)
 
-    def copy(implementation: str) -> CLIPModel:
+    def ours() -> CLIPModel:
         model = CLIPModel(config)
         model.load_state_dict(initial.state_dict())
-        model.set_attn_implementation(implementation)
-        return model
+        model.set_attn_implementation(attention())
+        return lean(model)
 
-    def ours() -> CLIPModel:
-        return lean(copy(attention()))
-
-    naive = None
-    if naive_too:
-        teacher = copy("sdpa").to(device).eval().requires_grad_(False)
-        naive = NaiveLoop(copy("sdpa").to(device).train(), teacher, inputs, options)
-    turns, model = Turns(naive, device), ours()
     with tempfile.TemporaryDirectory() as scratch:
+        save_file(initial.state_dict(), f"{scratch}/initial.safetensors")
+        processes = torch.multiprocessing.get_context("spawn")
+        orders, theirs = processes.Pipe()
+        naive = processes.Process(target=take_turns, args=(theirs, options, scratch), daemon=True)
+        naive.start()
+        theirs.close()  # so that a naive loop that dies ends the pipe
+        turns = Turns(orders, device)
         args = ContinualTrainingArguments(
             output_dir=scratch, max_steps=options.steps + WARM_UP, per_device_train_batch_size=options.batch,
             learning_rate=LEARNING_RATE, lr_scheduler_type="constant", label_smoothing_factor=SMOOTHING,
-            logging_steps=1, save_strategy="no", disable_tqdm=True, bf16=options.dtype == "bf16",
+            save_strategy="no", disable_tqdm=True, bf16=options.dtype == "bf16",
             use_cpu=device.type == "cpu",
         )  # fmt: skip
+        model = ours()
         trainer = InOrderTrainer(
             model, args, method=create_method("zscl", {"averaging_interval": 0}),
             task=TaskData(
@@ -233,18 +257,21 @@ def measure(options: argparse.Namespace, naive_too: bool = True) -> dict[str, An
             reference_images=TensorImages(inputs.images, inputs.references), reference_input_ids=inputs.text_ids,
             initial_model=lambda: ours().requires_grad_(False), callbacks=[turns],
         )  # fmt: skip
+        trainer.turns = turns
         trainer.train()
-    facts: dict[str, Any] = {"seconds": {name: list[WARM_UP:] for name, list in turns.seconds.items()}}
-    if naive is not None:
-        ours = {name: weight.detach().cpu() for name, weight in trainer.model.named_parameters()}
-        theirs = {name: weight.detach().cpu() for name, weight in naive.student.named_parameters()}
-        pairs = zip(turns.losses["ours"], turns.losses["naive"], strict=True)
-        facts["loss_difference"] = max(abs(a - b) for a, b in pairs)
-        facts["weight_difference"] = max(float((ours[n] - theirs[n]).abs().max()) for n in ours)
-        facts["loss"] = turns.losses["ours"][0]
-        facts["teraflop"] = turns.teraflop
-    facts["peak_memory_mb"] = peak_mb()
-    return facts
+        memory = {"ours": peak_mb()}
+        orders.send(None)
+        memory["naive"] = orders.recv()
+        naive.join()
+        naive_weights = load_file(f"{scratch}/naive")
+    weights = {name: weight.detach().cpu() for name, weight in trainer.model.named_parameters()}
+    losses = zip(turns.losses["ours"], turns.losses["naive"], strict=True)
+    return {
+        "seconds": {name: seconds[WARM_UP:] for name, seconds in turns.seconds.items()},
+        "loss": turns.losses["ours"][0], "loss_difference": max(abs(a - b) for a, b in losses),
+        "weight_difference": max(float((weights[n] - naive_weights[n]).abs().max()) for n in weights),
+        "teraflop": turns.teraflop, "memory": memory,
+    }  # fmt: skip
 
 
 def ceiling(options: argparse.Namespace) -> float:
@@ -268,7 +295,8 @@ def report(options: argparse.Namespace, facts: dict[str, Any]) -> dict[str, Any]
     top = ceiling(options)
     return {
         "shape": options.shape, "batch": options.batch, "classes": options.classes, "texts": options.texts,
-        "dtype": options.dtype, "device": options.device, "threads": torch.get_num_threads(),
+        "dtype": options.dtype, "same_allocator": options.same_allocator, "device": options.device,
+        "threads": torch.get_num_threads(),
         "seconds_naive": round(median["naive"], 4), "seconds_ours": round(median["ours"], 4),
         "times_as_fast": round(median["naive"] / median["ours"], 2),
         "times_as_fast_of_pairs": [
@@ -294,21 +322,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--dtype", choices=["fp32", "bf16"], default="fp32")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--steps", type=int, default=8, help="timed steps, after two of warm-up")
-    parser.add_argument("--alone", action="store_true", help="ours alone, for its peak memory")
+    parser.add_argument(
+        "--same_allocator", action="store_true", help="let the naive loop keep freed memory too, as the trainer does"
+    )
     options = parser.parse_args(argv)
     set_up()
     np.random.seed(0)
-    facts = measure(options, naive_too=not options.alone)
-    if options.alone:
-        print(json.dumps(facts))
-        return 0
-    arguments = [f"--{name}={value}" for name, value in vars(options).items() if name != "alone"]
-    alone = subprocess.run(
-        [sys.executable, __file__, *arguments, "--alone"], capture_output=True, text=True, check=True
-    )
-    facts["memory"] = {"ours": json.loads(alone.stdout.splitlines()[-1])["peak_memory_mb"]}
-    facts["memory"]["both"] = facts["peak_memory_mb"]
-    print(json.dumps(report(options, facts), indent=1))
+    print(json.dumps(report(options, measure(options)), indent=1))
     return 0
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 
+from .allocator import keep_freed
 from .errors import RecipeError
 from .values import TOKEN
 
@@ -29,9 +29,8 @@ def pairs(rest: list[str]) -> dict[str, str]:
 
 
 def set_up() -> None:
-    """Warnings and errors to the terminal, as plain lines; large pages for tensors. Before `torch` is imported."""
-    # A step takes and gives back hundreds of MB, which Linux clears page by page: a tenth of a small model's time.
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+    """Warnings and errors to the terminal, as plain lines; freed memory is kept for what comes next."""
+    keep_freed()
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     from transformers.utils.logging import disable_progress_bar
 

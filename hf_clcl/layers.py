@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from transformers import CLIPModel
 from transformers.activations import QuickGELUActivation
+from transformers.models.clip.modeling_clip import CLIPMLP
 
 from .memory import in_cache
 
@@ -52,6 +53,53 @@ class QuickGELU(nn.Module):
         return _QuickGELU.apply(x)
 
 
+class _MLP(torch.autograd.Function):
+    """`W' g(W x + b) + b'` with CLIP's activation `g(h) = silu(1.702 h) / 1.702`, whose factors the products take on.
+
+    So `silu` is all that is left between them, and as `g'(h) = silu'(1.702 h)`, its derivative too.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, into: Tensor, bias: Tensor, out_of: Tensor, out_bias: Tensor) -> Tensor:
+        rows = x.reshape(-1, x.shape[-1])
+        steep = torch.addmm(bias * SLOPE, rows, into.t(), alpha=SLOPE)
+        active = F.silu(steep)
+        ctx.save_for_backward(rows, steep, active, into, out_of)
+        return torch.addmm(out_bias, active, out_of.t(), alpha=1 / SLOPE).view(x.shape)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        (rows, steep, active, into, out_of), learns = ctx.saved_tensors, ctx.needs_input_grad
+        of_output = gradient.reshape(rows.shape)
+        of_inner = of_output @ out_of
+        torch.ops.aten.silu_backward.grad_input(of_inner, steep, grad_input=of_inner)
+        return (
+            (of_inner @ into).view(gradient.shape) if learns[0] else None,
+            of_inner.t() @ rows if learns[1] else None,
+            of_inner.sum(0) if learns[2] else None,
+            (of_output.t() @ active).mul_(1 / SLOPE) if learns[3] else None,
+            of_output.sum(0) if learns[4] else None,
+        )
+
+
+class MLP(CLIPMLP):
+    """The two linear layers and the activation of a CLIP layer, in one node of the graph on a CPU.
+
+    Where a GPU adds the biases within its products, where a compiler fuses, and where the layers are adapters, they
+    are called one by one.
+    """
+
+    def forward(self, hidden_states: Tensor) -> Tensor:
+        """From `[..., d]` to `[..., d]`."""
+        kind, layers = hidden_states.device.type, (self.fc1, self.fc2)
+        if kind != "cpu" or torch.compiler.is_compiling() or any(type(layer) is not nn.Linear for layer in layers):
+            return super().forward(hidden_states)
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden_states.dtype
+        weights = [tensor.to(dtype) for layer in layers for tensor in (layer.weight, layer.bias)]
+        return _MLP.apply(hidden_states.to(dtype), *weights)
+
+
 class Norm(nn.LayerNorm):
     """Layer norm in fp32 whose output is cast once under autocast, and not by each product that takes it."""
 
@@ -81,6 +129,8 @@ def lean(model: CLIPModel) -> CLIPModel:
     for module in model.modules():
         if isinstance(getattr(module, "activation_fn", None), QuickGELUActivation):
             module.activation_fn = QuickGELU()
+            if type(module) is CLIPMLP:
+                module.__class__ = MLP
         for name in ("layer_norm1", "layer_norm2"):  # those before products; others feed sums in fp32
             if type(norm := getattr(module, name, None)) is nn.LayerNorm:
                 norm.__class__ = Norm

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from .allocator import give_back
 from .record_parts import Phase
 
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
@@ -36,6 +37,7 @@ def _forget_peak() -> None:
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     elif CLEAR.exists():
+        give_back()
         try:
             CLEAR.write_text("5")  # resets VmHWM, see proc(5)
         except OSError:

@@ -181,14 +181,9 @@ class ContinualTrainer(DividedTrainer):
         """Which rows each step takes, of the task's images (`stream` is `ORDER`) or of the reference (`REFERENCE`)."""
         args = self.args
         return Draws(
-            rows,
-            batch_size,
-            (*self._seed, stream),
-            args.process_index,
-            args.world_size,
-            drop_last=args.dataloader_drop_last,
-            wrap=stream == REFERENCE,
-        )
+            rows, batch_size, (*self._seed, stream), args.process_index, args.world_size,
+            drop_last=args.dataloader_drop_last, wrap=stream == REFERENCE,
+        )  # fmt: skip
 
     def _drawn(self, rows: int) -> np.ndarray:
         """Rows of a reference of this size that the steps of the task look at, in all processes."""
@@ -278,6 +273,11 @@ class ContinualTrainer(DividedTrainer):
         """Raise a `TrainingError` where a weight is not finite: a gradient may not be, where every loss still is."""
         if not self.finite.agreed(all_finite(p for p in self.model.parameters() if p.requires_grad)):
             raise not_finite(self.data.name, "a weight of the model", self.state, self._get_learning_rate())
+
+    def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
+        """Where nothing is clipped, the norm is for the log alone: two passes over all gradients."""
+        logged = (self.state.global_step + 1) % self.state.logging_steps == 0 or self.args.logging_first_step
+        return super()._get_grad_norm(model, grad_norm) if grad_norm is not None or logged else None
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         return 0  # the Trainer's estimate is made for language models

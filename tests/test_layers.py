@@ -7,10 +7,11 @@ import copy
 import pytest
 import torch
 from torch import nn
-from transformers import CLIPModel
+from transformers import CLIPModel, CLIPTextConfig
 from transformers.activations import QuickGELUActivation
+from transformers.models.clip.modeling_clip import CLIPMLP
 
-from hf_clcl.layers import Norm, Patches, QuickGELU, lean
+from hf_clcl.layers import MLP, Norm, Patches, QuickGELU, lean
 from hf_clcl.models import frozen_copy, load_model
 
 
@@ -54,10 +55,46 @@ def test_models_are_loaded_and_copied_with_it(tiny_clip):
     model = load_model(tiny_clip)
     for each in (model, frozen_copy(model)):
         activations = [m.activation_fn for m in each.modules() if hasattr(m, "activation_fn")]
+        assert sum(isinstance(module, MLP) for module in each.modules()) == 4
         assert len(activations) == 4 and all(isinstance(activation, QuickGELU) for activation in activations)
         assert isinstance(each.vision_model.embeddings.patch_embedding, Patches)
         assert sum(isinstance(module, Norm) for module in each.modules()) == 2 * len(activations)
     assert model.config.vision_config.hidden_act == "quick_gelu"  # what is saved is a CLIP as any other
+
+
+def mlp(**dtype):
+    config = CLIPTextConfig(hidden_size=4, intermediate_size=6, num_attention_heads=2, hidden_act="quick_gelu")
+    return CLIPMLP(config).to(**dtype)
+
+
+def test_the_linear_layers_and_the_activation_are_those_of_clip():
+    torch.manual_seed(0)
+    theirs, x = mlp(dtype=torch.float64), torch.randn(2, 3, 4, dtype=torch.float64, requires_grad=True)
+    ours = copy.deepcopy(theirs)
+    ours.__class__ = MLP
+    assert torch.allclose(ours(x), theirs(x), atol=1e-12)
+    assert type(ours(x).grad_fn).__name__ == "_MLPBackward"
+    weights = dict(ours.named_parameters())
+    for learning in (list(weights), [*weights][:1], [*weights][1:]):  # those that are frozen get no gradient
+        for name, weight in weights.items():
+            weight.requires_grad_(name in learning)
+        assert torch.autograd.gradcheck(lambda x, *_: ours(x), (x, *weights.values()))
+        ours.zero_grad()
+        ours(x).sum().backward()
+        assert all((weight.grad is not None) == (name in learning) for name, weight in weights.items())
+
+
+def test_adapters_are_called_and_not_only_their_weights():
+    class Adapter(nn.Linear):
+        def forward(self, x):
+            return super().forward(x) + 1
+
+    ours = mlp()
+    ours.__class__ = MLP
+    x = torch.randn(2, 4)
+    plain = ours(x)
+    ours.fc2.__class__ = Adapter
+    assert torch.allclose(ours(x), plain + 1, atol=1e-6)
 
 
 @pytest.mark.parametrize("size", [8, 11])  # the second leaves three pixels at two edges

@@ -79,4 +79,6 @@ def test_class_prompts_of_a_frozen_text_encoder_are_encoded_once(build, method, 
     assert texts == [3 + extra, *[extra or 1] * 2]
     every_time, expected = run(once=False)
     assert every_time == [3 + extra] * 3
-    assert all(torch.allclose(weights[name], expected[name], atol=1e-6) for name in weights)
+    # Attention does not depend on the bias of keys: its gradient is rounding, of which Adam makes steps.
+    learnt = [name for name in weights if not name.endswith("k_proj.bias")]
+    assert all(torch.allclose(weights[name], expected[name], atol=1e-6) for name in learnt)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -12,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from hf_clcl import train
-from hf_clcl.command_line import set_up
 from hf_clcl.errors import RecipeError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -116,12 +114,3 @@ def test_help_names_values_that_exist():
 def test_importing_needs_no_torch(module):
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
-
-
-@pytest.mark.parametrize("before, after", [(None, "1"), ("0", "0")])
-def test_tensors_lie_in_large_pages_unless_the_user_says_otherwise(monkeypatch, before, after):
-    monkeypatch.setenv("THP_MEM_ALLOC_ENABLE", before or "")
-    if before is None:
-        del os.environ["THP_MEM_ALLOC_ENABLE"]
-    set_up()
-    assert os.environ["THP_MEM_ALLOC_ENABLE"] == after

@@ -53,6 +53,16 @@ def test_named_losses_add_up_to_the_loss(build):
     assert steps[0]["l2_loss"] == 0 and steps[-1]["l2_loss"] > 0
 
 
+@pytest.mark.parametrize("clipped, measured", [(0, 2), (0.1, 6)])
+def test_the_norm_of_gradients_is_measured_where_it_is_logged_or_clipped(build, monkeypatch, clipped, measured):
+    trainer = build(max_steps=6, logging_steps=3, max_grad_norm=clipped)
+    clip, calls = trainer.accelerator.clip_grad_norm_, []
+    monkeypatch.setattr(trainer.accelerator, "clip_grad_norm_", lambda *args: calls.append(args) or clip(*args))
+    trainer.train()
+    assert len(calls) == measured
+    assert [entry["grad_norm"] > 0 for entry in trainer.seen.logs if "loss" in entry] == [True, True]
+
+
 @pytest.mark.parametrize(
     "towers, frozen",
     [("both", ()), ("vision", ("text_model.", "text_projection")), ("text", ("vision_model.", "visual_"))],
