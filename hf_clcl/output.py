@@ -46,15 +46,32 @@ class OutputFolder:
         self._plotted = -math.inf
         self._lock = FileLock(path / RUNNING, timeout=LOCK_SECONDS) if writes else None
 
-    def open(self, recipe: dict[str, Any]) -> RunRecord | None:
-        """The record of a run that is to go on, or `None` for a new one. No other can open the folder until `close`.
+    def claim(self) -> None:
+        """See that the folder can be written, and that no other run does it until `close`.
 
         Raises:
-            UserError: Where the folder cannot be written, another run is at work in it, it belongs to something else,
-                or is not one for all processes.
+            UserError: Where it cannot, or another run is at work in it.
+        """
+        if self._lock is None:
+            return
+        self._check_writable()
+        try:
+            self._lock.acquire()
+        except Timeout:
+            raise UserError(
+                f"another run is at work in {self.path}; wait for its end, or choose another folder with "
+                f"--output_dir. If there is none (on a file system without locks), delete {self._lock.lock_file}"
+            ) from None
+        except (OSError, NotImplementedError) as error:  # a file system that has no locks
+            logger.info("%s cannot be locked (%s): see that no two runs share it", self.path, error)
+
+    def open(self, recipe: dict[str, Any]) -> RunRecord | None:
+        """The record of a run that is to go on, or `None` for a new one; the folder is to be claimed before.
+
+        Raises:
+            UserError: Where the folder belongs to something else, or is not one for all processes.
             RecipeError: Where it holds a run of another recipe; the message tells what differs.
         """
-        self.claim()
         if self.writes:
             remove_unfinished(self.path)
             for left in (*self.path.glob(".pull-*"), *self.path.glob(".hub-*")):  # of a fetch or a push
@@ -76,25 +93,6 @@ class OutputFolder:
                 "folder with --output_dir"
             )
         return None
-
-    def claim(self) -> None:
-        """See that the folder can be written, and that no other run does it until `close`.
-
-        Raises:
-            UserError: Where it cannot, or another run is at work in it.
-        """
-        if self._lock is None:
-            return
-        self._check_writable()
-        try:
-            self._lock.acquire()
-        except Timeout:
-            raise UserError(
-                f"another run is at work in {self.path}; wait for its end, or choose another folder with "
-                f"--output_dir. If there is none (on a file system without locks), delete {self._lock.lock_file}"
-            ) from None
-        except (OSError, NotImplementedError) as error:  # a file system that has no locks
-            logger.info("%s cannot be locked (%s): see that no two runs share it", self.path, error)
 
     def close(self) -> None:
         """Let other runs have the folder."""

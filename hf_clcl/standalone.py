@@ -127,6 +127,7 @@ class Standalone:
         )  # fmt: skip
 
     def _open_stream(self, names: list[str]) -> RunRecord:
+        self.output.claim()
         if (self.folder / FILE).exists():
             raise UserError(f"{self.folder} holds {FILE}, which is no stream; choose another --output_dir")
         found = self.output.open(self.recipe.to_dict())

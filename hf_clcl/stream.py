@@ -85,6 +85,7 @@ class Stream:
     def run(self) -> RunRecord:
         """Run what is left of the stream, and push what is finished."""
         with Interruption() as self.interruption, room_on_disk(self.output.path), closing(self.output):
+            self.output.claim()
             self._open_output()
             return self._run_and_push()
 
@@ -123,8 +124,7 @@ class Stream:
         if self.args.resume_from_hub:
             with self.args.main_process_first(desc="fetching the run"):
                 if self.args.process_index == 0:
-                    token = token_from(self.args.hub_token_env)
-                    pull_run(self.args.resume_from_hub, self.output.path, token=token)
+                    pull_run(self.args.resume_from_hub, self.output.path, token=token_from(self.args.hub_token_env))
         found, everything = self.output.open(self.recipe), [*self.tasks, *self.evaluation_only]
         now = fingerprints(everything, self.reference_images, self.reference_column, self.reference_texts)
         if found is None:

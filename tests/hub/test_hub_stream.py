@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -14,7 +15,9 @@ from hub_runs import NAMES, TAGS, Stopped, assert_whole, contents, python_of
 from safetensors.torch import load_file
 
 from hf_clcl import RunRecord
+from hf_clcl.errors import UserError
 from hf_clcl.hub import list_tasks, push_output
+from hf_clcl.output import OutputFolder
 from hf_clcl.trainer import ContinualTrainer
 
 
@@ -84,6 +87,15 @@ def test_a_run_goes_on_from_the_hub_on_another_machine(hub, stream, pushed, tmp_
         first, second = (load_file(run / tag / "model.safetensors") for run in (pushed, tmp_path / "second"))
         assert first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
     assert list_tasks(repo_id) == TAGS and hub.repos[repo_id].log == ["initial commit", *TAGS]
+
+
+def test_nothing_is_fetched_into_the_folder_of_a_run_at_work(hub, stream, pushed, tmp_path, monkeypatch):
+    monkeypatch.setattr("hf_clcl.output.LOCK_SECONDS", 0.2)
+    with contextlib.closing(OutputFolder(tmp_path, writes=True)) as at_work:
+        at_work.claim()
+        with pytest.raises(UserError, match="another run is at work"):
+            stream(tmp_path, resume_from_hub="me/four")
+    assert not list(tmp_path.iterdir())
 
 
 def test_pushing_at_the_end_only(hub, stream, tmp_path, monkeypatch):
