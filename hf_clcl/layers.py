@@ -13,7 +13,13 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from transformers import CLIPModel
 from transformers.activations import QuickGELUActivation
-from transformers.models.clip.modeling_clip import CLIPMLP
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+from transformers.models.clip.modeling_clip import (
+    CLIPMLP,
+    CLIPAttention,
+    CLIPEncoderLayer,
+    eager_attention_forward,
+)
 
 from .memory import in_cache
 
@@ -50,6 +56,8 @@ class QuickGELU(nn.Module):
     """
 
     def forward(self, x: Tensor) -> Tensor:
+        if torch.compiler.is_compiling():
+            return x * torch.sigmoid(SLOPE * x)  # the compiler chooses itself what is kept, and what is one pass
         return _QuickGELU.apply(x)
 
 
@@ -108,6 +116,36 @@ class Norm(nn.LayerNorm):
         return normed.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else normed
 
 
+class ClassTokenAttention(CLIPAttention):
+    """Attention of the class token alone, to all tokens."""
+
+    def forward(
+        self, hidden_states: Tensor, attention_mask: Tensor | None = None, **kwargs: Any
+    ) -> tuple[Tensor, Tensor | None]:
+        """From `[B, T, d]` to `[B, 1, d]`, and the weights of attention where the implementation gives them."""
+
+        def heads(projected: Tensor) -> Tensor:
+            return projected.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+
+        attend = ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, eager_attention_forward)
+        attended, weights = attend(
+            self, heads(self.q_proj(hidden_states[:, :1])), heads(self.k_proj(hidden_states)),
+            heads(self.v_proj(hidden_states)), attention_mask, scaling=self.scale,
+            dropout=self.dropout if self.training else 0.0, **kwargs,
+        )  # fmt: skip
+        return self.out_proj(attended.flatten(2)), weights
+
+
+class ClassTokenLayer(CLIPEncoderLayer):
+    """The last layer of a vision encoder, for the class token alone: nothing reads the others any more."""
+
+    def forward(self, hidden_states: Tensor, attention_mask: Tensor | None, **kwargs: Any) -> Tensor:
+        """From `[B, T, d]` to `[B, 1, d]`."""
+        attended, _ = self.self_attn(self.layer_norm1(hidden_states), attention_mask, **kwargs)
+        hidden_states = hidden_states[:, :1] + attended
+        return hidden_states + self.mlp(self.layer_norm2(hidden_states))
+
+
 class Patches(nn.Conv2d):
     """The convolution of a ViT's patches, which do not overlap, as one product of matrices.
 
@@ -125,7 +163,10 @@ class Patches(nn.Conv2d):
 
 
 def lean(model: CLIPModel) -> CLIPModel:
-    """Replace layers of a model by those of this file, which have the same weights; returns the same model."""
+    """Replace layers of a model by those of this file, which have the same weights; returns the same model.
+
+    Image embeddings are the same; the vision encoder's `last_hidden_state` is that of the class token alone.
+    """
     for module in model.modules():
         if isinstance(getattr(module, "activation_fn", None), QuickGELUActivation):
             module.activation_fn = QuickGELU()
@@ -134,6 +175,9 @@ def lean(model: CLIPModel) -> CLIPModel:
         for name in ("layer_norm1", "layer_norm2"):  # those before products; others feed sums in fp32
             if type(norm := getattr(module, name, None)) is nn.LayerNorm:
                 norm.__class__ = Norm
+    last = model.vision_model.encoder.layers[-1]
+    if type(last) is CLIPEncoderLayer:
+        last.__class__, last.self_attn.__class__ = ClassTokenLayer, ClassTokenAttention
     patches = model.vision_model.embeddings.patch_embedding
     if type(patches) is nn.Conv2d:
         patches.__class__ = Patches

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
@@ -23,8 +22,8 @@ def in_cache(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
     A part of a contiguous tensor shares its storage.
     """
     flat = [tensor.reshape(-1) for tensor in tensors]
-    alone = tensors[0].device.type != "cpu" or torch.compiler.is_compiling()
-    return zip(*([tensor] if alone else tensor.split(IN_CACHE) for tensor in flat), strict=True)
+    on_cpu = tensors[0].device.type == "cpu"
+    return zip(*(tensor.split(IN_CACHE) if on_cpu else [tensor] for tensor in flat), strict=True)
 
 
 def checkpoint_texts(model: CLIPModel, on: bool) -> None:
