@@ -16,8 +16,8 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from step import CLASS_TEXT_LENGTH, shape
 from torch import Tensor
+from trained_step import CLASS_TEXT_LENGTH, shape
 from transformers import CLIPModel
 
 from hf_clcl.layers import lean
@@ -79,7 +79,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shape", default="vit-b-16", help="a shape of step.py, or a folder")
+    parser.add_argument("--shape", default="vit-b-16", help="a shape of trained_step.py, or a folder")
     parser.add_argument("--batch", type=int, default=64, help="task images, and as many reference images")
     parser.add_argument("--classes", type=int, default=109, help="class prompts a step (109: the mean of MTIL)")
     parser.add_argument("--dtype", choices=["fp32", "bf16"], default="bf16")

@@ -19,89 +19,22 @@ import sys
 import tempfile
 import time
 from contextlib import nullcontext
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from parity import InOrder, TensorImages
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import CLIPConfig, CLIPModel, TrainerCallback
+from trained_step import LEARNING_RATE, SMOOTHING, WARM_UP, Inputs, initial_model, parser, shape, trainer
+from transformers import CLIPModel, TrainerCallback
 
 from hf_clcl.allocator import keep_freed
-from hf_clcl.arguments import ContinualTrainingArguments
 from hf_clcl.command_line import set_up
-from hf_clcl.data.batches import Draws, TaskData
-from hf_clcl.layers import lean
-from hf_clcl.methods import create_method
-from hf_clcl.models import attention, cut, load_model
 from hf_clcl.phases import peak_mb
-from hf_clcl.trainer import ContinualTrainer
 
-LEARNING_RATE, TEMPERATURE, SMOOTHING, L2_WEIGHT = 1e-5, 2.0, 0.2, 1.0
-CLASS_TEXT_LENGTH = 12  # "a photo of a ..." in tokens; class prompts use 8 to 20
-WARM_UP = 2
-
-
-def shape(name: str) -> CLIPConfig:
-    """The configuration of a published shape, or of a model in a folder."""
-    if name == "clip-mini-64":
-        vision = {"hidden_size": 192, "num_hidden_layers": 6, "num_attention_heads": 3, "intermediate_size": 768,
-                  "image_size": 64, "patch_size": 8}  # fmt: skip
-        text = {"hidden_size": 192, "num_hidden_layers": 4, "num_attention_heads": 3, "intermediate_size": 768,
-                "vocab_size": 4096, "max_position_embeddings": 32}  # fmt: skip
-        return _config(vision, text, 128)
-    if name in ("vit-b-32", "vit-b-16"):
-        vision = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072,
-                  "image_size": 224, "patch_size": int(name[-2:])}  # fmt: skip
-        text = {"hidden_size": 512, "num_hidden_layers": 12, "num_attention_heads": 8, "intermediate_size": 2048,
-                "vocab_size": 49408, "max_position_embeddings": 77}  # fmt: skip
-        return _config(vision, text, 512)
-    return CLIPConfig.from_pretrained(name)
-
-
-def _config(vision: dict[str, int], text: dict[str, int], width: int) -> CLIPConfig:
-    tokens = {"bos_token_id": text["vocab_size"] - 2, "eos_token_id": text["vocab_size"] - 1, "pad_token_id": 0}
-    return CLIPConfig(vision_config=vision, text_config={**text, **tokens}, projection_dim=width)
-
-
-@dataclass
-class Inputs:
-    """What both loops see: pixel values of every step, labels, and token ids filled up to the model's full length."""
-
-    images: Tensor
-    references: Tensor
-    labels: Tensor
-    class_ids: Tensor
-    text_ids: Tensor
-
-    @classmethod
-    def random(cls, config: CLIPConfig, options: argparse.Namespace) -> Inputs:
-        generator = torch.Generator().manual_seed(0)
-        size, steps = config.vision_config.image_size, options.steps + WARM_UP
-        images, references = (torch.randn(steps * options.batch, 3, size, size, generator=generator) for _ in range(2))
-        labels = torch.randint(options.classes, (steps * options.batch,), generator=generator)
-        return cls(
-            images, references, labels,
-            texts(config, options.classes, CLASS_TEXT_LENGTH, generator),
-            texts(config, options.texts, options.text_length, generator),
-        )  # fmt: skip
-
-
-def texts(config: CLIPConfig, count: int, longest: int, generator: torch.Generator) -> Tensor:
-    """Random texts `[count, model's length]` of up to `longest` tokens, filled with the end token."""
-    text, length = config.text_config, config.text_config.max_position_embeddings
-    longest = min(longest, length)
-    ids = torch.randint(3, text.bos_token_id, (count, length), generator=generator)
-    lengths = torch.randint(max(3, longest // 2), longest + 1, (count, 1), generator=generator)
-    lengths[0] = longest
-    ids[:, 0] = text.bos_token_id
-    return torch.where(torch.arange(length) >= lengths - 1, text.eos_token_id, ids)
+TEMPERATURE, L2_WEIGHT = 2.0, 1.0
 
 
 class NaiveLoop:
@@ -153,25 +86,13 @@ def distillation(teacher: Tensor, student: Tensor) -> Tensor:
     return -(soft * (student / TEMPERATURE).log_softmax(dim=-1)).sum(dim=-1).mean() * TEMPERATURE**2
 
 
-class InOrderTrainer(ContinualTrainer):
-    """The trainer with batches in the order of their rows, as the naive loop takes them; keeps the losses."""
-
-    def draws(self, rows: int, batch_size: int, stream: int) -> Draws:
-        return InOrder(rows, batch_size, (0,))
-
-    def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
-        loss = super().compute_loss(*args, **kwargs)
-        self.turns.losses["ours"].append(loss.item())
-        return loss
-
-
 class Turns(TrainerCallback):
-    """After each step of the trainer, one of the naive loop in its process; keeps the seconds and losses of both."""
+    """After each step of the trainer, one of the naive loop in its process; keeps the seconds of both."""
 
     def __init__(self, naive: Connection, device: torch.device):
         self.naive, self.device = naive, device
         self.seconds: dict[str, list[float]] = {"ours": [], "naive": []}
-        self.losses: dict[str, list[float]] = {"ours": [], "naive": []}
+        self.losses: list[float] = []
         self.teraflop: dict[str, float] = {}
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -186,7 +107,7 @@ class Turns(TrainerCallback):
             self.teraflop["ours"] = self._counter.get_total_flops() / 1e12
         self.naive.send(state.global_step - 1)
         loss, seconds, teraflop = self.naive.recv()
-        self.losses["naive"].append(loss)
+        self.losses.append(loss)
         self.seconds["naive"].append(seconds)
         self.teraflop.setdefault("naive", teraflop)
         self._began = now(self.device)
@@ -222,17 +143,7 @@ def take_turns(orders: Connection, options: argparse.Namespace, scratch: str) ->
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Both loops in turns; the seconds of each step, the losses, the largest differences, the peaks of memory."""
-    torch.manual_seed(0)
-    config, device = shape(options.shape), torch.device(options.device)
-    initial = load_model(options.shape) if Path(options.shape).is_dir() else CLIPModel(config)
-    inputs = Inputs.random(config, options)
-
-    def ours() -> CLIPModel:
-        model = CLIPModel(config)
-        model.load_state_dict(initial.state_dict())
-        model.set_attn_implementation(attention())
-        return lean(model)
-
+    initial, device = initial_model(options), torch.device(options.device)
     with tempfile.TemporaryDirectory() as scratch:
         save_file(initial.state_dict(), f"{scratch}/initial.safetensors")
         processes = torch.multiprocessing.get_context("spawn")
@@ -241,34 +152,18 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         naive.start()
         theirs.close()  # so that a naive loop that dies ends the pipe
         turns = Turns(orders, device)
-        args = ContinualTrainingArguments(
-            output_dir=scratch, max_steps=options.steps + WARM_UP, per_device_train_batch_size=options.batch,
-            learning_rate=LEARNING_RATE, lr_scheduler_type="constant", label_smoothing_factor=SMOOTHING,
-            save_strategy="no", disable_tqdm=True, bf16=options.dtype == "bf16",
-            use_cpu=device.type == "cpu",
-        )  # fmt: skip
-        model = ours()
-        trainer = InOrderTrainer(
-            model, args, method=create_method("zscl", {"averaging_interval": 0}),
-            task=TaskData(
-                "step", TensorImages(inputs.images, inputs.references), cut(inputs.class_ids, model),
-                inputs.labels.numpy(),
-            ),
-            reference_images=TensorImages(inputs.images, inputs.references), reference_input_ids=inputs.text_ids,
-            initial_model=lambda: ours().requires_grad_(False), callbacks=[turns],
-        )  # fmt: skip
-        trainer.turns = turns
-        trainer.train()
+        ours = trainer(options, initial, scratch, [turns])
+        ours.train()
         memory = {"ours": peak_mb()}
         orders.send(None)
         memory["naive"] = orders.recv()
         naive.join()
         naive_weights = load_file(f"{scratch}/naive")
-    weights = {name: weight.detach().cpu() for name, weight in trainer.model.named_parameters()}
-    losses = zip(turns.losses["ours"], turns.losses["naive"], strict=True)
+    weights = {name: weight.detach().cpu() for name, weight in ours.model.named_parameters()}
     return {
         "seconds": {name: seconds[WARM_UP:] for name, seconds in turns.seconds.items()},
-        "loss": turns.losses["ours"][0], "loss_difference": max(abs(a - b) for a, b in losses),
+        "loss": ours.seen[0],
+        "loss_difference": max(abs(a - b) for a, b in zip(ours.seen, turns.losses, strict=True)),
         "weight_difference": max(float((weights[n] - naive_weights[n]).abs().max()) for n in weights),
         "teraflop": turns.teraflop, "memory": memory,
     }  # fmt: skip
@@ -313,21 +208,12 @@ def report(options: argparse.Namespace, facts: dict[str, Any]) -> dict[str, Any]
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shape", default="clip-mini-64", help="a shape with random weights, or a folder")
-    parser.add_argument("--batch", type=int, default=64, help="task images, and as many reference images")
-    parser.add_argument("--classes", type=int, default=43)
-    parser.add_argument("--texts", type=int, default=1000, help="reference texts")
-    parser.add_argument("--text_length", type=int, default=20, help="tokens of the longest reference text")
-    parser.add_argument("--dtype", choices=["fp32", "bf16"], default="fp32")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--steps", type=int, default=8, help="timed steps, after two of warm-up")
-    parser.add_argument(
+    options_of = parser(__doc__)
+    options_of.add_argument(
         "--same_allocator", action="store_true", help="let the naive loop keep freed memory too, as the trainer does"
     )
-    options = parser.parse_args(argv)
+    options = options_of.parse_args(argv)
     set_up()
-    np.random.seed(0)
     print(json.dumps(report(options, measure(options)), indent=1))
     return 0
 

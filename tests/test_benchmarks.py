@@ -30,6 +30,17 @@ def test_a_step_of_the_naive_loop_is_a_step_of_ours(tiny_clip, monkeypatch, dtyp
     assert report["times_as_fast"] > 0 and 0 < report["share_of_ceiling"] < 1
 
 
+def test_the_parts_of_a_step(tiny_clip, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import parts
+
+    options = f"--shape {tiny_clip} --batch 4 --classes 5 --texts 9 --device cpu --steps 2 --dtype bf16"
+    assert parts.main(options.split()) == 0
+    shares = json.loads(capsys.readouterr().out)["shares"]
+    assert sum(shares.values()) == pytest.approx(1, abs=0.01)
+    assert shares.keys() >= {"matrix products", "activation", "layer norm", "L2 term", "optimiser", "casts and copies"}
+
+
 def test_what_a_step_keeps(tiny_clip, monkeypatch):
     """Twice the batch keeps twice as much; checkpointing keeps less; a model of 16 pixels has these weights."""
     monkeypatch.syspath_prepend(str(BENCHMARKS))
