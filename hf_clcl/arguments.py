@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 import os
 from dataclasses import dataclass, field
@@ -48,6 +49,22 @@ NOT_USED = {
     "neftune_noise_alpha": "it is made for language models",
     "use_liger_kernel": "it is made for language models",
 }
+
+
+class _Once(logging.Filter):
+    """Lets each message through once: values are made for each task of a stream, and warn each time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        told = record.getMessage() in self._told
+        self._told.add(record.getMessage())
+        return not told
+
+
+logging.getLogger("transformers.training_args").addFilter(_Once())
 
 
 @dataclass

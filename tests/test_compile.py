@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 import torch
 from safetensors.torch import load_file
 from torch._dynamo.utils import counters
 
-from hf_clcl import Task
+from hf_clcl import ContinualTrainingArguments, Task
 from hf_clcl.trainer import ContinualTrainer
 
 COMPILED = {"torch_compile": True, "torch_compile_backend": "aot_eager"}  # all but the generation of code
@@ -28,6 +30,16 @@ def graphs(monkeypatch):
     monkeypatch.setattr(ContinualTrainer, "train", counted)
     yield compiled
     torch.compiler.reset()
+
+
+def test_what_transformers_says_of_compiling_is_said_once(tmp_path, monkeypatch):
+    said = []
+    logger = logging.getLogger("transformers.training_args")
+    monkeypatch.setattr(logger, "filters", [type(logger.filters[0])()])
+    monkeypatch.setattr(logger, "callHandlers", lambda record: said.append(record.getMessage()))
+    args = ContinualTrainingArguments(output_dir=str(tmp_path), use_cpu=True, **COMPILED)
+    args.of_task({}, tmp_path)
+    assert len(said) == len(set(said)) and any("torchdynamo" in message for message in said)
 
 
 def weights_of(folder):
