@@ -183,8 +183,10 @@ class Method:
             lots.append(extra.to(input_ids.device))
         seen = [batch[name] for name in ("pixel_values", "reference_pixel_values") if name in batch]
         frames = [pixel_values.flatten(0, -4) for pixel_values in seen]
-        # The model wants a text even where none is asked for.
-        outputs = model(input_ids=stack_texts(*lots or [input_ids[:1]]), pixel_values=torch.cat(frames))
+        stacked = stack_texts(*lots or [input_ids[:1]])  # the model wants a text even where none is asked for
+        if hasattr(model, "_orig_mod"):  # compiled: once, for any number of texts of any length
+            torch._dynamo.maybe_mark_dynamic(stacked, (0, 1))
+        outputs = model(input_ids=stacked, pixel_values=torch.cat(frames))
         texts = list(outputs.text_embeds.float().split([len(lot) for lot in lots])) if lots else []
         if classes is None:
             classes = texts.pop(0)
