@@ -18,8 +18,8 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from hf_clcl.errors import UserError
-from hf_clcl.record import RunRecord
+from hf_clcl.record.run_record import RunRecord
+from hf_clcl.utils.errors import UserError
 
 HERE = Path(__file__).resolve().parent
 SEEDS = (42, 43, 44)

@@ -26,10 +26,10 @@ from PIL import Image as PILImage
 from transformers import CLIPModel
 
 from hf_clcl import Task, run_stream
-from hf_clcl.files import whole_file
 from hf_clcl.methods.base import TaskContext
 from hf_clcl.methods.zscl import ZSCL
-from hf_clcl.plots import BLUE, GREY, ORANGE, STYLE
+from hf_clcl.reports.figures import BLUE, GREY, ORANGE, STYLE
+from hf_clcl.utils.files import whole_file
 
 COLOURS = ("red", "green", "blue")
 

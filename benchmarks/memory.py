@@ -20,7 +20,7 @@ from torch import Tensor
 from trained_step import CLASS_TEXT_LENGTH, shape
 from transformers import CLIPModel
 
-from hf_clcl.layers import lean
+from hf_clcl.models.layers import lean
 
 REFERENCE_IMAGES = 100_000
 

@@ -23,10 +23,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import CLIPConfig, CLIPModel, TrainerCallback
 
-from hf_clcl.arguments import ContinualTrainingArguments
-from hf_clcl.data.batches import Draws, TaskData
+from hf_clcl.config.arguments import ContinualTrainingArguments
+from hf_clcl.data.batches import Draws
+from hf_clcl.data.task_data import TaskData
 from hf_clcl.methods import METHODS, Method
-from hf_clcl.trainer import ContinualTrainer
+from hf_clcl.training.trainer import ContinualTrainer
 
 TOLERANCE = 1e-4
 

@@ -19,7 +19,7 @@ from torch.profiler import ProfilerActivity, profile
 from trained_step import WARM_UP, initial_model, parser, trainer
 from transformers import TrainerCallback
 
-from hf_clcl.command_line import set_up
+from hf_clcl.cli.arguments import set_up
 
 PARTS = {
     "matrix products": ("mm", "addmm", "bmm", "baddbmm", "matmul", "linear"),

@@ -30,9 +30,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from trained_step import LEARNING_RATE, SMOOTHING, WARM_UP, Inputs, initial_model, parser, shape, trainer
 from transformers import CLIPModel, TrainerCallback
 
-from hf_clcl.allocator import keep_freed
-from hf_clcl.command_line import set_up
-from hf_clcl.phases import peak_mb
+from hf_clcl.cli.arguments import set_up
+from hf_clcl.utils.allocator import keep_freed
+from hf_clcl.utils.phases import peak_mb
 
 TEMPERATURE, L2_WEIGHT = 2.0, 1.0
 

@@ -23,33 +23,33 @@ START = time.perf_counter()
 
 # Module, object, function: the part that it belongs to.
 PARTS = {
-    ("hf_clcl.data.stream", None, "resolve_stream"): "reading datasets",
+    ("hf_clcl.data.recipe_tasks", None, "resolve_stream"): "reading datasets",
     ("hf_clcl.data.references", None, "resolve_reference_images"): "reading datasets",
     ("hf_clcl.data.references", None, "resolve_reference_texts"): "reading datasets",
     ("hf_clcl.data.batches", "TaskData", "of"): "reading datasets",
-    ("hf_clcl.stream", None, "load_model"): "loading the model",
-    ("hf_clcl.stream", None, "load_processor"): "loading the model",
-    ("hf_clcl.data.frames", "Frames", "_processed"): "decoding images",
-    ("hf_clcl.data.frames", "Frames", "_crop"): "cropping images",
+    ("hf_clcl.stream.stream", None, "load_model"): "loading the model",
+    ("hf_clcl.stream.stream", None, "load_processor"): "loading the model",
+    ("hf_clcl.data.images.frames", "Frames", "_processed"): "decoding images",
+    ("hf_clcl.data.images.frames", "Frames", "_crop"): "cropping images",
     ("hf_clcl.data.batches", "TaskBatches", "__getitem__"): "collecting batches",
-    ("hf_clcl.data.frames", "Normalizer", "__call__"): "normalising images",
+    ("hf_clcl.data.images.frames", "Normalizer", "__call__"): "normalising images",
     ("hf_clcl.methods.guided", None, "embed_all_images"): "teacher: images",
     ("hf_clcl.methods.guided", None, "embed_all_texts"): "teacher: texts",
     ("hf_clcl.methods.guided", None, "key_of"): "teacher: names of embeddings",
-    ("hf_clcl.trainer", "ContinualTrainer", "compute_loss"): "training: forward",
+    ("hf_clcl.training.trainer", "ContinualTrainer", "compute_loss"): "training: forward",
     ("accelerate", "Accelerator", "backward"): "training: backward",
     ("accelerate.optimizer", "AcceleratedOptimizer", "step"): "training: optimiser",
-    ("hf_clcl.trainer", "ContinualTrainer", "__init__"): "training: set-up",
-    ("hf_clcl.trainer", "ContinualTrainer", "train"): "training: the rest of the loop",
-    ("hf_clcl.averaging", "WeightAveraging", "on_step_end"): "averaging weights",
-    ("hf_clcl.trainer", "ContinualTrainer", "_save_checkpoint"): "checkpoints within tasks",
+    ("hf_clcl.training.trainer", "ContinualTrainer", "__init__"): "training: set-up",
+    ("hf_clcl.training.trainer", "ContinualTrainer", "train"): "training: the rest of the loop",
+    ("hf_clcl.methods.averaging", "WeightAveraging", "on_step_end"): "averaging weights",
+    ("hf_clcl.training.trainer", "ContinualTrainer", "_save_checkpoint"): "checkpoints within tasks",
     ("hf_clcl.evaluation.zero_shot", None, "embed_all_images"): "evaluation: images",
     ("hf_clcl.evaluation.zero_shot", "ZeroShotEvaluator", "_embed_classes"): "evaluation: class prompts",
     ("hf_clcl.evaluation.zero_shot", "ZeroShotEvaluator", "_hits"): "evaluation: classification",
-    ("hf_clcl.evaluation.stream", "StreamEvaluation", "__init__"): "reading datasets",
-    ("hf_clcl.stream", "Stream", "_save"): "saving tasks",
-    ("hf_clcl.output", "OutputFolder", "write"): "record, card and plots",
-    ("hf_clcl.output", "OutputFolder", "write_record"): "record, card and plots",
+    ("hf_clcl.evaluation.evaluator", "StreamEvaluation", "__init__"): "reading datasets",
+    ("hf_clcl.stream.stream", "Stream", "_save"): "saving tasks",
+    ("hf_clcl.stream.output", "OutputFolder", "write"): "record, card and plots",
+    ("hf_clcl.stream.output", "OutputFolder", "write_record"): "record, card and plots",
 }
 
 
@@ -105,7 +105,7 @@ def measure(arguments: list[str]) -> tuple[int, Stopwatch]:
     for (module, owner, name), part in PARTS.items():
         watch.watch(module, owner, name, part)
     watch.leave()
-    from hf_clcl.train import main
+    from hf_clcl.cli.train import main
 
     code = main([*arguments, "--dataloader_num_workers", "0"])
     watch.enter("the rest")

@@ -12,12 +12,14 @@ from parity import InOrder, TensorImages
 from torch import Tensor
 from transformers import CLIPConfig, CLIPModel, TrainerCallback
 
-from hf_clcl.arguments import ContinualTrainingArguments
-from hf_clcl.data.batches import Draws, TaskData
-from hf_clcl.layers import lean
+from hf_clcl.config.arguments import ContinualTrainingArguments
+from hf_clcl.data.batches import Draws
+from hf_clcl.data.task_data import TaskData
 from hf_clcl.methods import create_method
-from hf_clcl.models import attention, cut, load_model
-from hf_clcl.trainer import ContinualTrainer
+from hf_clcl.models.embedding import cut
+from hf_clcl.models.layers import lean
+from hf_clcl.models.loading import attention, load_model
+from hf_clcl.training.trainer import ContinualTrainer
 
 LEARNING_RATE, SMOOTHING = 1e-5, 0.2
 CLASS_TEXT_LENGTH = 12  # "a photo of a ..." in tokens; class prompts use 8 to 20

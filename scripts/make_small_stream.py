@@ -30,10 +30,10 @@ from datasets import ClassLabel, Dataset, Features, List, Value
 from datasets import Image as ImageFeature
 from PIL import Image
 
+from hf_clcl.config.recipe import TaskEntry
 from hf_clcl.data.resolve import resolve_task
 from hf_clcl.data.task import Task
-from hf_clcl.errors import DataError
-from hf_clcl.recipe import TaskEntry
+from hf_clcl.utils.errors import DataError
 
 logger = logging.getLogger("make_small_stream")
 

@@ -16,10 +16,10 @@ import torch
 from transformers import CLIPConfig, CLIPModel, CLIPProcessor
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-from hf_clcl import train
-from hf_clcl.data.vocabulary import build_tokenizer
+from hf_clcl.cli import train
+from hf_clcl.data.texts.vocabulary import build_tokenizer
 from hf_clcl.data.world import DOMAINS, render_captioned
-from hf_clcl.models import BUILT_IN
+from hf_clcl.models.loading import BUILT_IN
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZE, LENGTH, VOCABULARY = 32, 24, 1200

@@ -39,7 +39,7 @@ def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from transformers import CLIPConfig, CLIPModel, CLIPProcessor
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-    from hf_clcl.data.vocabulary import build_tokenizer
+    from hf_clcl.data.texts.vocabulary import build_tokenizer
 
     texts = [f"a photo of a {word} thing, it is {word}." for word in ("red", "green", "blue", "dark", "light", "grey")]
     tokenizer = build_tokenizer(texts, vocab_size=560, max_length=24)
@@ -167,8 +167,9 @@ def build(tiny_clip: Path, colours, tmp_path: Path):
     from transformers import TrainerCallback
 
     from hf_clcl import ContinualTrainer, ContinualTrainingArguments, Task, create_method
-    from hf_clcl.data.frames import Frames
-    from hf_clcl.models import load_model, load_processor, tokenize
+    from hf_clcl.data.images.frames import Frames
+    from hf_clcl.data.texts.tokens import tokenize
+    from hf_clcl.models.loading import load_model, load_processor
 
     class Seen(TrainerCallback):
         def __init__(self):
@@ -206,7 +207,7 @@ def short_stream(tiny_clip: Path, colours, monkeypatch: pytest.MonkeyPatch):
     """Runs two tasks of five steps each with any method: `(folder, method, options, **training values)`."""
     from hf_clcl import Task, run_stream
 
-    for name in ("output.plot_matrix", "output.plot_curves"):  # most of the time of so short a run
+    for name in ("stream.output.plot_matrix", "stream.output.plot_curves"):  # most of the time of so short a run
         monkeypatch.setattr(f"hf_clcl.{name}", lambda *args: None)
 
     def run(folder, method, options=None, **values):
@@ -235,7 +236,7 @@ def app_run(tmp_path_factory: pytest.TempPathFactory, tiny_clip: Path) -> Path:
 
     A third task of captions, and one whose data is gone, are only named by its recipe.
     """
-    from hf_clcl.train import main
+    from hf_clcl.cli.train import main
 
     root = tmp_path_factory.mktemp("app")
     words = {"warm": ["red", "green", "blue"], "cold": ["green", "blue", "<b>red"]}

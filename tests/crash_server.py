@@ -19,27 +19,27 @@ from typing import Any
 
 # What is about to happen when a run is hit, and the function that does it.
 MOMENTS = {
-    "a step": "hf_clcl.trainer:ContinualTrainer.training_step",
+    "a step": "hf_clcl.training.trainer:ContinualTrainer.training_step",
     "a forward": "hf_clcl.methods.base:Method.embed",
     "the optimiser": "accelerate.optimizer:AcceleratedOptimizer.step",
-    "averaging": "hf_clcl.averaging:WeightAveraging.update",
-    "the end of averaging": "hf_clcl.averaging:WeightAveraging.finish",
+    "averaging": "hf_clcl.methods.averaging:WeightAveraging.update",
+    "the end of averaging": "hf_clcl.methods.averaging:WeightAveraging.finish",
     "the teacher": "hf_clcl.methods.guided:embed_all_images",
     "Fisher information": "hf_clcl.methods.ewc:diagonal_fisher",
     "herding": "hf_clcl.methods.icarl:herd",
-    "merging an adapter": "hf_clcl.lora:Adapter.merge",
+    "merging an adapter": "hf_clcl.models.tuning:Adapter.merge",
     "a checkpoint's optimiser": "transformers:Trainer._save_optimizer_and_scheduler",
-    "a checkpoint's method": "hf_clcl.trainer:save_state",
-    "moving a checkpoint": "hf_clcl.checkpoints:replace_folder",
-    "deleting an old checkpoint": "hf_clcl.trainer:rotate_checkpoints",
+    "a checkpoint's method": "hf_clcl.training.trainer:save_state",
+    "moving a checkpoint": "hf_clcl.training.checkpoints:replace_folder",
+    "deleting an old checkpoint": "hf_clcl.training.trainer:rotate_checkpoints",
     "a task's weights": "transformers:CLIPModel.save_pretrained",
     "a task's processor": "transformers:CLIPProcessor.save_pretrained",
-    "moving a task's folder": "hf_clcl.files:replace_folder",
+    "moving a task's folder": "hf_clcl.utils.files:replace_folder",
     "evaluating": "hf_clcl.evaluation.zero_shot:embed_all_images",
-    "writing results.json": "hf_clcl.record:RunRecord.save",
-    "writing recipe.yaml": "hf_clcl.output:yaml.safe_dump",
-    "writing the card": "hf_clcl.output:write_card",
-    "the next task": "hf_clcl.stream:Stream._learn",
+    "writing results.json": "hf_clcl.record.run_record:RunRecord.save",
+    "writing recipe.yaml": "hf_clcl.stream.output:yaml.safe_dump",
+    "writing the card": "hf_clcl.stream.output:write_card",
+    "the next task": "hf_clcl.stream.stream:Stream._learn",
 }
 CHANGES = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir"}  # audit events, see Python's table of them
 
@@ -48,10 +48,6 @@ def serve() -> None:
     """Answer orders until there are no more."""
     import peft  # noqa: F401
     from transformers import CLIPModel, CLIPProcessor  # noqa: F401
-
-    import hf_clcl.evaluation.stream  # noqa: F401
-    import hf_clcl.run
-    import hf_clcl.train  # noqa: F401
 
     gc.collect()
     gc.freeze()
@@ -75,10 +71,12 @@ def _run(arguments: list[str], output: str, log: str, number: int, moment: str |
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
-    import hf_clcl.output
-    from hf_clcl.train import main
+    import hf_clcl.stream.output
+    from hf_clcl.cli.train import main
 
-    hf_clcl.output.plot_matrix = hf_clcl.output.plot_curves = lambda *args: []  # most of the time of so short a run
+    hf_clcl.stream.output.plot_matrix = hf_clcl.stream.output.plot_curves = (
+        lambda *args: []
+    )  # most of the time of so short a run
 
     def strike() -> None:
         Path(log).with_suffix(".struck").write_text(json.dumps([time.monotonic(), time.process_time()]))

@@ -20,7 +20,7 @@ from dataset_hub import card
 from datasets import ClassLabel, Features, Image, List, Value
 from PIL import Image as PILImage
 
-from hf_clcl.data import prompts
+from hf_clcl.data.texts import prompts
 
 # The 100 classes of ImageNet-100 in the order of clane9/imagenet-100 (Tian et al., Contrastive Multiview Coding).
 IMAGENET_100 = """

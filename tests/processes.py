@@ -47,9 +47,9 @@ def launch_environment(configuration: Path) -> dict[str, str]:
 
 def without_plots() -> None:
     """Plots take most of the time of a tiny run, and show nothing that is compared."""
-    import hf_clcl.output
+    import hf_clcl.stream.output
 
-    hf_clcl.output.plot_matrix = hf_clcl.output.plot_curves = lambda *args: None
+    hf_clcl.stream.output.plot_matrix = hf_clcl.stream.output.plot_curves = lambda *args: None
 
 
 def written_files() -> list[str]:
@@ -112,7 +112,7 @@ def divided_optimisers() -> tuple[list[tuple[int, bool]], WeakSet]:
 
 def divided_tasks() -> list[str]:
     """The list that will name the class of each model that a task ends with, one that is divided or a plain one."""
-    from hf_clcl import trainer
+    from hf_clcl.training import trainer
 
     classes: list[str] = []
     original = trainer.whole_model
@@ -128,7 +128,7 @@ def divided_tasks() -> list[str]:
 def main() -> int:
     from accelerate import PartialState
 
-    from hf_clcl.train import main as train
+    from hf_clcl.cli.train import main as train
 
     by_deepspeed = bool(os.environ.get("ACCELERATE_USE_DEEPSPEED"))
     if os.environ.get("ACCELERATE_USE_FSDP") or by_deepspeed:

@@ -9,8 +9,8 @@ import numpy as np
 from datasets import ClassLabel, Dataset, Features, Image, Value
 from PIL import Image as PILImage
 
+from hf_clcl.config.recipe import TaskEntry
 from hf_clcl.data.resolve import resolve_task
-from hf_clcl.recipe import TaskEntry
 
 datasets.disable_progress_bars()
 

@@ -10,11 +10,12 @@ import pytest
 from accelerate.commands.config.config_args import ClusterConfig, load_config_from_file
 from processes import ROOT, launch_environment
 
-from hf_clcl.arguments import ContinualTrainingArguments
-from hf_clcl.errors import RecipeError
+from hf_clcl.config.arguments import ContinualTrainingArguments
+from hf_clcl.config.lora import LoRA
+from hf_clcl.distributed.launcher import launch_problems
 from hf_clcl.methods import create_method
-from hf_clcl.recipe import LoRA
-from hf_clcl.sharding import sharding_problems
+from hf_clcl.stream.checks import launch_needs
+from hf_clcl.utils.errors import RecipeError
 
 ZERO = "ACCELERATE_DEEPSPEED"
 FOLDER = ROOT / "recipes" / "accelerate"
@@ -50,7 +51,7 @@ def problems(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
         for name, value in {**launch_environment(FOLDER / f"{file}.yaml"), **told}.items():
             monkeypatch.setenv(name, value)
         task = SimpleNamespace(training={"optim": "adafactor"} if peft else {})
-        return "\n".join(sharding_problems(create_method("zscl", options or {}), args, peft, [task]))
+        return "\n".join(launch_problems(launch_needs(create_method("zscl", options or {}), args, peft, [task])))
 
     return found
 
@@ -103,6 +104,6 @@ def test_what_deepspeed_cannot_divide_is_named_with_the_remedy(problems, changed
 
 def test_a_deepspeed_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
-    monkeypatch.setattr("hf_clcl.zero.is_deepspeed_available", lambda: False)
+    monkeypatch.setattr("hf_clcl.distributed.zero.is_deepspeed_available", lambda: False)
     with pytest.raises(RecipeError, match=r"not installed: pip install .*hf-clcl\[deepspeed\]"):
         ContinualTrainingArguments.checked({"output_dir": str(tmp_path)})

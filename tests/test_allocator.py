@@ -55,7 +55,7 @@ def test_a_user_who_sets_the_allocator_is_left_alone(measured):
 
 
 def test_another_library_is_left_alone(monkeypatch):
-    from hf_clcl import allocator
+    from hf_clcl.utils import allocator
 
     monkeypatch.setattr(platform, "libc_ver", lambda: ("musl", "1.2"))
     assert allocator.keep_freed() is False

@@ -67,7 +67,7 @@ def test_probabilities_are_those_of_transformers(client: Client, learnt, app_run
     import torch
     from transformers import CLIPModel
 
-    from hf_clcl.models import load_processor
+    from hf_clcl.models.loading import load_processor
 
     folder = app_run / "task-01-warm"
     model, processor = CLIPModel.from_pretrained(folder).eval(), load_processor(folder)

@@ -16,8 +16,8 @@ from hf_clcl.app.runs import Run, open_runs
 from hf_clcl.app.testsets import TestSets
 from hf_clcl.app.views import heatmap, matrix
 from hf_clcl.app.views import run as run_view
-from hf_clcl.errors import UserError
-from hf_clcl.record import RunRecord
+from hf_clcl.record.run_record import RunRecord
+from hf_clcl.utils.errors import UserError
 
 
 def record(**values) -> RunRecord:
@@ -71,7 +71,8 @@ def test_mapped_weights_give_the_same_embeddings(app_run: Path):
     import torch
 
     from hf_clcl.app.weights import mapped_model
-    from hf_clcl.models import embed_images, embed_texts, load_model
+    from hf_clcl.models.embedding import embed_images, embed_texts
+    from hf_clcl.models.loading import load_model
 
     folder = app_run / "task-01-warm"
     pixels, ids = torch.rand(2, 3, 16, 16), torch.tensor([[1, 5, 9, 2]])

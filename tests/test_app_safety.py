@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from hf_clcl.app import images, labels
-from hf_clcl.errors import UserError
+from hf_clcl.utils.errors import UserError
 
 RED = (200, 30, 40)
 
@@ -109,7 +109,7 @@ def test_lists_of_labels(tmp_path: Path):
 def test_names_never_turn_into_markup():
     from hf_clcl.app.runs import Run
     from hf_clcl.app.views import matrix, run
-    from hf_clcl.record import RunRecord
+    from hf_clcl.record.run_record import RunRecord
 
     evil = "<img src=x onerror=alert(1)>${alert(1)}{{evil}}`"
     record = RunRecord(
@@ -126,7 +126,7 @@ def test_names_never_turn_into_markup():
 def test_a_spreadsheet_takes_no_name_for_a_formula():
     from hf_clcl.app.export import export
     from hf_clcl.app.runs import Run
-    from hf_clcl.record import RunRecord
+    from hf_clcl.record.run_record import RunRecord
 
     record = RunRecord(method="=1+1", model="m", tasks=["a"], zero_shot=[1.0], accuracy=[[2.0]])
     assert ",'=1+1," in export([Run("r", record)], "csv").read_text()

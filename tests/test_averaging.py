@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from transformers import TrainerState
 
-from hf_clcl.averaging import WeightAveraging, copy_parameters, interpolate, load_parameters
+from hf_clcl.methods.averaging import WeightAveraging, copy_parameters, interpolate, load_parameters
 
 
 def train_by_hand(interval: int, steps: int, stop_after: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:

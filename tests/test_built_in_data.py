@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 from small_datasets import task
 
-from hf_clcl.data import prompts, rendered, world
+from hf_clcl.config.entries import ReferenceEntry
+from hf_clcl.data import world
 from hf_clcl.data.references import resolve_reference_images, resolve_reference_texts
+from hf_clcl.data.sources import rendered
+from hf_clcl.data.texts import prompts
 from hf_clcl.data.world import DOMAINS
-from hf_clcl.errors import DataError
-from hf_clcl.recipe import ReferenceEntry, read_recipe
+from hf_clcl.stream.recipes import read_recipe
+from hf_clcl.utils.errors import DataError
 
 ROOT = Path(__file__).parents[1]
 

@@ -12,15 +12,17 @@ import torch.nn.functional as F
 import yaml
 from PIL import Image
 
-from hf_clcl import METHODS, ContinualTrainer, ContinualTrainingArguments, LoRA, RunRecord, Task, create_method, losses
-from hf_clcl.data.batches import TaskData
-from hf_clcl.data.frames import Frames
+from hf_clcl import METHODS, ContinualTrainer, ContinualTrainingArguments, LoRA, RunRecord, Task, create_method
+from hf_clcl.cli.train import main
+from hf_clcl.config.entries import TaskEntry
+from hf_clcl.data.images.frames import Frames
 from hf_clcl.data.resolve import resolve_task
-from hf_clcl.entries import TaskEntry
-from hf_clcl.errors import DataError
-from hf_clcl.lora import Adapter
-from hf_clcl.models import load_model, load_processor, tokenize
-from hf_clcl.train import main
+from hf_clcl.data.task_data import TaskData
+from hf_clcl.data.texts.tokens import tokenize
+from hf_clcl.methods import losses
+from hf_clcl.models.loading import load_model, load_processor
+from hf_clcl.models.tuning import Adapter
+from hf_clcl.utils.errors import DataError
 
 SMALL = {"ewc": {"fisher_samples": 7}, "imm": {"merge": "mode", "fisher_samples": 7}, "vr_lwf": {"number": 6}}
 LEARNING = sorted(METHODS.keys() - {"zero_shot", "icarl", "joint", "lwf_vr"})

@@ -14,11 +14,11 @@ import yaml
 from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
 
-from hf_clcl.cards import save_card, write_card
-from hf_clcl.cards.__main__ import main
-from hf_clcl.cards.markdown import block, code, text
-from hf_clcl.cards.sections import looks_like_hub_id
-from hf_clcl.record import RunRecord
+from hf_clcl.cli.cards import main
+from hf_clcl.record.run_record import RunRecord
+from hf_clcl.reports.cards import save_card, write_card
+from hf_clcl.reports.cards.markdown import block, code, text
+from hf_clcl.reports.cards.sections import looks_like_hub_id
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -7,14 +7,14 @@ import pytest
 from datasets import ClassLabel, Dataset, Features, Image, Value, disable_progress_bars
 from PIL import Image as PILImage
 
-from hf_clcl import train
-from hf_clcl.class_incremental import ClassIncremental
+from hf_clcl.cli import train
+from hf_clcl.config.class_incremental import ClassIncremental
+from hf_clcl.config.entries import TaskEntry
 from hf_clcl.data import resolve
+from hf_clcl.data.recipe_tasks import resolve_stream
 from hf_clcl.data.resolve import resolve_task
-from hf_clcl.data.stream import resolve_stream
-from hf_clcl.entries import TaskEntry
-from hf_clcl.errors import DataError, RecipeError
-from hf_clcl.recipe import parse_recipe
+from hf_clcl.stream.recipes import parse_recipe
+from hf_clcl.utils.errors import DataError, RecipeError
 
 disable_progress_bars()
 NAMES = ["ant", "bee", "cat", "dog_x", "eel", "fox"]

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from hf_clcl.compare import Row, as_csv, as_markdown, find_records, group_runs, main, read_published
-from hf_clcl.pareto import pareto_front, plot_comparison
-from hf_clcl.record import RunRecord
-from hf_clcl.repetitions import decisive_values
+from hf_clcl.cli.compare import find_records, main
+from hf_clcl.record.repetitions import decisive_values
+from hf_clcl.record.run_record import RunRecord
+from hf_clcl.reports.comparison import Row, as_csv, as_markdown, group_runs, read_published
+from hf_clcl.reports.pareto import pareto_front, plot_comparison
 
 
 def run(method: str, seed: int, last: float = 80.0, finished: int = 2, **recipe: object) -> RunRecord:

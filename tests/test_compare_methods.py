@@ -7,7 +7,7 @@ from types import ModuleType
 import pytest
 
 from hf_clcl.methods import METHODS
-from hf_clcl.recipe import read_recipe
+from hf_clcl.stream.recipes import read_recipe
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch._dynamo.utils import counters
 
 from hf_clcl import ContinualTrainingArguments, Task
-from hf_clcl.trainer import ContinualTrainer
+from hf_clcl.training.trainer import ContinualTrainer
 
 COMPILED = {"torch_compile": True, "torch_compile_backend": "aot_eager"}  # all but the generation of code
 

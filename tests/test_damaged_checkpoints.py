@@ -11,9 +11,9 @@ import pytest
 from safetensors.torch import load_file
 
 from hf_clcl import RunRecord
-from hf_clcl.checkpoints import damage, last_whole_checkpoint
-from hf_clcl.errors import UserError
-from hf_clcl.trainer import ContinualTrainer
+from hf_clcl.training.checkpoints import damage, last_whole_checkpoint
+from hf_clcl.training.trainer import ContinualTrainer
+from hf_clcl.utils.errors import UserError
 
 
 class Stopped(Exception):

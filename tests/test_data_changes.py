@@ -16,8 +16,8 @@ from datasets import Image as ImageFeature
 from PIL import Image
 
 from hf_clcl import RunRecord, Task
+from hf_clcl.cli.train import main
 from hf_clcl.data.fingerprint import changes, fingerprint, of_images
-from hf_clcl.train import main
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -26,9 +26,9 @@ ROOT = Path(__file__).resolve().parent.parent
 def begun(recipe: Path, own_cache, monkeypatch) -> Path:
     """A recipe whose run was stopped after its first task."""
     for name in ("plot_matrix", "plot_curves"):
-        monkeypatch.setattr(f"hf_clcl.output.{name}", lambda *args: None)
+        monkeypatch.setattr(f"hf_clcl.stream.output.{name}", lambda *args: None)
     with monkeypatch.context() as patch:
-        patch.setattr("hf_clcl.stream.Stream._learn", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr("hf_clcl.stream.stream.Stream._learn", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
         assert main([str(recipe)]) == 130
     assert RunRecord.load(recipe.parent / "out").fingerprints.keys() == {"warm", "cold", "the reference"}
     return recipe

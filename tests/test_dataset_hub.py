@@ -14,13 +14,13 @@ from datasets import ClassLabel, Dataset, Features, Image, Value, disable_progre
 from hub_protocol import TOKEN
 from imitations import labelled, parquet, picture, tars
 
-from hf_clcl import train
+from hf_clcl.cli import train
+from hf_clcl.config.entries import ReferenceEntry, TaskEntry
 from hf_clcl.data.broken import leave_out_broken, readable
 from hf_clcl.data.references import resolve_reference_images
 from hf_clcl.data.resolve import resolve_task
 from hf_clcl.data.task import Task
-from hf_clcl.entries import ReferenceEntry, TaskEntry
-from hf_clcl.errors import DataError
+from hf_clcl.utils.errors import DataError
 
 disable_progress_bars()
 

@@ -15,11 +15,12 @@ from processes import ROOT, launch_environment, run_each
 from safetensors.torch import load_file
 
 from hf_clcl import RunRecord
-from hf_clcl.data.frames import Frames, Normalizer
+from hf_clcl.cli.train import main
+from hf_clcl.data.images.frames import Frames, Normalizer
+from hf_clcl.data.texts.tokens import tokenize
 from hf_clcl.evaluation.retrieval import embed_captions
-from hf_clcl.models import load_model, load_processor, tokenize
-from hf_clcl.teacher import embed_all_images
-from hf_clcl.train import main
+from hf_clcl.models.embedding import embed_all_images
+from hf_clcl.models.loading import load_model, load_processor
 
 TOLERANCE = 1e-5  # of losses, absolute or relative, and of weights
 
@@ -125,7 +126,7 @@ def runs(tmp_path_factory, make_recipe, pairs) -> Runs:
     (root / "nan.py").write_text(NAN)
     with pytest.MonkeyPatch.context() as patch:
         for name in ("plot_matrix", "plot_curves"):
-            patch.setattr(f"hf_clcl.output.{name}", lambda *args: None)
+            patch.setattr(f"hf_clcl.stream.output.{name}", lambda *args: None)
         assert [main(arguments(root, kind, "one", 6)) for kind in METHODS] == [0] * len(METHODS)
     said = run_each([arguments(root, kind, "two", 3) for kind in (*METHODS, f"{root / 'nan.py'}:NaN")])
     assert said.returncode == 0, said.stderr[-6000:]

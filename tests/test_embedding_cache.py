@@ -10,11 +10,11 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from hf_clcl.data.frames import Frames
-from hf_clcl.embedding_cache import EmbeddingCache, key_of
+from hf_clcl.cli.train import main
+from hf_clcl.data.images.frames import Frames
 from hf_clcl.methods import guided
-from hf_clcl.models import load_model, load_processor
-from hf_clcl.train import main
+from hf_clcl.models.embedding_cache import EmbeddingCache, key_of
+from hf_clcl.models.loading import load_model, load_processor
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
-from hf_clcl import environment
+from hf_clcl.utils import environment
 
 
 def test_the_commit_of_a_clone_and_of_nothing_else(tmp_path):

@@ -14,9 +14,9 @@ from datasets import Dataset, Features, Image
 from PIL import Image as PILImage
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-from hf_clcl.data.frames import Frames, ImageCache, Normalizer, random_resized_crop
-from hf_clcl.errors import DataError
-from hf_clcl.teacher import read_ahead
+from hf_clcl.data.images.frames import Frames, ImageCache, Normalizer, random_resized_crop
+from hf_clcl.models.embedding import read_ahead
+from hf_clcl.utils.errors import DataError
 
 PROCESSOR = CLIPImageProcessorPil(size={"shortest_edge": 24}, crop_size={"height": 24, "width": 24})
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from hf_clcl.evaluation.stream import StreamEvaluation
-from hf_clcl.interruption import Interrupted, Interruption
+from hf_clcl.cli.train import main
+from hf_clcl.evaluation.evaluator import StreamEvaluation
 from hf_clcl.methods import Method
-from hf_clcl.output import RUNNING, OutputFolder
-from hf_clcl.train import main
+from hf_clcl.stream.output import RUNNING, OutputFolder
+from hf_clcl.training.interruption import Interrupted, Interruption
 
 HANDLERS = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
 
@@ -41,7 +41,7 @@ def heard():
 
 @pytest.fixture
 def run(recipe: Path, monkeypatch: pytest.MonkeyPatch):
-    for name in ("output.plot_matrix", "output.plot_curves"):
+    for name in ("stream.output.plot_matrix", "stream.output.plot_curves"):
         monkeypatch.setattr(f"hf_clcl.{name}", lambda *args: None)
 
     def command(folder: str) -> int:
@@ -73,7 +73,7 @@ def test_a_signal_saves_the_step_in_progress_and_the_run_goes_on(
 
 
 def test_two_runs_do_not_share_a_folder(run, recipe: Path, monkeypatch, capsys) -> None:
-    monkeypatch.setattr("hf_clcl.output.LOCK_SECONDS", 0.2)
+    monkeypatch.setattr("hf_clcl.stream.output.LOCK_SECONDS", 0.2)
     folder = recipe.parent / "out"
     first = OutputFolder(folder, writes=True)
     first.claim()

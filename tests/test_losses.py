@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from hf_clcl import losses
+from hf_clcl.methods import losses
 
 
 def test_distillation_by_hand():

@@ -10,8 +10,8 @@ import pytest
 from datasets import ClassLabel, Dataset, Features, Image, List, Value
 from PIL import Image as PILImage
 
+from hf_clcl.config.recipe import TaskEntry
 from hf_clcl.data.resolve import resolve_task
-from hf_clcl.recipe import TaskEntry
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "make_small_stream.py"
 spec = importlib.util.spec_from_file_location("make_small_stream", SCRIPT)

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from hf_clcl.evaluation.matrix import METRICS, AccuracyMatrix
+from hf_clcl.metrics.accuracy_matrix import METRICS, AccuracyMatrix
 
 TASKS = ["a", "b", "c"]
 ZERO_SHOT = [30.0, 40.0, 50.0]

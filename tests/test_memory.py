@@ -5,19 +5,20 @@ from __future__ import annotations
 import pytest
 import torch
 
-from hf_clcl import memory
-from hf_clcl.memory import checkpoint_texts
-from hf_clcl.models import embed_texts, load_model
+from hf_clcl.models.checkpointing import checkpoint_texts
+from hf_clcl.models.embedding import embed_texts
+from hf_clcl.models.loading import load_model
+from hf_clcl.utils import blocks
 
 
 def test_parts_cover_tensors_and_share_their_storage(monkeypatch):
-    monkeypatch.setattr(memory, "IN_CACHE", 4)
+    monkeypatch.setattr(blocks, "IN_CACHE", 4)
     seen, filled = torch.arange(10.0).view(2, 5), torch.zeros(2, 5)
-    for of_seen, part in memory.in_cache(seen, filled):
+    for of_seen, part in blocks.in_cache(seen, filled):
         assert len(part) <= 4
         part.copy_(of_seen)
     assert torch.equal(seen, filled)
-    assert len(list(memory.in_cache(torch.empty(0)))) == 1
+    assert len(list(blocks.in_cache(torch.empty(0)))) == 1
 
 
 def gradients(model):

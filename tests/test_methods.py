@@ -6,11 +6,13 @@ import pytest
 import torch
 
 from hf_clcl import METHODS, ContinualTrainer, ContinualTrainingArguments, Task, create_method, run_stream
-from hf_clcl.data.frames import Frames
-from hf_clcl.errors import RecipeError, UserError
+from hf_clcl.data.images.frames import Frames
+from hf_clcl.data.texts.tokens import tokenize
 from hf_clcl.methods.fisher import diagonal_fisher
 from hf_clcl.methods.vr_lwf import random_tokens
-from hf_clcl.models import embed_images, embed_texts, load_model, load_processor, tokenize
+from hf_clcl.models.embedding import embed_images, embed_texts
+from hf_clcl.models.loading import load_model, load_processor
+from hf_clcl.utils.errors import RecipeError, UserError
 
 DISTILLATION = {"image_distillation_loss", "text_distillation_loss"}
 TERMS = {

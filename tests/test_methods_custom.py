@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from hf_clcl import METHODS, Task, create_method, run_stream
-from hf_clcl.errors import RecipeError
 from hf_clcl.methods import option_names
-from hf_clcl.recipe import parse_recipe
+from hf_clcl.stream.recipes import parse_recipe
+from hf_clcl.utils.errors import RecipeError
 
 PAGE = (Path(__file__).resolve().parent.parent / "docs" / "methods.md").read_text(encoding="utf-8")
 (EXAMPLE,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)

@@ -9,11 +9,11 @@ import torch
 from safetensors.torch import load_file
 
 from hf_clcl import LoRA, RunRecord, Task, run_stream
-from hf_clcl.errors import RecipeError, UserError
-from hf_clcl.evaluation.stream import StreamEvaluation
-from hf_clcl.models import load_model
-from hf_clcl.recipe import parse_recipe
-from hf_clcl.trainer import ContinualTrainer
+from hf_clcl.evaluation.evaluator import StreamEvaluation
+from hf_clcl.models.loading import load_model
+from hf_clcl.stream.recipes import parse_recipe
+from hf_clcl.training.trainer import ContinualTrainer
+from hf_clcl.utils.errors import RecipeError, UserError
 
 
 class Stopped(Exception):
@@ -22,7 +22,7 @@ class Stopped(Exception):
 
 @pytest.fixture
 def stream(tiny_clip, colours, monkeypatch):
-    for name in ("output.plot_matrix", "output.plot_curves"):
+    for name in ("stream.output.plot_matrix", "stream.output.plot_curves"):
         monkeypatch.setattr(f"hf_clcl.{name}", lambda *args: None)
 
     def run(folder, method, options=None, peft=None, **values):

@@ -11,10 +11,9 @@ import torch.nn.functional as F
 from torch import nn
 from transformers import TrainerState
 
-from hf_clcl import losses
-from hf_clcl.averaging import WeightAveraging
-from hf_clcl.methods import create_method
+from hf_clcl.methods import create_method, losses
 from hf_clcl.methods import imm as imm_module
+from hf_clcl.methods.averaging import WeightAveraging
 from hf_clcl.methods.icarl import herd
 
 

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from hf_clcl import METHODS
-from hf_clcl.trainer import ContinualTrainer
+from hf_clcl.training.trainer import ContinualTrainer
 
 # Each method with options that keep something along a task, and where in the ten steps of two tasks it stops: within
 # the first, before the first step of the second, within the second.

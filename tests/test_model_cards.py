@@ -10,7 +10,7 @@ from huggingface_hub.repocard_data import eval_results_to_model_index, model_ind
 from markdown_it import MarkdownIt
 
 from hf_clcl import RunRecord
-from hf_clcl.cards import write_card
+from hf_clcl.reports.cards import write_card
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = sorted(path.parent for path in ROOT.glob("model_cards/**/results.json"))

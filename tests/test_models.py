@@ -5,16 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from hf_clcl.models import (
-    IMAGE_BATCH_ON_CPU,
-    attention,
-    embed_images,
-    embed_texts,
-    load_model,
-    load_processor,
-    stack_texts,
-    tokenize,
-)
+from hf_clcl.data.texts.tokens import stack_texts, tokenize
+from hf_clcl.models.embedding import IMAGE_BATCH_ON_CPU, embed_images, embed_texts
+from hf_clcl.models.loading import attention, load_model, load_processor
 
 
 def test_stacked_texts_are_embedded_as_they_are_alone(tiny_clip):

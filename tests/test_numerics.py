@@ -13,13 +13,13 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from hf_clcl import METHODS, RunRecord, Task
-from hf_clcl.cards import write_card
-from hf_clcl.errors import TrainingError
-from hf_clcl.finite import all_finite
+from hf_clcl.config.lora import LoRA
 from hf_clcl.methods import Method
-from hf_clcl.recipe import LoRA
-from hf_clcl.report import print_results
-from hf_clcl.trainer import ContinualTrainer
+from hf_clcl.reports.cards import write_card
+from hf_clcl.reports.terminal import print_results
+from hf_clcl.training.nonfinite import all_finite
+from hf_clcl.training.trainer import ContinualTrainer
+from hf_clcl.utils.errors import TrainingError
 
 # Options by which a method keeps what it could share with the student.
 KEEPING = {

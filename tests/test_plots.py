@@ -10,9 +10,10 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from hf_clcl import output, plots
-from hf_clcl.plots import _gain_colour, _short, plot_curves, plot_matrix
-from hf_clcl.record import RunRecord
+from hf_clcl.record.run_record import RunRecord
+from hf_clcl.reports import figures as plots
+from hf_clcl.reports.figures import _gain_colour, _short, plot_curves, plot_matrix
+from hf_clcl.stream import output
 
 
 def stream(tasks: int = 3, finished: int | None = None) -> RunRecord:
@@ -101,7 +102,7 @@ def test_colours_tell_gain_from_loss() -> None:
 
 
 def test_pyplot_is_not_used() -> None:
-    code = "import sys, hf_clcl.plots; sys.exit('matplotlib.pyplot' in sys.modules)"
+    code = "import sys, hf_clcl.reports.figures; sys.exit('matplotlib.pyplot' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 

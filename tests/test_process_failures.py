@@ -9,7 +9,7 @@ from datasets import Image
 from processes import torchrun
 
 from hf_clcl.data.batches import ORDER, Draws
-from hf_clcl.data.local import load_local
+from hf_clcl.data.sources.local import load_local
 
 SOON = 120  # seconds from the death to the end of all, on a busy machine; else processes wait half an hour
 RUN = ["--method", "finetune", "--use_cpu", "--per_device_train_batch_size", "3", "--max_steps", "4"]

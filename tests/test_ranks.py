@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from hf_clcl.evaluation import ranks as module
-from hf_clcl.evaluation.ranks import (
+from hf_clcl.metrics import ranks as module
+from hf_clcl.metrics.ranks import (
     mean_recall,
     ranks,
     ranks_of_embeddings,

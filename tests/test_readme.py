@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hf_clcl.recipe import parse_recipe, read_recipe
+from hf_clcl.stream.recipes import parse_recipe, read_recipe
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -39,7 +39,7 @@ def test_ci_does_what_the_readme_says():
 
 @pytest.mark.parametrize("command", [c for c in commands() if "hf_clcl.train" in c], ids=" ".join)
 def test_training_commands_name_valid_recipes(command, monkeypatch):
-    from hf_clcl.train import parse_command_line
+    from hf_clcl.cli.train import parse_command_line
 
     monkeypatch.chdir(ROOT)
     options, overrides = parse_command_line(command[command.index("hf_clcl.train") + 1 :])

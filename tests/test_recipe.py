@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hf_clcl.errors import RecipeError
-from hf_clcl.recipe import parse_recipe, read_recipe
+from hf_clcl.stream.recipes import parse_recipe, read_recipe
+from hf_clcl.utils.errors import RecipeError
 
 ROOT = Path(__file__).resolve().parent.parent
 MINIMAL = {"model_name_or_path": "m", "method": "finetune", "tasks": [{"name": "a", "dataset": "d"}]}

@@ -10,11 +10,12 @@ import imitations
 import pytest
 from dataset_hub import DatasetHub, connect
 
-from hf_clcl import train
-from hf_clcl.data import prompts, resolve
+from hf_clcl.cli import train
+from hf_clcl.data import resolve
 from hf_clcl.data.references import resolve_reference_images, resolve_reference_texts
-from hf_clcl.errors import RecipeError
-from hf_clcl.recipe import parse_recipe, read_recipe
+from hf_clcl.data.texts import prompts
+from hf_clcl.stream.recipes import parse_recipe, read_recipe
+from hf_clcl.utils.errors import RecipeError
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPES = sorted(path.name for path in ROOT.glob("recipes/*.yaml"))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hf_clcl.record import SCHEMA, RunRecord
+from hf_clcl.record.run_record import SCHEMA, RunRecord
 
 
 def example(**values: Any) -> RunRecord:
@@ -187,6 +187,6 @@ def test_any_broken_value_is_refused_or_read_and_nothing_else_happens(tmp_path: 
 
 
 def test_no_torch_is_needed() -> None:
-    modules = "hf_clcl.record, hf_clcl.report, hf_clcl.plots, hf_clcl.cards, hf_clcl.compare"
+    modules = "hf_clcl.metrics.ranks, hf_clcl.record.run_record, hf_clcl.reports.cards, hf_clcl.reports.comparison"
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

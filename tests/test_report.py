@@ -6,8 +6,8 @@ import re
 import pytest
 from rich.console import Console
 
-from hf_clcl.record import RunRecord
-from hf_clcl.report import gain_mark, number, print_results, print_stream
+from hf_clcl.record.run_record import RunRecord
+from hf_clcl.reports.terminal import gain_mark, number, print_results, print_stream
 
 
 def stream(tasks: int, finished: int | None = None, outside: int = 0, name: str = "task_with_name") -> RunRecord:

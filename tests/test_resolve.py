@@ -7,10 +7,10 @@ import pytest
 from datasets import Dataset, DatasetDict, Features, Image, List, Value
 from small_datasets import image_folder, labels, parquet, picture, rows, tars, task
 
+from hf_clcl.config.recipe import ReferenceEntry, TaskEntry
 from hf_clcl.data.references import resolve_reference_images, resolve_reference_texts
 from hf_clcl.data.resolve import resolve_task
-from hf_clcl.errors import DataError
-from hf_clcl.recipe import ReferenceEntry, TaskEntry
+from hf_clcl.utils.errors import DataError
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 

@@ -7,10 +7,10 @@ import pytest
 from datasets import ClassLabel, Dataset, Features, Image
 from small_datasets import image_folder, parquet, rows, task
 
-from hf_clcl.data import hub
+from hf_clcl.config.recipe import ReferenceEntry
 from hf_clcl.data.references import resolve_reference_images, resolve_reference_texts
-from hf_clcl.errors import DataError
-from hf_clcl.recipe import ReferenceEntry
+from hf_clcl.data.sources import hub
+from hf_clcl.utils.errors import DataError
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 

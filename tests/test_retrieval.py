@@ -13,15 +13,17 @@ from datasets import concatenate_datasets
 from rich.console import Console
 
 from hf_clcl import RunRecord, Task, run_stream
-from hf_clcl.cards import write_card
-from hf_clcl.compare import as_csv, as_markdown, group_runs
-from hf_clcl.data.captions import tokenize_captions
-from hf_clcl.data.frames import Frames, Normalizer
-from hf_clcl.errors import RecipeError
-from hf_clcl.evaluation.ranks import mean_recall
+from hf_clcl.data.images.frames import Frames, Normalizer
+from hf_clcl.data.texts.captions import tokenize_captions
+from hf_clcl.data.texts.tokens import tokenize
 from hf_clcl.evaluation.retrieval import Pairs, RetrievalEvaluator
-from hf_clcl.models import embed_images, embed_texts, load_model, load_processor, tokenize
-from hf_clcl.report import print_results
+from hf_clcl.metrics.ranks import mean_recall
+from hf_clcl.models.embedding import embed_images, embed_texts
+from hf_clcl.models.loading import load_model, load_processor
+from hf_clcl.reports.cards import write_card
+from hf_clcl.reports.comparison import as_csv, as_markdown, group_runs
+from hf_clcl.reports.terminal import print_results
+from hf_clcl.utils.errors import RecipeError
 
 TRAINING = {"max_steps": 3, "per_device_train_batch_size": 6, "learning_rate": 1e-3, "disable_tqdm": True}
 

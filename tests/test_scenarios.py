@@ -7,12 +7,12 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from hf_clcl.compare import as_csv, as_markdown, group_runs
 from hf_clcl.evaluation import zero_shot
-from hf_clcl.evaluation.matrix import AccuracyMatrix, incremental_metrics, seen_accuracy
-from hf_clcl.evaluation.stream import StreamEvaluation, choices
+from hf_clcl.evaluation.evaluator import StreamEvaluation, choices
 from hf_clcl.evaluation.zero_shot import TestSet, ZeroShotEvaluator
-from hf_clcl.record import RunRecord
+from hf_clcl.metrics.accuracy_matrix import AccuracyMatrix, incremental_metrics, seen_accuracy
+from hf_clcl.record.run_record import RunRecord
+from hf_clcl.reports.comparison import as_csv, as_markdown, group_runs
 
 # Each class points along an axis of its own, but for `c`, which two tasks have.
 AXES = {"a": 0, "b": 1, "c": 2, "d": 3, "e": 4}

@@ -9,7 +9,7 @@ from PIL import Image as PILImage
 
 from hf_clcl.data.columns import words
 from hf_clcl.data.task import Task
-from hf_clcl.errors import DataError
+from hf_clcl.utils.errors import DataError
 
 disable_progress_bars()
 LABEL = ClassLabel(names=["red_fox", "wolf", "/o/owl"])

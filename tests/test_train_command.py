@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from hf_clcl import train
-from hf_clcl.errors import RecipeError
+from hf_clcl.cli import train
+from hf_clcl.utils.errors import RecipeError
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -100,8 +100,8 @@ def test_help_answers_at_once():
 def test_help_names_values_that_exist():
     import dataclasses
 
-    from hf_clcl.arguments import ContinualTrainingArguments
-    from hf_clcl.recipe import Recipe
+    from hf_clcl.config.arguments import ContinualTrainingArguments
+    from hf_clcl.config.recipe import Recipe
 
     known = {f.name for cls in (ContinualTrainingArguments, Recipe) for f in dataclasses.fields(cls)}
     listed = train.EPILOG[train.EPILOG.index("the run") : train.EPILOG.index("Training values are")]
@@ -110,7 +110,10 @@ def test_help_names_values_that_exist():
     assert {word for word in words if "." not in word} <= known
 
 
-@pytest.mark.parametrize("module", ["hf_clcl", "hf_clcl.train", "hf_clcl.record", "hf_clcl.report", "hf_clcl.cards"])
+@pytest.mark.parametrize(
+    "module",
+    ["hf_clcl", "hf_clcl.train", "hf_clcl.record.run_record", "hf_clcl.reports.terminal", "hf_clcl.reports.cards"],
+)
 def test_importing_needs_no_torch(module):
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

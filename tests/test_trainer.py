@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from hf_clcl import ContinualTrainer, ContinualTrainingArguments, Task, create_method
-from hf_clcl.errors import TrainingError, UserError
-from hf_clcl.models import load_model, load_processor
+from hf_clcl.models.loading import load_model, load_processor
+from hf_clcl.utils.errors import TrainingError, UserError
 
 
 def weights_after(trainer):
@@ -173,7 +173,7 @@ def test_task_arguments_can_be_replaced(tmp_path):
 
 
 def test_workers_are_chosen_by_cores_where_a_device_trains(monkeypatch, tmp_path):
-    from hf_clcl import arguments
+    from hf_clcl.config import arguments
 
     def workers(**values):
         return ContinualTrainingArguments(output_dir=str(tmp_path), **values).dataloader_num_workers

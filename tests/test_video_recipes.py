@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hf_clcl import train
-from hf_clcl.recipe import read_recipe
+from hf_clcl.cli import train
+from hf_clcl.stream.recipes import read_recipe
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes"
 CLIPS = 40

@@ -14,14 +14,16 @@ from safetensors.numpy import load_file, save_file
 from video_data import WORDS, write_dataset
 
 from hf_clcl import RunRecord
-from hf_clcl.data.frames import Normalizer
-from hf_clcl.errors import UserError
-from hf_clcl.evaluation.matrix import backward_forgetting
+from hf_clcl.cli.train import main
+from hf_clcl.data.images.frames import Normalizer
+from hf_clcl.data.texts.tokens import tokenize
 from hf_clcl.evaluation.videos import DATABASE, VideoEvaluator, Videos, search
 from hf_clcl.methods import create_method
-from hf_clcl.models import embed_images, load_model, load_processor, tokenize
-from hf_clcl.train import main
-from hf_clcl.trainer import ContinualTrainer
+from hf_clcl.metrics.accuracy_matrix import backward_forgetting
+from hf_clcl.models.embedding import embed_images
+from hf_clcl.models.loading import load_model, load_processor
+from hf_clcl.training.trainer import ContinualTrainer
+from hf_clcl.utils.errors import UserError
 
 pytest.importorskip("av", reason="PyAV writes and reads the videos of these tests (pip install 'hf-clcl[video]')")
 

@@ -11,12 +11,13 @@ import torch
 from datasets import Dataset
 from video_data import numbered, solid, write_frames, write_video
 
-from hf_clcl.data.clips import Clips, frames_of
-from hf_clcl.data.frames import Frames, ImageCache
+from hf_clcl.config.entries import TaskEntry
+from hf_clcl.data.images.frames import Frames, ImageCache
 from hf_clcl.data.task import Task
-from hf_clcl.data.videos import evenly, find_clip, read_frames
-from hf_clcl.entries import TaskEntry
-from hf_clcl.errors import DataError, UserError
+from hf_clcl.data.task_data import frames_of
+from hf_clcl.data.videos.clips import Clips
+from hf_clcl.data.videos.reading import evenly, find_clip, read_frames
+from hf_clcl.utils.errors import DataError, UserError
 
 pytest.importorskip("av", reason="PyAV writes and reads the videos of these tests (pip install 'hf-clcl[video]')")
 
@@ -123,7 +124,7 @@ def test_a_task_of_videos(task):
 
 
 def test_clips_are_evaluated_as_their_frames_are(task, tiny_clip):
-    from hf_clcl.models import load_processor
+    from hf_clcl.models.loading import load_processor
 
     processor = load_processor(tiny_clip).image_processor
     clips = frames_of(task, "test", processor, ImageCache(8))
@@ -143,7 +144,7 @@ def image():
 
 
 def test_all_frames_of_a_clip_are_cropped_alike(tmp_path, tiny_clip):
-    from hf_clcl.models import load_processor
+    from hf_clcl.models.loading import load_processor
 
     pattern = np.random.default_rng(0).integers(0, 255, (32, 24, 3)).astype(np.uint8)
     write_video(tmp_path / "still.mkv", [pattern] * 3)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from transformers import AutoTokenizer
 
-from hf_clcl.data.vocabulary import SMALLEST_VOCABULARY, build_tokenizer
+from hf_clcl.data.texts.vocabulary import SMALLEST_VOCABULARY, build_tokenizer
 from hf_clcl.data.world import DOMAINS, STYLES, render_captioned, render_domain, render_reference
 
 UNICODE = ["naïve café", "猫が好き 🐈", "Ünïcödé ß", "tab\tand\nline", "\x00\x7f ❤️ 1,234!"]

@@ -12,7 +12,7 @@ import sys
 from types import FrameType
 from typing import NoReturn
 
-from ..errors import UserError, printable
+from ..utils.errors import UserError, printable
 
 EPILOG = """\
 RUN is the output folder of a run, or a folder with runs below; REPO is owner/name on the Hub. Without any, the page

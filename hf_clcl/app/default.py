@@ -10,8 +10,8 @@ from pathlib import Path
 
 import yaml
 
-from ..errors import UserError
-from ..record import RunRecord
+from ..record.run_record import RunRecord
+from ..utils.errors import UserError
 from .runs import RECORD, Run, Runs
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -13,8 +13,10 @@ from PIL import Image
 from torch import Tensor
 from transformers import CLIPModel, CLIPProcessor
 
-from ..data.frames import Normalizer
-from ..models import check_tokenizer, embed_images, embed_texts, load_model, load_processor, tokenize
+from ..data.images.frames import Normalizer
+from ..data.texts.tokens import tokenize
+from ..models.embedding import embed_images, embed_texts
+from ..models.loading import check_tokenizer, load_model, load_processor
 from .labels import Labels
 from .lru import LeastRecentlyUsed
 from .runs import Checkpoint, Runs

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import mkdtemp
 
-from ..errors import UserError
+from ..utils.errors import UserError
 from .runs import Run
 from .views.matrix import numbers
 
@@ -55,7 +55,7 @@ def _png(runs: Sequence[Run], path: Path) -> None:
     """Matrix and curves of each run, one below another."""
     from PIL import Image
 
-    from ..plots import plot_curves, plot_matrix
+    from ..reports.figures import plot_curves, plot_matrix
 
     images = []
     for place, run in enumerate(runs):

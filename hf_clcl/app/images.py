@@ -9,8 +9,8 @@ from pathlib import Path
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from ..data.pictures import eight_bits
-from ..errors import UserError
+from ..data.images.pictures import eight_bits
+from ..utils.errors import UserError
 
 MAX_PIXELS = 50_000_000
 MAX_BYTES = 20 * 2**20

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..errors import UserError
+from ..utils.errors import UserError
 
 if TYPE_CHECKING:
     from ..data.task import Task

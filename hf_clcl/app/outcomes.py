@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ..data.frames import Frames, ImageCache
-from ..errors import UserError
+from ..data.images.frames import Frames, ImageCache
+from ..utils.errors import UserError
 from . import labels as label_lists
 from .encoders import Encoders
 from .lru import LeastRecentlyUsed

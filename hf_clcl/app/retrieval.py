@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ..errors import UserError
+from ..utils.errors import UserError
 from .encoders import Encoders
 from .outcomes import Outcomes
 from .runs import Checkpoint, Run

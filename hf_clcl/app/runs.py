@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..errors import UserError
-from ..record import RunRecord
+from ..record.run_record import RunRecord
+from ..utils.errors import UserError
 
 logger = logging.getLogger(__name__)
 
@@ -210,7 +210,7 @@ def open_runs(paths: Iterable[str | Path]) -> Runs:
 
 def is_hub_name(name: str) -> bool:
     """Whether a name is `owner/name` as the Hub has it."""
-    from ..hub.client import is_repository
+    from ..config.hub_values import is_repository
 
     return is_repository(name)
 

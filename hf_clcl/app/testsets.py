@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import UserError
+from ..utils.errors import UserError
 from .imports import import_transformers
 from .lru import LeastRecentlyUsed
 from .runs import Run, is_hub_name
@@ -63,8 +63,8 @@ class TestSets:
 
     def _load(self, run: Run, entry: dict[str, Any]) -> Task:
         import_transformers()
+        from ..config.recipe import TaskEntry
         from ..data.resolve import resolve_task
-        from ..recipe import TaskEntry
 
         known = {field.name for field in dataclasses.fields(TaskEntry)} - {"training", "expect"}
         parsed = TaskEntry(**{key: value for key, value in entry.items() if key in known})

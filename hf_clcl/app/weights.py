@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import CLIPConfig, CLIPModel
 
-from ..models import BUILT_IN, attention, load_model
+from ..models.loading import BUILT_IN, attention, load_model
 
 WEIGHTS = "model.safetensors"
 

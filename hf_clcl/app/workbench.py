@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from ..errors import UserError
+from ..utils.errors import UserError
 from . import labels as label_lists
 from .imports import import_transformers
 from .labels import Labels

@@ -8,24 +8,14 @@ batch of `n * B` as for `n` processes, or `n` accumulated batches, of `B` each.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ..models import stack_texts, tokenize
-from .captions import tokenize_captions
-from .clips import frames_of
-from .frames import Frames, ImageCache
-
-if TYPE_CHECKING:
-    from transformers import CLIPProcessor
-
-    from .task import Task
+from .images.frames import Frames
+from .task_data import TaskData
 
 # Independent streams of random numbers within a task.
 ORDER, CROP, CAPTION, REFERENCE = range(4)
@@ -92,82 +82,6 @@ class Draws:
                 self._permutations.pop(min(self._permutations))
             self._permutations[epoch] = np.random.default_rng((*self.seed, epoch)).permutation(self.size)
         return self._permutations[epoch]
-
-
-@dataclass
-class TaskData:
-    """The training data of one task, as the model wants them.
-
-    Args:
-        name (`str`): Name of the task.
-        frames (`Frames`): Its images.
-        input_ids (`Tensor`): Class prompts `[C, L]`, or the captions of all images `[captions, L]`.
-        labels (`np.ndarray` of shape `[rows]`, *optional*): Class indices.
-        captions_of (`list[np.ndarray]`, *optional*): For captions, the rows of `input_ids` that describe each image.
-        class_groups (`Tensor` of shape `[C]`, *optional*): The task of each class, where several tasks are joined.
-    """
-
-    name: str
-    frames: Frames
-    input_ids: Tensor
-    labels: np.ndarray | None = None
-    captions_of: list[np.ndarray] | None = None
-    class_groups: Tensor | None = None
-
-    @classmethod
-    def of(cls, task: Task, processor: CLIPProcessor, cache: ImageCache | None, min_crop_scale: float) -> TaskData:
-        """The data of a task for the model that a processor belongs to."""
-        labels = captions_of = None
-        if task.kind != "classification":
-            texts, captions_of = task.captions()
-            input_ids = tokenize_captions(processor.tokenizer, texts, f"task {task.name}")
-        else:
-            labels = task.labels("train")
-            input_ids = tokenize(processor.tokenizer, task.training_prompts)
-        frames = frames_of(task, "train", processor.image_processor, cache, min_crop_scale)
-        return cls(task.name, frames, input_ids, labels, captions_of)
-
-    def tokens(self, batch_size: int) -> int:
-        """Tokens of the texts of a step: of all class prompts, or of a caption for each of `batch_size` images."""
-        texts = len(self.input_ids) if self.captions_of is None else batch_size
-        return texts * self.input_ids.shape[1]
-
-    @classmethod
-    def joined(cls, name: str, tasks: Sequence[TaskData]) -> TaskData:
-        """The data of several tasks, all with labels or all with captions, as one whose texts are counted through."""
-        sizes = [len(task.input_ids) for task in tasks]
-        frames, input_ids = JoinedFrames([task.frames for task in tasks]), stack_texts(*[t.input_ids for t in tasks])
-        if tasks[0].captions_of is not None:
-            captions_of = [rows + sum(sizes[:i]) for i, task in enumerate(tasks) for rows in task.captions_of]
-            return cls(name, frames, input_ids, captions_of=captions_of)
-        return cls(
-            name,
-            frames,
-            input_ids,
-            np.concatenate([task.labels + sum(sizes[:index]) for index, task in enumerate(tasks)]),
-            class_groups=torch.arange(len(tasks)).repeat_interleave(torch.tensor(sizes)),
-        )
-
-
-class JoinedFrames:
-    """The images of several tasks, one after another."""
-
-    def __init__(self, parts: Sequence[Frames]):
-        self.parts, self.ends = parts, np.cumsum([len(part) for part in parts])
-
-    def __len__(self) -> int:
-        return int(self.ends[-1])
-
-    def evaluation_batch(self, indices: Sequence[int]) -> Tensor:
-        return torch.cat([part.evaluation_batch([row]) for part, row, _ in self._located(indices)])
-
-    def training_batch(self, indices: Sequence[int], seeds: Sequence[Sequence[int]]) -> Tensor:
-        return torch.cat([part.training_batch([row], [seeds[i]]) for part, row, i in self._located(indices)])
-
-    def _located(self, indices: Sequence[int]) -> Iterator[tuple[Frames, int, int]]:
-        for position, index in enumerate(indices):
-            part = int(np.searchsorted(self.ends, index, side="right"))
-            yield self.parts[part], int(index) - int(self.ends[part]) + len(self.parts[part]), position
 
 
 class TaskBatches(Dataset):

@@ -10,20 +10,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PIL import UnidentifiedImageError
-
-from ..errors import DataError
-from .videos import find_clip, read_frames
+from ..utils.errors import DataError
+from .videos.reading import find_clip, read_frames
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
     from .task import Task
+from .images.reading import UNREADABLE
 
 logger = logging.getLogger(__name__)
-
-# What decoding a damaged image may raise: Pillow's readers of single formats raise whatever Python raises.
-UNREADABLE = Exception
 BATCH = 256
 
 
@@ -78,13 +74,6 @@ def readable(
         "%s: %d of %d %s cannot be read and are left out, row %d first", where, broken, len(good), kind, first
     )
     return rows.select([row for row, ok in enumerate(good) if ok]), broken
-
-
-def why(error: Exception) -> str:
-    """What keeps an image from being read, in one line."""
-    if isinstance(error, UnidentifiedImageError):
-        return "it is empty, or no image of a format that Pillow knows"
-    return " ".join(str(error).split()).rstrip(".")[:200] or type(error).__name__
 
 
 def _decodes(feature: Any, cell: dict[str, Any] | None) -> bool:

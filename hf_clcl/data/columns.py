@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DataError
+from ..utils.errors import DataError
 
 if TYPE_CHECKING:
     import pyarrow as pa

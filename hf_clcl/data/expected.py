@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..entries import DatasetEntry, TaskEntry
-from ..errors import DataError
+from ..config.entries import DatasetEntry, TaskEntry
+from ..utils.errors import DataError
 
 OF_TASKS = ("classes", "train", "test")
 

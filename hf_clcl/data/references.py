@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..entries import ReferenceEntry
-from ..errors import DataError
+from ..config.entries import ReferenceEntry
+from ..utils.errors import DataError
 from . import columns
 from .expected import check_expected
-from .hub import load_hub, stream_hub
-from .local import find_local, load_local, reading
-from .rendered import RENDERED_COUNTS, RENDERED_TRAIN, render, rendered
 from .selection import take_some
+from .sources.hub import load_hub, stream_hub
+from .sources.local import find_local, load_local, reading
+from .sources.rendered import RENDERED_COUNTS, RENDERED_TRAIN, render, rendered
 
 if TYPE_CHECKING:
     from datasets import Dataset

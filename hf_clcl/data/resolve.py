@@ -6,14 +6,16 @@ import difflib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ..entries import TaskEntry
-from ..errors import DataError
-from . import columns, prompts, selection, video_rows
+from ..config.entries import TaskEntry
+from ..utils.errors import DataError
+from . import columns, selection
 from .expected import check_expected
-from .hub import hub_class_names, load_hub
-from .local import find_local, load_local, reading
-from .rendered import RENDERED_COUNTS, RENDERED_TRAIN, render, rendered
+from .sources.hub import hub_class_names, load_hub
+from .sources.local import find_local, load_local, reading
+from .sources.rendered import RENDERED_COUNTS, RENDERED_TRAIN, render, rendered
 from .task import Task
+from .texts import prompts
+from .videos import rows as video_rows
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..entries import TaskEntry
-from ..errors import DataError
+from ..config.entries import TaskEntry
+from ..utils.errors import DataError
 from . import columns
-from .captions import captions_of
+from .texts.captions import captions_of
 
 if TYPE_CHECKING:
     from datasets import Dataset

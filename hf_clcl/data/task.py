@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DataError
-from ..recipe import TASK_NAME
+from ..utils.errors import DataError
+from ..utils.names import TASK_NAME
 from . import columns
-from .captions import captions_of, same_images
-from .video_rows import categories_of, check_clips, name_column
+from .texts.captions import captions_of, same_images
+from .videos.rows import categories_of, check_clips, name_column
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -43,7 +43,7 @@ class Task:
         video_column (`str`, *optional*):
             Column of file names or ids of clips. It makes this a task of videos with captions, one row a clip.
         video_root (`str` or `Path`, *optional*):
-            Folder of the clips, each a video file or a folder of frames; see [`~hf_clcl.data.videos.find_clip`].
+            Folder of the clips, each a video file or a folder of frames; see [`~data.videos.reading.find_clip`].
         frames (`int`, defaults to 12): Frames drawn evenly from each clip.
         training (`dict[str, Any]`, *optional*): Training values for this task alone.
         source (`str`, *optional*): Where the data comes from, for the model card.

@@ -12,12 +12,11 @@ from torch import Tensor
 from tqdm.auto import tqdm
 from transformers import CLIPModel, PreTrainedTokenizerBase
 
-from ..data.captions import tokenize_captions
-from ..data.frames import Frames
+from ..data.images.frames import Frames
 from ..data.task import Task
-from ..models import TEXT_BATCH, embed_texts
-from ..teacher import embed_all_images
-from .ranks import retrieval_of_embeddings
+from ..data.texts.captions import tokenize_captions
+from ..metrics.ranks import retrieval_of_embeddings
+from ..models.embedding import TEXT_BATCH, embed_all_images, embed_texts
 
 
 @dataclass
@@ -72,7 +71,7 @@ class RetrievalEvaluator:
     def __call__(
         self, model: CLIPModel, description: str = "retrieval", show: bool = True
     ) -> dict[str, dict[str, float]]:
-        """For each dataset the measures of [`~hf_clcl.evaluation.ranks.retrieval_metrics`]."""
+        """For each dataset the measures of [`~hf_clcl.metrics.ranks.retrieval_metrics`]."""
         model.eval()
         found = {}
         show = show and self.accelerator.is_local_main_process

@@ -15,13 +15,13 @@ from torch import Tensor
 from tqdm.auto import tqdm
 from transformers import CLIPModel, PreTrainedTokenizerBase
 
-from ..data.captions import tokenize_captions
-from ..data.frames import Frames
+from ..data.images.frames import Frames
 from ..data.task import Task
-from ..errors import UserError
-from ..files import whole_file
-from ..teacher import embed_all_images
-from .ranks import ALL_VIDEOS, OWN_VIDEOS, ranks_of_embeddings, recall
+from ..data.texts.captions import tokenize_captions
+from ..metrics.ranks import ALL_VIDEOS, OWN_VIDEOS, ranks_of_embeddings, recall
+from ..models.embedding import embed_all_images
+from ..utils.errors import UserError
+from ..utils.files import whole_file
 from .retrieval import embed_captions
 
 DATABASE = "video_database.safetensors"

@@ -12,8 +12,8 @@ from torch import Tensor
 from tqdm.auto import tqdm
 from transformers import CLIPModel, PreTrainedTokenizerBase
 
-from ..models import embed_texts, tokenize
-from ..teacher import ImageSource, embed_all_images
+from ..data.texts.tokens import tokenize
+from ..models.embedding import ImageSource, embed_all_images, embed_texts
 
 BLOCK = 4096  # images whose similarities to all classes are held at a time
 

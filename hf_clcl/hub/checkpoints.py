@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..record import RunRecord
-from .client import TAG
+from ..record.run_record import RunRecord
+from ..utils.names import TAG
 
 BRANCH = "in-progress"
 PLACE = "checkpoints"  # the same in the branch as in the folder of a run

@@ -11,31 +11,24 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from huggingface_hub import HfApi
-from huggingface_hub.errors import HFValidationError, OfflineModeIsEnabled
+from huggingface_hub.errors import OfflineModeIsEnabled
 from huggingface_hub.utils import (
     are_progress_bars_disabled,
     disable_progress_bars,
     enable_progress_bars,
-    validate_repo_id,
 )
 
-from ..errors import RecipeError, UserError
-from ..recipe import TASK_NAME
+from ..config.hub_values import hub_problems
+from ..utils.errors import RecipeError, UserError
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-# A task's tag, which is also the name of its folder.
-TAG = re.compile(r"task-\d{2,}-" + TASK_NAME.pattern)
-RECORD, RECIPE = "results.json", "recipe.yaml"
 # What a repository may hold besides: the Hub's own files and the owner's words.
 OWNERS = {".gitattributes", ".gitignore", "README.md", "LICENSE", "LICENSE.md"}
 
 WAITS = (1.0, 2.0, 4.0, 8.0, 16.0)  # seconds between tries, where the server asks for no more
 LONGEST_WAIT = 300.0
-
-_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 _TOKEN = re.compile(r"hf_\w{8,}|(?<=Bearer )[^\s'\"]+")
 _ADVICE = {
     401: "the token is missing or not valid; set HF_TOKEN or log in with `hf auth login`",
@@ -65,30 +58,6 @@ def token_from(variable: str | None) -> str | None:
     if not re.fullmatch(r"[!-~]+", token):  # a line break would come back in the HTTP library's error message
         raise UserError(f"hub_token_env names {variable}, and that environment variable holds no token; set it")
     return token
-
-
-def hub_problems(
-    push_to_hub: bool | None = None, hub_model_id: str | None = None, hub_token_env: str | None = None
-) -> list[str]:
-    """What is wrong with the Hub's values of a recipe, a line each."""
-    found = []
-    if push_to_hub and not hub_model_id:
-        found.append("push_to_hub: needs hub_model_id, the repository to push to, such as your-name/clip-mtil-zscl")
-    if hub_model_id and not is_repository(hub_model_id):
-        found.append(f"hub_model_id: needs owner/name, such as your-name/clip-mtil-zscl, found {hub_model_id!r}")
-    if hub_token_env and not _VARIABLE.fullmatch(hub_token_env):
-        # The value is not shown: it may be a token.
-        found.append("hub_token_env: needs the name of an environment variable in capital letters, never a token")
-    return found
-
-
-def is_repository(name: str) -> bool:
-    """Whether a name is `owner/name` as the Hub has it."""
-    try:
-        validate_repo_id(name)
-    except HFValidationError:
-        return False
-    return name.count("/") == 1
 
 
 def patiently(call: Callable[[], T]) -> T:

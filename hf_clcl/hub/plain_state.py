@@ -17,8 +17,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..errors import UserError
-from ..unpickling import load_plain
+from ..utils.errors import UserError
+from ..utils.unpickling import load_plain
 
 PICKLED = re.compile(r"(optimizer(?:_\d+)?|scheduler|scaler)\.pt|(rng_state(?:_\d+)?)\.pth")
 PLAIN = re.compile(r"(?:(optimizer(?:_\d+)?|scheduler|scaler)|(rng_state(?:_\d+)?))\.safetensors")

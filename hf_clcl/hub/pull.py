@@ -13,11 +13,12 @@ from tempfile import TemporaryDirectory
 
 from huggingface_hub import HfApi
 
-from ..errors import UserError
-from ..files import replace_folder, whole_folder
-from ..record import RunRecord
+from ..record.run_record import RunRecord
+from ..utils.errors import UserError
+from ..utils.files import replace_folder, whole_folder
+from ..utils.names import RECIPE, RECORD, TAG
 from .checkpoints import BRANCH, checkpoints_among, last_checkpoint, newest, running_task
-from .client import OWNERS, RECIPE, RECORD, TAG, explain, hub_api, patiently
+from .client import OWNERS, explain, hub_api, patiently
 from .revisions import revision_name, same_run
 
 logger = logging.getLogger(__name__)

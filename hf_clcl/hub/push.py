@@ -12,8 +12,8 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from ..errors import UserError
-from ..record import RunRecord
+from ..record.run_record import RunRecord
+from ..utils.errors import UserError
 from .checkpoints import Checkpoint, last_checkpoint, newest, stage
 from .client import explain, is_final, patiently, status_of, token_from, without_bars
 from .repository import Repository, push_revisions
@@ -22,7 +22,7 @@ from .revisions import Revision, unpushed
 if TYPE_CHECKING:
     from transformers import TrainerCallback
 
-    from ..arguments import ContinualTrainingArguments
+    from ..config.arguments import ContinualTrainingArguments
 
 logger = logging.getLogger(__name__)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
-from ..errors import RecipeError, UserError
-from ..record import RunRecord
+from ..config.hub_values import hub_problems
+from ..record.run_record import RunRecord
+from ..utils.errors import RecipeError, UserError
+from ..utils.names import RECORD, TAG
 from .checkpoints import BRANCH, Checkpoint, checkpoints_among, portable
-from .client import OWNERS, RECORD, TAG, hub_api, hub_problems, patiently, status_of
+from .client import OWNERS, hub_api, patiently, status_of
 from .revisions import Revision, same_run
 
 

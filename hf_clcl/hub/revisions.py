@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ..errors import UserError
-from ..record import RunRecord
-from .client import RECIPE, RECORD, TAG, explain
+from ..record.run_record import RunRecord
+from ..utils.errors import UserError
+from ..utils.names import RECIPE, RECORD, TAG
+from .client import explain
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ def revision_name(record: RunRecord) -> str:
     Raises:
         UserError: Where the task's name can be neither; records from elsewhere are not to be trusted.
     """
-    from ..cards.sections import folder_name
+    from ..reports.cards.sections import folder_name
 
     name = folder_name(record)
     if not TAG.fullmatch(name):
@@ -75,7 +76,7 @@ def prepare(output: Path, record: RunRecord, repo_id: str) -> Revision:
     Raises:
         UserError: Where its checkpoint is gone.
     """
-    from ..cards import save_card
+    from ..reports.cards import save_card
 
     name, count = revision_name(record), len(record.accuracy)
     folder, files = output / name, {}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import RecipeError
-from ..recipe import Recipe
-from ..values import build, nearest
+from ..config.recipe import Recipe
+from ..config.values import build, nearest
+from ..utils.errors import RecipeError
 from .base import Embeddings, Method, TaskContext, option_names
 from .custom import load_custom
 from .distilling import Distilling

@@ -16,11 +16,12 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from transformers import CLIPModel, PreTrainedTokenizerBase, TrainerCallback
 
-from .. import losses
-from ..arguments import ContinualTrainingArguments
-from ..data.frames import Frames
-from ..embedding_cache import EmbeddingCache
-from ..models import pool_clips, stack_texts
+from ..config.arguments import ContinualTrainingArguments
+from ..data.images.frames import Frames
+from ..data.texts.tokens import stack_texts
+from ..models.embedding import pool_clips
+from ..models.embedding_cache import EmbeddingCache
+from . import losses
 
 if TYPE_CHECKING:
     from ..data.task import Task
@@ -118,6 +119,16 @@ class Method:
     def model_problems(self, model: CLIPModel) -> list[str]:
         """What keeps this method from teaching a model, a line each; asked before anything is measured."""
         return []
+
+    @property
+    def moves_weights(self) -> str | None:
+        """The option, as `name: value`, by which weights change between two steps; DeepSpeed would undo that."""
+        return None
+
+    @property
+    def keeps_on_cpu(self) -> str | None:
+        """The option by which something as large as the weights is kept on the CPU; FSDP shards it on the devices."""
+        return None
 
     @property
     def needs_reference_images(self) -> bool:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from ..errors import RecipeError
+from ..utils.errors import RecipeError
 from .base import Method
 
 

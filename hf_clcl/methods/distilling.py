@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from torch import Tensor
 
-from .. import losses
+from . import losses
 from .base import Embeddings, TaskContext
 from .guided import Guided
 
@@ -18,7 +18,7 @@ class Distilling(Guided):
 
     With `E` the teacher's embeddings of M reference texts `[M, d]`, `f` and `g` the student's and the teacher's of R
     reference images `[R, d]`, `Z = s f E^T` and `Zt = s g E^T`, both `[R, M]`: the image loss is `KD(Zt, Z)` over
-    texts, the text loss `KD(Zt^T, Z^T)` over images. See [`~hf_clcl.losses.distillation`] for `KD`.
+    texts, the text loss `KD(Zt^T, Z^T)` over images. See [`~hf_clcl.methods.losses.distillation`] for `KD`.
 
     Source: Zheng et al., ICCV 2023, arXiv 2303.06628, eq. 3-5, and the ablations of its table 4.
 

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 from transformers import CLIPModel
 
-from ..averaging import with_prefix, without_prefix
-from ..sharding import squared_distance, whole
+from ..distributed.tensors import whole
+from .averaging import with_prefix, without_prefix
 from .base import Embeddings, TaskContext
 from .fisher import diagonal_fisher
+from .penalties import squared_distance
 from .regularized import Regularized
 
 

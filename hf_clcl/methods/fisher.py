@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from transformers import CLIPModel
 
-from ..averaging import trainable_parameters
-from ..models import embed_images, embed_texts
+from ..models.embedding import embed_images, embed_texts
+from .averaging import trainable_parameters
 from .base import TaskContext
 
 FISHER = 1013  # sets these random numbers apart from those of batches

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from .. import losses
+from . import losses
 from .base import Embeddings
 from .guided import Guided
 
@@ -17,9 +17,9 @@ class GeoDL(Guided):
     """Keep the image embeddings similar to those of the model before the task, along the geodesic between the
     subspaces that the two sets of embeddings `[R, d]` span.
 
-    `1 - mean_i <f_i, g_i>_Q / (|f_i|_Q |g_i|_Q)`, see [`~hf_clcl.losses.geodesic_flow`] for `Q [d, d]`. The subspaces
-    are those of one batch of the task's own images, spanned by its leading right singular vectors; no gradient flows
-    through them.
+    `1 - mean_i <f_i, g_i>_Q / (|f_i|_Q |g_i|_Q)`, see [`~hf_clcl.methods.losses.geodesic_flow`] for
+    `Q [d, d]`. The subspaces are those of one batch of the task's own images, spanned by its leading right singular
+    vectors; no gradient flows through them.
 
     Source: Simon et al., CVPR 2021, arXiv 2104.08572; adapted to CLIP as in Ding et al., 2022 (arXiv 2207.09248). The
     paper gives no weight for CLIP: the default is ours, and to be tuned.

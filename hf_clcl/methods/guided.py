@@ -11,13 +11,14 @@ import torch
 from torch import Tensor, nn
 from transformers import CLIPModel
 
-from .. import losses
-from ..averaging import interpolate, load_parameters
-from ..data.frames import Frames
-from ..embedding_cache import key_of
-from ..errors import UserError
-from ..models import frozen_copy, load_model, plain_weights
-from ..teacher import embed_all_images, embed_all_texts
+from ..data.images.frames import Frames
+from ..models.embedding import embed_all_images, embed_all_texts
+from ..models.embedding_cache import key_of
+from ..models.loading import load_model
+from ..models.weights import frozen_copy, plain_weights
+from ..utils.errors import UserError
+from . import losses
+from .averaging import interpolate, load_parameters
 from .base import Embeddings, TaskContext
 from .regularized import Regularized
 

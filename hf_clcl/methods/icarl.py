@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from transformers import CLIPModel
 
-from .. import losses
-from ..averaging import with_prefix, without_prefix
-from ..models import stack_texts
-from ..teacher import embed_all_images
+from ..data.texts.tokens import stack_texts
+from ..models.embedding import embed_all_images
+from . import losses
+from .averaging import with_prefix, without_prefix
 from .base import Embeddings, TaskContext
 from .distilling import Distilling
 

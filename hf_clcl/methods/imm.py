@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from transformers import CLIPModel
 
-from ..averaging import copy_parameters, load_parameters, with_prefix, without_prefix
+from .averaging import copy_parameters, load_parameters, with_prefix, without_prefix
 from .base import TaskContext
 from .fisher import diagonal_fisher
 from .regularized import Regularized

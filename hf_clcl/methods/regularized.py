@@ -8,9 +8,10 @@ from typing import ClassVar, Literal
 from torch import Tensor, nn
 from transformers import CLIPModel, TrainerCallback
 
-from ..averaging import WeightAveraging, copy_parameters, interpolate, load_parameters
-from ..sharding import squared_distance, whole
+from ..distributed.tensors import whole
+from .averaging import WeightAveraging, copy_parameters, interpolate, load_parameters
 from .base import Embeddings, Method, TaskContext, option_names
+from .penalties import squared_distance
 
 ZSCL_CITATION = """@inproceedings{zheng2023zscl,
   title = {Preventing Zero-Shot Transfer Degradation in Continual Learning of Vision-Language Models},
@@ -92,6 +93,15 @@ class Regularized(Method):
     def needs_anchor(self) -> bool:
         """Whether the parameters at the start of the task are kept."""
         return self.l2_weight > 0 or self.wise_alpha < 1
+
+    @property
+    def moves_weights(self) -> str | None:
+        moves = self.averaging_interval > 0 and self.averaging.startswith("towards_")
+        return f"averaging: {self.averaging}" if moves else None
+
+    @property
+    def keeps_on_cpu(self) -> str | None:
+        return "averaging_device: cpu" if self.averaging_device == "cpu" else None
 
     def begin_task(self, model: CLIPModel, context: TaskContext) -> None:
         super().begin_task(model, context)

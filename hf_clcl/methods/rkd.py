@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from .. import losses
+from . import losses
 from .base import Embeddings
 from .guided import Guided
 
@@ -16,8 +16,8 @@ from .guided import Guided
 class RKD(Guided):
     """Keep the distances and angles among the image embeddings `[R, d]` of a batch those of the model before the task.
 
-    See [`~hf_clcl.losses.relational_distance`] and [`~hf_clcl.losses.relational_angle`]. The images are the task's
-    own.
+    See [`~hf_clcl.methods.losses.relational_distance`] and [`~hf_clcl.methods.losses.relational_angle`].
+    The images are the task's own.
 
     Source: Park et al., CVPR 2019, sections 3.2.1 (distance) and 3.2.2 (angle), with its weights for classification.
 

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 from transformers import CLIPModel
 
-from ..errors import UserError
-from ..models import frozen_copy, tokenize
-from ..teacher import embed_all_texts
+from ..data.texts.tokens import tokenize
+from ..models.embedding import embed_all_texts
+from ..models.weights import frozen_copy
+from ..utils.errors import UserError
 from .base import TaskContext
 from .distilling import Distilling
 

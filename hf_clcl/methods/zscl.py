@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from ..data.frames import Frames
+from ..data.images.frames import Frames
 from .base import TaskContext
 from .distilling import Distilling
 

@@ -16,13 +16,15 @@ from datasets import ClassLabel, Dataset, Features, Image, List, Value
 from PIL import Image as PILImage
 from small_datasets import image_folder, jpeg, parquet, picture, rows, tars, task
 
-from hf_clcl.data.captions import tokenize_captions
+from hf_clcl.cli.train import main
+from hf_clcl.config.recipe import ReferenceEntry
 from hf_clcl.data.references import resolve_reference_texts
 from hf_clcl.data.task import Task
-from hf_clcl.errors import DataError
-from hf_clcl.models import embed_texts, load_model, load_processor, tokenize
-from hf_clcl.recipe import ReferenceEntry
-from hf_clcl.train import main
+from hf_clcl.data.texts.captions import tokenize_captions
+from hf_clcl.data.texts.tokens import tokenize
+from hf_clcl.models.embedding import embed_texts
+from hf_clcl.models.loading import load_model, load_processor
+from hf_clcl.utils.errors import DataError
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 

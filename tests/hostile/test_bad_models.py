@@ -14,9 +14,9 @@ from bad_inputs import contents, refused
 from safetensors.torch import load_file, save_file
 
 from hf_clcl.app.weights import mapped_model
-from hf_clcl.errors import UserError
-from hf_clcl.models import check_tokenizer, load_model, load_processor
-from hf_clcl.train import main
+from hf_clcl.cli.train import main
+from hf_clcl.models.loading import check_tokenizer, load_model, load_processor
+from hf_clcl.utils.errors import UserError
 
 WEIGHTS, CONFIG, TOKENIZER, IMAGES = "model.safetensors", "config.json", "tokenizer.json", "processor_config.json"
 MARK = "ran"

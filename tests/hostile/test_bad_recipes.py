@@ -8,7 +8,7 @@ import pytest
 import yaml
 from bad_inputs import refused
 
-from hf_clcl.train import main
+from hf_clcl.cli.train import main
 
 MINIMAL = {"model_name_or_path": "m", "method": "finetune", "tasks": [{"name": "a", "dataset": "d"}]}
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(

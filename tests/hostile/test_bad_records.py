@@ -11,9 +11,7 @@ import yaml
 from bad_inputs import contents, refused
 from test_record import example
 
-from hf_clcl import compare, evaluate, train
-from hf_clcl.cards import __main__ as cards
-from hf_clcl.hub import __main__ as hub
+from hf_clcl.cli import cards, compare, evaluate, hub, train
 
 
 def edited(**changes: object) -> bytes:

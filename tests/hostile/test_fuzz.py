@@ -18,12 +18,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_record import example
 
-from hf_clcl.cards import write_card
-from hf_clcl.command_line import pairs
-from hf_clcl.errors import RecipeError, UserError
-from hf_clcl.recipe import parse_recipe, read_recipe
-from hf_clcl.record import RunRecord
-from hf_clcl.repetitions import repetitions
+from hf_clcl.cli.arguments import pairs
+from hf_clcl.record.repetitions import repetitions
+from hf_clcl.record.run_record import RunRecord
+from hf_clcl.reports.cards import write_card
+from hf_clcl.stream.recipes import parse_recipe, read_recipe
+from hf_clcl.utils.errors import RecipeError, UserError
 
 RECIPE = {
     "model_name_or_path": "openai/clip-vit-base-patch16", "method": "zscl", "seed": 3, "learning_rate": 1e-5,

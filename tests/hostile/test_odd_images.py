@@ -14,11 +14,11 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 
 from hf_clcl.data.broken import readable
 from hf_clcl.data.columns import values
-from hf_clcl.data.frames import Frames
-from hf_clcl.data.local import load_local
-from hf_clcl.data.pictures import LONGEST, trimmed
-from hf_clcl.data.videos import read_frames
-from hf_clcl.errors import DataError
+from hf_clcl.data.images.frames import Frames
+from hf_clcl.data.images.pictures import LONGEST, trimmed
+from hf_clcl.data.sources.local import load_local
+from hf_clcl.data.videos.reading import read_frames
+from hf_clcl.utils.errors import DataError
 
 PROCESSOR = CLIPImageProcessorPil(size={"shortest_edge": 16}, crop_size={"height": 16, "width": 16})
 RED, BLUE = (200, 30, 40), (20, 40, 210)

@@ -20,10 +20,10 @@ from bad_inputs import contents, refused
 from PIL import Image
 from small_datasets import jpeg, parquet, picture, rows, task
 
-from hf_clcl.cards import write_card
-from hf_clcl.errors import DataError, UserError
-from hf_clcl.record import RunRecord
-from hf_clcl.train import main
+from hf_clcl.cli.train import main
+from hf_clcl.record.run_record import RunRecord
+from hf_clcl.reports.cards import write_card
+from hf_clcl.utils.errors import DataError, UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = [*ROOT.glob("hf_clcl/**/*.py"), *ROOT.glob("scripts/*.py"), *ROOT.glob("benchmarks/*.py"), ROOT / "app.py"]
@@ -84,8 +84,8 @@ class Harmful:
 
 
 def test_a_checkpoint_of_somebody_else_runs_nothing(recipe, tmp_path, monkeypatch, capfd):
-    from hf_clcl.interruption import Interrupted
-    from hf_clcl.trainer import ContinualTrainer
+    from hf_clcl.training.interruption import Interrupted
+    from hf_clcl.training.trainer import ContinualTrainer
 
     save = ContinualTrainer._save_checkpoint
 

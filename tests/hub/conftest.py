@@ -35,7 +35,7 @@ def connected(hub: LoopbackHub) -> Iterator[pytest.MonkeyPatch]:
         patch.setattr(constants, "HF_HUB_DISABLE_XET", True)
         patch.setattr(constants, "HF_HUB_CACHE", str(hub.cache))
         patch.setenv("HF_TOKEN", TOKEN)
-        for module in ("hf_clcl.output", "hf_clcl.cards"):
+        for module in ("hf_clcl.stream.output", "hf_clcl.reports.cards"):
             patch.setattr(f"{module}.plot_matrix", _draw("matrix"))
             patch.setattr(f"{module}.plot_curves", _draw("curves"))
         yield patch

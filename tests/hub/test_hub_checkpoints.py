@@ -16,12 +16,12 @@ from hub_runs import NAMES, TAGS, contents, small_run
 from safetensors.torch import load_file, save_file
 
 from hf_clcl import RunRecord
-from hf_clcl.errors import UserError
+from hf_clcl.cli.hub import main
 from hf_clcl.hub import HubPusher, list_checkpoints, list_tasks, pull_run, push_output
-from hf_clcl.hub.__main__ import main
 from hf_clcl.hub.checkpoints import checkpoint_in
-from hf_clcl.interruption import Interrupted
-from hf_clcl.trainer import ContinualTrainer
+from hf_clcl.training.interruption import Interrupted
+from hf_clcl.training.trainer import ContinualTrainer
+from hf_clcl.utils.errors import UserError
 
 PLACE = "checkpoints/task-02-b"
 

@@ -6,9 +6,9 @@ import pytest
 from hub_protocol import READ_TOKEN
 from hub_runs import assert_whole, contents, small_run
 
-from hf_clcl.errors import UserError
+from hf_clcl.cli.hub import main
 from hf_clcl.hub import list_tasks, pull_task, push_output
-from hf_clcl.hub.__main__ import main
+from hf_clcl.utils.errors import UserError
 
 FAULTS = {
     "create 500": ("POST", "/repos/create", {"status": 500}),

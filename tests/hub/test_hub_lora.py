@@ -12,7 +12,7 @@ from transformers import CLIPModel
 
 from hf_clcl import LoRA, RunRecord
 from hf_clcl.hub import list_checkpoints, list_tasks, pull_run
-from hf_clcl.trainer import ContinualTrainer
+from hf_clcl.training.trainer import ContinualTrainer
 
 LORA = LoRA(r=2, keep_adapters=True)
 

@@ -11,9 +11,9 @@ from hub_runs import TAGS, assert_whole, contents, small_run
 from safetensors.torch import load_file
 
 from hf_clcl import RunRecord
-from hf_clcl.errors import UserError
+from hf_clcl.cli.hub import main
 from hf_clcl.hub import list_tasks, pull_record, pull_run, pull_task, push_output
-from hf_clcl.hub.__main__ import main
+from hf_clcl.utils.errors import UserError
 
 
 def test_a_different_run_is_refused(hub, small, stream, tmp_path):
@@ -91,7 +91,7 @@ def test_pulling_a_run(hub, pushed, tmp_path, capsys):
 
 
 def test_repositories_are_compared_like_folders(hub, pushed, tmp_path, capsys):
-    from hf_clcl import compare
+    from hf_clcl.cli import compare
 
     assert compare.main(["me/four", "--output", str(tmp_path / "compared")]) == 0
     last = RunRecord.load(pushed).metrics["last"]

@@ -10,10 +10,10 @@ import pytest
 from hub_protocol import TOKEN
 from hub_runs import NAMES, contents
 
-from hf_clcl.errors import RecipeError
+from hf_clcl.cli.hub import main
 from hf_clcl.hub import list_tasks
-from hf_clcl.hub.__main__ import main
-from hf_clcl.trainer import ContinualTrainer
+from hf_clcl.training.trainer import ContinualTrainer
+from hf_clcl.utils.errors import RecipeError
 
 
 def test_a_token_is_nowhere(hub, stream, pushed, tmp_path, monkeypatch, caplog, capfd):
@@ -57,7 +57,7 @@ def test_values_that_cannot_be_used(stream, tmp_path, values, message):
 
 
 def test_tokens_in_commands_are_refused(small, tmp_path, capsys):
-    from hf_clcl.train import main as train
+    from hf_clcl.cli.train import main as train
 
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("model_name_or_path: x\ntasks: [{name: a, dataset: b}]\n")

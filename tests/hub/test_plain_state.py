@@ -9,8 +9,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from hf_clcl.errors import UserError
 from hf_clcl.hub.plain_state import PICKLED, PLAIN, write_back, write_plain
+from hf_clcl.utils.errors import UserError
 
 
 def states():

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
-from ...errors import UserError
+from ...utils.errors import UserError
 from ..views.html import notice, progress
 
 logger = logging.getLogger(__name__)

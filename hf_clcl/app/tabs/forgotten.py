@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from ...errors import UserError
+from ...utils.errors import UserError
 from ..views import changes as view
 from ..views.html import empty
 from ..workbench import Workbench

@@ -9,7 +9,7 @@ import gradio as gr
 from gradio_client.utils import is_http_url_like
 from PIL import Image
 
-from ...errors import UserError
+from ...utils.errors import UserError
 from ..images import open_image
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from ...errors import UserError
+from ...utils.errors import UserError
 from ..images import enlarged
 from ..views import predictions as view
 from ..views.html import empty

@@ -68,6 +68,6 @@ def card_text(run: Run) -> str:
     """The card as Markdown, without front matter and without plots, which the page has of its own."""
     if run.pending:
         return "The card is written when the untrained model is evaluated."
-    from ...cards import write_card
+    from ...reports.cards import write_card
 
     return _IMAGE.sub("", _FRONT.sub("", write_card(run.record)))

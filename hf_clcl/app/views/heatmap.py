@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...record import RunRecord
+from ...record.run_record import RunRecord
 from .html import joined, section, signed, text
 
 MODES = {

@@ -6,10 +6,10 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...evaluation.matrix import METRICS
-from ...evaluation.ranks import RECALL_AT
-from ...record import RunRecord
-from ...repetitions import repetitions
+from ...metrics.accuracy_matrix import METRICS
+from ...metrics.ranks import RECALL_AT
+from ...record.repetitions import repetitions
+from ...record.run_record import RunRecord
 from ..runs import Run
 from .heatmap import best_before, heatmap, table, untrained
 from .html import empty, joined, section, signed, swatch, text

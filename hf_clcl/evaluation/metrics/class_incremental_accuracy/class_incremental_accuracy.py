@@ -9,7 +9,7 @@ from typing import Any
 import evaluate
 import numpy as np
 
-from hf_clcl.evaluation.metric_info import info_of_integers
+from hf_clcl.metrics.module_info import info_of_integers
 
 _DESCRIPTION = """\
 Accuracy after each step of a class-incremental stream, with one head over all classes seen so far: `average` over the

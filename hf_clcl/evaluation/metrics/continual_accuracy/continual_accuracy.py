@@ -9,8 +9,8 @@ from typing import Any
 import evaluate
 import numpy as np
 
-from hf_clcl.evaluation.matrix import AccuracyMatrix
-from hf_clcl.evaluation.metric_info import info_of_integers
+from hf_clcl.metrics.accuracy_matrix import AccuracyMatrix
+from hf_clcl.metrics.module_info import info_of_integers
 
 _DESCRIPTION = """\
 Accuracy of a model on every task of a stream, measured before training and after each task, and the metrics of

@@ -9,7 +9,7 @@ import datasets
 import evaluate
 import numpy as np
 
-from hf_clcl.evaluation.ranks import retrieval_of_embeddings
+from hf_clcl.metrics.ranks import retrieval_of_embeddings
 
 _DESCRIPTION = """\
 Image-to-text and text-to-image retrieval: R@1, R@5, R@10, median and mean rank. An image may have several captions,

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import evaluate
 import numpy as np
 
-from hf_clcl.evaluation.matrix import update_metrics
-from hf_clcl.evaluation.metric_info import info_of_integers
+from hf_clcl.metrics.accuracy_matrix import update_metrics
+from hf_clcl.metrics.module_info import info_of_integers
 
 _DESCRIPTION = """\
 What an update of a model brought and what it left of the rest: UT-Acc, the accuracy on the classes trained on, and

@@ -1,0 +1,14 @@
+from .config.arguments import ContinualTrainingArguments as ContinualTrainingArguments
+from .config.lora import LoRA as LoRA
+from .config.recipe import Recipe as Recipe
+from .data.task import Task as Task
+from .methods import METHODS as METHODS
+from .methods import Method as Method
+from .methods import create_method as create_method
+from .metrics.accuracy_matrix import AccuracyMatrix as AccuracyMatrix
+from .record.run_record import RunRecord as RunRecord
+from .stream.recipes import read_recipe as read_recipe
+from .stream.run import run_stream as run_stream
+from .training.trainer import ContinualTrainer as ContinualTrainer
+from .utils.errors import UserError as UserError
+from .utils.version import __version__ as __version__

@@ -1,0 +1,71 @@
+"""Runs side by side: `python -m hf_clcl.compare FOLDER_OR_REPOSITORY ... [--published FILE] [--output DIR]`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from ..hub import pull_record
+from ..record.run_record import RunRecord
+from ..reports.cards.sections import looks_like_hub_id
+from ..reports.comparison import as_csv, as_markdown, group_runs, print_comparison, read_published
+from ..reports.pareto import plot_comparison
+from ..utils.errors import UserError, printable
+from ..utils.files import whole_file
+
+
+def find_records(paths: Iterable[str | Path]) -> dict[str, RunRecord]:
+    """The records of runs: `results.json` files, folders of runs, folders with runs below, Hub repositories.
+
+    Raises:
+        UserError: Where there is no record.
+    """
+    records: dict[str, RunRecord] = {}
+    for path in map(Path, paths):
+        if not path.exists() and looks_like_hub_id(str(path)):
+            records[str(path)] = pull_record(str(path))
+            continue
+        below = sorted(path.rglob("results.json")) if path.is_dir() else [path]
+        if not below:
+            raise UserError(f"{path}: holds no results.json; give the folder of a run or one above it")
+        records |= {str(file.resolve()): RunRecord.load(file) for file in below}
+    return records
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Compare runs; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m hf_clcl.compare", description="Set runs side by side.")
+    parser.add_argument(
+        "runs",
+        nargs="+",
+        metavar="FOLDER_OR_REPOSITORY",
+        help="a run, a folder with runs below, or owner/name on the Hub",
+    )
+    parser.add_argument("--published", metavar="FILE", help="JSON of published matrices to set beside the runs")
+    parser.add_argument(
+        "--output", default="comparison", metavar="DIR", help="where CSV, Markdown and plot go (%(default)s)"
+    )
+    options = parser.parse_args(argv)
+    try:
+        rows = group_runs(find_records(options.runs).values())
+        rows += read_published(options.published) if options.published else []
+        print_comparison(rows)
+        for name, content in (("comparison.csv", as_csv(rows)), ("comparison.md", as_markdown(rows))):
+            with whole_file(Path(options.output, name)) as file:
+                file.write_text(content, encoding="utf-8")
+        if any(row.mean("last") is not None for row in rows):
+            plot_comparison(rows, options.output)
+    except UserError as error:
+        sys.stderr.write(f"error: {printable(str(error))}\n")
+        return 2
+    except OSError as error:
+        sys.stderr.write(f"error: {options.output}: cannot be written: {error.strerror or error}; choose --output\n")
+        return 2
+    sys.stdout.write(f"\nCSV, Markdown and plot: {options.output}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

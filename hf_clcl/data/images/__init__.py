@@ -1,0 +1,1 @@
+"""Images as the model sees them."""

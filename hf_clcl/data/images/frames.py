@@ -1,0 +1,244 @@
+"""Images as the model sees them: decoded, cropped to a uint8 frame, and normalised on the device."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ...utils.errors import DataError
+from ...utils.files import free_bytes
+from .. import columns
+from .frame_file import FrameFile
+from .pictures import eight_bits, trimmed
+from .reading import UNREADABLE, why
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import BaseImageProcessor
+
+logger = logging.getLogger(__name__)
+
+ASPECT_RATIOS = (3 / 4, 4 / 3)
+CROP_ATTEMPTS = 10
+
+
+class ImageCache:
+    """Room for decoded images, shared by the datasets of a run; what does not fit is decoded each time.
+
+    It only counts: each [`Frames`] holds its own images, and gives their room back when it goes. Frames for evaluation
+    go to the disk, where a folder is given; images for training, which are cropped anew each time, to memory.
+
+    Args:
+        megabytes (`int`): Memory in MB.
+        disk_megabytes (`int`, defaults to 0): Disk space in MB; never more than half of what is free.
+        folder (`Path`, *optional*): Where it is taken.
+    """
+
+    def __init__(self, megabytes: int, disk_megabytes: int = 0, folder: Path | None = None):
+        self.free, self.disk_free = megabytes * 2**20, 0
+        self.folder = folder if disk_megabytes and hasattr(os, "pread") else None
+        if self.folder is not None:
+            self.disk_free = min(disk_megabytes * 2**20, free_bytes(folder) // 2)
+
+    def take(self, size: int) -> bool:
+        """Reserve `size` bytes of memory, where there are as many."""
+        if size > self.free:
+            return False
+        self.free -= size
+        return True
+
+    def take_disk(self, size: int) -> bool:
+        """Reserve `size` bytes of the disk, where there are as many."""
+        if size > self.disk_free:
+            return False
+        self.disk_free -= size
+        return True
+
+
+class Frames:
+    """The images of one dataset as uint8 frames of the model's size.
+
+    Args:
+        dataset (`datasets.Dataset`): Rows with an image column.
+        column (`str`): Name of the image column.
+        processor (`BaseImageProcessor`): Image processor of the model; gives the size and the normalisation.
+        cache (`ImageCache`, *optional*): Where decoded images are kept.
+        name (`str`, defaults to `"dataset"`): For error messages.
+        min_crop_scale (`float`, defaults to 0.9): Smallest share of the area that a random training crop keeps.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        column: str,
+        processor: BaseImageProcessor,
+        cache: ImageCache | None = None,
+        name: str = "dataset",
+        min_crop_scale: float = 0.9,
+    ):
+        self.cache = cache or ImageCache(0)
+        self._kept: dict[tuple[str, int], np.ndarray] = {}
+        self._file: FrameFile | None = None
+        self.images = dataset.select_columns([column])
+        self.column = column
+        self.processor = processor
+        self.name = name
+        self.crop_scale = (min_crop_scale, 1.0)
+        self.size = (processor.crop_size["height"], processor.crop_size["width"])
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __del__(self) -> None:
+        self.cache.free += sum(image.nbytes for image in self._kept.values())
+        if self._file is not None:
+            self.cache.disk_free += int(self._file.there.sum()) * self._file.size
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For workers that are not forked: what is kept stays here."""
+        return {**self.__dict__, "_kept": {}, "_file": None, "cache": ImageCache(self.cache.free // 2**20)}
+
+    def evaluation_batch(self, indices: Sequence[int]) -> Tensor:
+        """Deterministic frames (resize, centre crop), uint8 `[len(indices), 3, height, width]`."""
+        return torch.from_numpy(np.stack([self._evaluation_frame(int(index)) for index in indices]))
+
+    def training_batch(self, indices: Sequence[int], seeds: Sequence[Sequence[int]]) -> Tensor:
+        """Randomly cropped frames, uint8 `[len(indices), 3, height, width]`; each is a function of its seed alone."""
+        frames = [self._crop(self._decoded(int(index)), seed) for index, seed in zip(indices, seeds, strict=True)]
+        return torch.from_numpy(np.stack(frames)).movedim(-1, -3).contiguous()
+
+    def encoded(self, rows: Sequence[int]) -> Iterator[bytes]:
+        """The images as their files hold them, one after another: what tells whether they have changed."""
+        from datasets import Image as ImageFeature
+
+        undecoded = self.images.cast_column(self.column, ImageFeature(decode=False))
+        for row in rows:
+            image = undecoded[int(row)][self.column] or {"bytes": b""}
+            yield image["bytes"] if image["bytes"] is not None else Path(image["path"]).read_bytes()
+
+    def _evaluation_frame(self, index: int) -> np.ndarray:
+        if self._file is not None and (frame := self._file.read(index)) is not None:
+            return frame
+        if ("frame", index) in self._kept:
+            return self._kept["frame", index]
+        # The model's own processor, up to where values leave uint8.
+        frame = np.ascontiguousarray(self._processed(index, do_rescale=False, do_normalize=False))
+        return frame if self._write(index, frame) else self._keep(("frame", index), frame)
+
+    def _write(self, index: int, frame: np.ndarray) -> bool:
+        """Keep a frame on the disk, where there is room."""
+        if self.cache.folder is None or not self.cache.take_disk(frame.nbytes):
+            return False
+        try:
+            if self._file is None:
+                self._file = FrameFile(self.cache.folder, len(self), frame.shape)
+            self._file.write(index, frame)
+            return True
+        except OSError as error:
+            self.cache.disk_free = 0
+            logger.warning("no more decoded images are kept in %s: %s", self.cache.folder, error)
+            return False
+
+    def _decoded(self, index: int) -> np.ndarray:
+        if ("decoded", index) in self._kept:
+            return self._kept["decoded", index]
+        # As the model's own processor turns images into RGB, transparent ones too.
+        steps = ("do_resize", "do_center_crop", "do_rescale", "do_normalize")
+        image = self._processed(index, **dict.fromkeys(steps, False))
+        return self._keep(("decoded", index), np.ascontiguousarray(np.moveaxis(image, -3, -1)))
+
+    def _processed(self, index: int, **steps: bool) -> np.ndarray:
+        """An image `[3, h, w]` after some steps of the model's processor."""
+        return self.processor(self._read(index), **steps)["pixel_values"][0]
+
+    def _crop(self, image: np.ndarray, seed: Sequence[int]) -> np.ndarray:
+        """A random part of an image `[h, w, 3]`, of the model's size."""
+        rng = np.random.default_rng(seed)
+        return np.asarray(random_resized_crop(Image.fromarray(image), self.size, self.crop_scale, rng))
+
+    def _keep(self, key: tuple[str, int], image: np.ndarray) -> np.ndarray:
+        if self.cache.take(image.nbytes):
+            self._kept[key] = image
+        return image
+
+    def _read(self, index: int) -> Image.Image:
+        try:
+            image = self.images[index][self.column]
+        except UNREADABLE as error:
+            cell = columns.values(self.images.select([index]), self.column)[0].as_py() or {}
+            file = f", {cell['path']}" if cell.get("path") else ""
+            raise DataError(
+                f"{self.name}: the image in row {index} (column {self.column!r}{file}) cannot be read: {why(error)}. "
+                "Replace or remove that image, or set `skip_broken_images: true` in the recipe"
+            ) from None
+        if image is None:
+            raise DataError(f"{self.name}: row {index} has no image in column {self.column!r}; remove that row")
+        return trimmed(eight_bits(image))
+
+
+def random_resized_crop(
+    image: Image.Image, size: tuple[int, int], scale: tuple[float, float], rng: np.random.Generator
+) -> Image.Image:
+    """A random part of an image, resized (bicubic) to `size`, as torchvision's `RandomResizedCrop` draws it.
+
+    Args:
+        image (`Image`): RGB image.
+        size (`tuple[int, int]`): Height and width of the result.
+        scale (`tuple[float, float]`): Bounds of the part's share of the area. Its aspect ratio lies in 3/4 to 4/3.
+        rng (`np.random.Generator`): Source of randomness.
+    """
+    box = _random_box(image.width, image.height, scale, rng)
+    return image.crop(box).resize((size[1], size[0]), Image.Resampling.BICUBIC)
+
+
+def _random_box(
+    width: int, height: int, scale: tuple[float, float], rng: np.random.Generator
+) -> tuple[int, int, int, int]:
+    for _ in range(CROP_ATTEMPTS):
+        area = width * height * rng.uniform(*scale)
+        ratio = math.exp(rng.uniform(math.log(ASPECT_RATIOS[0]), math.log(ASPECT_RATIOS[1])))
+        w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if 0 < w <= width and 0 < h <= height:
+            left, top = int(rng.integers(0, width - w + 1)), int(rng.integers(0, height - h + 1))
+            return left, top, left + w, top + h
+    # The whole image, or its centre where it is longer than the aspect ratios allow.
+    w, h = width, height
+    if width / height < ASPECT_RATIOS[0]:
+        h = round(width / ASPECT_RATIOS[0])
+    elif width / height > ASPECT_RATIOS[1]:
+        w = round(height * ASPECT_RATIOS[1])
+    left, top = (width - w) // 2, (height - h) // 2
+    return left, top, left + w, top + h
+
+
+class Normalizer:
+    """Turns uint8 frames into what the model expects, on their device, bit by bit as the image processor does.
+
+    There are only 256 values a channel, so a table made in the processor's own precision is exact.
+    """
+
+    def __init__(self, processor: BaseImageProcessor):
+        values = np.arange(256, dtype=np.float64)
+        if processor.do_rescale:
+            values = values * processor.rescale_factor
+        table = np.repeat(values.astype(np.float32)[None], 3, axis=0)
+        if processor.do_normalize:
+            mean, std = (np.array(v, dtype=np.float32)[:, None] for v in (processor.image_mean, processor.image_std))
+            table = (table - mean) / std
+        self.table = torch.from_numpy(table)
+
+    def __call__(self, frames: Tensor) -> Tensor:
+        """Frames uint8 `[..., 3, H, W]` to fp32 of the same shape; floating point input is returned as it is."""
+        if frames.is_floating_point():
+            return frames
+        self.table = self.table.to(frames.device)
+        return torch.stack([self.table[c][frames[..., c, :, :].long()] for c in range(3)], dim=-3)

@@ -1,0 +1,32 @@
+"""All the data of a recipe."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .broken import leave_out_broken
+from .resolve import Loaded, resolve_task
+from .task import Task
+
+if TYPE_CHECKING:
+    from ..config.recipe import Recipe
+
+
+def resolve_stream(recipe: Recipe, seed: int) -> tuple[list[Task], list[Task]]:
+    """The tasks of a recipe, and its datasets that are evaluated alone; a dataset that several share is read once.
+
+    Args:
+        recipe (`Recipe`): The recipe.
+        seed (`int`): Seed of the run.
+
+    Raises:
+        DataError: As [`resolve_task`].
+    """
+    loaded: Loaded = {}
+    common = {"data_root": recipe.data_root, "seed": seed, "loaded": loaded}
+    tasks = [resolve_task(entry, **common, few_shot=recipe.few_shot) for entry in recipe.tasks]
+    others = [resolve_task(entry, **common, evaluation_only=True) for entry in recipe.evaluation_only]
+    if recipe.skip_broken_images:
+        for task in [*tasks, *others]:
+            leave_out_broken(task)
+    return tasks, others

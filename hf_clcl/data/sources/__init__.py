@@ -1,0 +1,1 @@
+"""Where datasets come from: the Hub, a folder, the rendered world."""

@@ -1,0 +1,127 @@
+"""The training data of one task as the model takes them: frames and token ids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .images.frames import Frames, ImageCache
+from .texts.captions import tokenize_captions
+from .texts.tokens import stack_texts, tokenize
+
+if TYPE_CHECKING:
+    from transformers import CLIPProcessor
+
+    from .task import Task
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import BaseImageProcessor
+
+    from .task import Task
+from .videos.clips import Clips
+
+
+@dataclass
+class TaskData:
+    """The training data of one task, as the model wants them.
+
+    Args:
+        name (`str`): Name of the task.
+        frames (`Frames`): Its images.
+        input_ids (`Tensor`): Class prompts `[C, L]`, or the captions of all images `[captions, L]`.
+        labels (`np.ndarray` of shape `[rows]`, *optional*): Class indices.
+        captions_of (`list[np.ndarray]`, *optional*): For captions, the rows of `input_ids` that describe each image.
+        class_groups (`Tensor` of shape `[C]`, *optional*): The task of each class, where several tasks are joined.
+    """
+
+    name: str
+    frames: Frames
+    input_ids: Tensor
+    labels: np.ndarray | None = None
+    captions_of: list[np.ndarray] | None = None
+    class_groups: Tensor | None = None
+
+    @classmethod
+    def of(cls, task: Task, processor: CLIPProcessor, cache: ImageCache | None, min_crop_scale: float) -> TaskData:
+        """The data of a task for the model that a processor belongs to."""
+        labels = captions_of = None
+        if task.kind != "classification":
+            texts, captions_of = task.captions()
+            input_ids = tokenize_captions(processor.tokenizer, texts, f"task {task.name}")
+        else:
+            labels = task.labels("train")
+            input_ids = tokenize(processor.tokenizer, task.training_prompts)
+        frames = frames_of(task, "train", processor.image_processor, cache, min_crop_scale)
+        return cls(task.name, frames, input_ids, labels, captions_of)
+
+    def tokens(self, batch_size: int) -> int:
+        """Tokens of the texts of a step: of all class prompts, or of a caption for each of `batch_size` images."""
+        texts = len(self.input_ids) if self.captions_of is None else batch_size
+        return texts * self.input_ids.shape[1]
+
+    @classmethod
+    def joined(cls, name: str, tasks: Sequence[TaskData]) -> TaskData:
+        """The data of several tasks, all with labels or all with captions, as one whose texts are counted through."""
+        sizes = [len(task.input_ids) for task in tasks]
+        frames, input_ids = JoinedFrames([task.frames for task in tasks]), stack_texts(*[t.input_ids for t in tasks])
+        if tasks[0].captions_of is not None:
+            captions_of = [rows + sum(sizes[:i]) for i, task in enumerate(tasks) for rows in task.captions_of]
+            return cls(name, frames, input_ids, captions_of=captions_of)
+        return cls(
+            name,
+            frames,
+            input_ids,
+            np.concatenate([task.labels + sum(sizes[:index]) for index, task in enumerate(tasks)]),
+            class_groups=torch.arange(len(tasks)).repeat_interleave(torch.tensor(sizes)),
+        )
+
+
+class JoinedFrames:
+    """The images of several tasks, one after another."""
+
+    def __init__(self, parts: Sequence[Frames]):
+        self.parts, self.ends = parts, np.cumsum([len(part) for part in parts])
+
+    def __len__(self) -> int:
+        return int(self.ends[-1])
+
+    def evaluation_batch(self, indices: Sequence[int]) -> Tensor:
+        return torch.cat([part.evaluation_batch([row]) for part, row, _ in self._located(indices)])
+
+    def training_batch(self, indices: Sequence[int], seeds: Sequence[Sequence[int]]) -> Tensor:
+        return torch.cat([part.training_batch([row], [seeds[i]]) for part, row, i in self._located(indices)])
+
+    def _located(self, indices: Sequence[int]) -> Iterator[tuple[Frames, int, int]]:
+        for position, index in enumerate(indices):
+            part = int(np.searchsorted(self.ends, index, side="right"))
+            yield self.parts[part], int(index) - int(self.ends[part]) + len(self.parts[part]), position
+
+
+def frames_of(
+    task: Task,
+    split: str,
+    processor: BaseImageProcessor,
+    cache: ImageCache | None = None,
+    min_crop_scale: float = 0.9,
+) -> Frames:
+    """The images, or the clips, of a split of a task as the model sees them.
+
+    Args:
+        task (`Task`): The task.
+        split (`str`): `"train"` or `"test"`.
+        processor (`BaseImageProcessor`): Image processor of the model.
+        cache (`ImageCache`, *optional*): Where decoded images are kept.
+        min_crop_scale (`float`, defaults to 0.9): Smallest share of the area that a random training crop keeps.
+    """
+    dataset = getattr(task, split)
+    if task.kind == "videos":
+        root = Path(task.video_root)
+        return Clips(dataset, task.video_column, root, task.frames, processor, cache, task.name, min_crop_scale)
+    return Frames(dataset, task.image_column, processor, cache, task.name, min_crop_scale)

@@ -1,0 +1,119 @@
+"""Built-in lists of prompt templates and class names.
+
+`hf_clcl/assets/prompts.json` holds them with their sources, `hf_clcl/assets/imagenet_synsets.tsv` the WordNet ids and
+synsets by which datasets name the classes of ImageNet.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import logging
+import re
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+
+from ...utils.errors import DataError
+from ..columns import words
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class BuiltIn:
+    """Prompts of one benchmark dataset.
+
+    Args:
+        templates (`list[str]`): Templates whose embeddings are averaged for evaluation.
+        training_template (`str`): The one trained on.
+        class_names (`list[str]`): Words of the classes, in label order.
+        also_called (`dict[str, str]`): Other names of a class in copies of the dataset, and its words.
+        left_out (`list[str]`): Classes of some copies that do not belong to the benchmark.
+    """
+
+    templates: list[str]
+    training_template: str
+    class_names: list[str]
+    also_called: dict[str, str] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
+
+
+def built_in(name: str, where: str = "prompts") -> BuiltIn:
+    """The list of this name.
+
+    Raises:
+        DataError: With the nearest name and all that there are.
+    """
+    lists = _read()
+    if name not in lists:
+        near = difflib.get_close_matches(name.lower(), lists, n=1, cutoff=0.5)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise DataError(f"{where}: no built-in list {name!r}{hint} There are: {', '.join(lists)}")
+    return lists[name]
+
+
+def match_class_names(name: str, own: list[str] | None, where: str) -> list[str | None]:
+    """The words of a built-in list for the classes of a dataset, matched by name and never by position.
+
+    Args:
+        name (`str`): Name of the built-in list.
+        own (`list[str]`, *optional*): Names in the dataset, in label order. The list's own order where `None`.
+        where (`str`): What the message of an error starts with.
+
+    Returns:
+        `list[str | None]`: Words for each class of the dataset; `None` for a class that is left out.
+
+    Raises:
+        DataError: Where less than half of the names are in the list.
+    """
+    known = built_in(name, where)
+    if own is None:
+        return list(known.class_names)
+    spellings = {**{word: word for word in known.class_names}, **known.also_called}
+    exact = {_key(spelling): word for spelling, word in spellings.items()}
+    unordered = {_key(spelling, ordered=False): word for spelling, word in spellings.items()}
+    left_out = {_key(spelling) for spelling in known.left_out}
+    found = [exact.get(_key(each)) or unordered.get(_key(each, ordered=False)) for each in own]
+    belongs = [_key(each) not in left_out for each in own]
+    missing = [each for each, word, wanted in zip(own, found, belongs, strict=True) if wanted and word is None]
+    if 2 * len(missing) > len(own):
+        raise DataError(
+            f"{where}: class_names: the list {name!r} has words for {len(own) - len(missing)} of the dataset's "
+            f"{len(own)} classes only, and none for {', '.join(map(repr, missing[:5]))}. Name the list that fits "
+            f"({', '.join(_read())}), or list the words in label order"
+        )
+    if missing:
+        logger.warning("%s: not in the list %s, so kept as they are: %s", where, name, ", ".join(missing))
+    kept = zip(own, found, belongs, strict=True)
+    return [(word or words(each)) if wanted else None for each, word, wanted in kept]
+
+
+@cache
+def imagenet_synsets() -> dict[str, str]:
+    """WordNet id and words of each class of ImageNet-1k, in label order: `{"n01440764": "tench, Tinca tinca"}`."""
+    lines = _asset("imagenet_synsets.tsv").splitlines()
+    return dict(line.split("\t") for line in lines if not line.startswith("#"))
+
+
+@cache
+def _read() -> dict[str, BuiltIn]:
+    lists = {name: BuiltIn(**values) for name, values in json.loads(_asset("prompts.json"))["datasets"].items()}
+    known = lists["imagenet"]
+    synsets = imagenet_synsets()
+    listed = list(synsets.values())
+    for name, (synset, also) in zip(known.class_names, synsets.items(), strict=True):
+        known.also_called[synset] = name
+        if listed.count(also) == 1:  # two classes are called "crane"
+            known.also_called.setdefault(also, name)
+    return lists
+
+
+def _asset(name: str) -> str:
+    return (resources.files("hf_clcl") / "assets" / name).read_text(encoding="utf-8")
+
+
+def _key(name: str, ordered: bool = True) -> str:
+    """A name without case, spaces and punctuation; and, unordered, whatever the order of its words."""
+    parts = re.findall(r"[a-z0-9]+", words(name).lower())
+    return "".join(parts) if ordered else " ".join(sorted(parts))

@@ -1,0 +1,1 @@
+"""Launchers, processes and sharded tensors."""

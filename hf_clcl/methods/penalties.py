@@ -1,0 +1,41 @@
+"""Penalties on the distance of the weights from an anchor, for whole and for sharded weights."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule
+from torch.distributed.tensor import DTensor
+
+from ..distributed.tensors import divide, part
+from . import losses
+
+
+def squared_distance(
+    model: nn.Module, start: dict[str, Tensor], importance: dict[str, Tensor] | None = None
+) -> Tensor:
+    """[`~hf_clcl.methods.losses.squared_distance`] of the parameters that learn, in order, whole or divided.
+
+    Where they are divided, each process measures its shards; the value is the sum of all, and the gradient that of the
+    shard, which FSDP neither adds up nor divides.
+
+    Args:
+        model (`nn.Module`): The model as wrapped for training, after its forward.
+        start (`dict[str, Tensor]`): The anchor; divided in place.
+        importance (`dict[str, Tensor]`, *optional*): A weight for each entry; divided in place.
+    """
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()  # the outermost weights would stay gathered until the backward
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    weights = {} if importance is None else {name: importance[name] for name in start}
+    divide(start, parameters)
+    if importance is not None:
+        divide(weights, parameters)
+        importance |= weights
+    own = losses.squared_distance(*([part(t) for t in ts] for ts in (parameters, start.values(), weights.values())))
+    if not parameters or not isinstance(parameters[0], DTensor):
+        return own
+    total, mesh = own.detach().clone(), parameters[0].device_mesh
+    torch.distributed.all_reduce(total, group=mesh.get_group(mesh.ndim - 1))
+    return own + (total - own.detach())

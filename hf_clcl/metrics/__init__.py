@@ -1,0 +1,1 @@
+"""Pure metrics: the accuracy matrix, ranks, scenarios."""

@@ -1,0 +1,1 @@
+"""Loading, embedding, freezing and adapting dual encoders."""

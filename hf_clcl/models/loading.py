@@ -1,0 +1,134 @@
+"""Loading CLIP models and processors, and choosing what learns."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+from transformers import AutoConfig, AutoTokenizer, CLIPConfig, CLIPModel, CLIPProcessor, PreTrainedTokenizerBase
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+from ..utils.errors import UserError
+from .layers import lean
+
+BUILT_IN = {"builtin:tiny-clip": str(Path(__file__).parents[1] / "assets" / "tiny-clip")}
+
+
+def load_model(name_or_path: str | Path, revision: str | None = None, random_init: bool = False) -> CLIPModel:
+    """Load a CLIP in fp32.
+
+    Args:
+        name_or_path (`str` or `Path`):
+            A Hub id, a local folder with safetensors weights, or `builtin:tiny-clip`, which comes with the package.
+        revision (`str`, *optional*): Branch, tag or commit of a Hub repository.
+        random_init (`bool`, defaults to `False`): Take only the configuration and draw the weights anew.
+
+    Raises:
+        UserError: Where there is no such model, or it is not a CLIP.
+    """
+    name = BUILT_IN.get(str(name_or_path), str(name_or_path))
+    config = _clip_config(name, revision)
+    try:
+        if random_init:
+            model = CLIPModel(config)
+            model.set_attn_implementation(attention())
+            return lean(model)
+        model, found = CLIPModel.from_pretrained(
+            name, revision=revision, dtype=torch.float32, use_safetensors=True, attn_implementation=attention(),
+            output_loading_info=True, trust_remote_code=False,
+        )  # fmt: skip
+    except Exception as error:  # a damaged file raises what safetensors, torch or Python raise
+        raise UserError(_not_loaded("model", name, error)) from None
+    if missing := sorted(found["missing_keys"]):
+        raise UserError(
+            f"the model {name} cannot be loaded: its weights lack {len(missing)} of a CLIP, {missing[0]} first, which "
+            "would be drawn at random; give a whole CLIP, or set random_init: true for one that knows nothing"
+        )
+    if broken := [name for name, weight in model.state_dict().items() if not weight.isfinite().all()]:
+        raise UserError(f"the model {name} cannot be used: {broken[0]} has values that are not finite; give another")
+    return lean(model)
+
+
+def attention() -> str:
+    """The implementation of attention that is fastest here, as `attn_implementation` of `transformers`.
+
+    On a CPU, the fused kernel's backward is slow on sequences as short as CLIP's: a training step of a 64-pixel model
+    with 65 tokens an image takes 1.7 times as long in bf16, and as long in fp32.
+    """
+    return "sdpa" if torch.accelerator.is_available() else "eager"
+
+
+def load_processor(name_or_path: str | Path, revision: str | None = None) -> CLIPProcessor:
+    """Load the tokenizer and the PIL image processor of a CLIP.
+
+    Raises:
+        UserError: Where they are missing.
+    """
+    name = BUILT_IN.get(str(name_or_path), str(name_or_path))
+    config = _clip_config(name, revision)
+    try:
+        processor = CLIPProcessor(
+            image_processor=CLIPImageProcessorPil.from_pretrained(name, revision=revision),
+            tokenizer=AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False),
+        )
+        crop, size = processor.image_processor.crop_size, config.vision_config.image_size
+        if (crop["height"], crop["width"]) != (size, size):
+            raise ValueError(f"its images have {crop['height']} x {crop['width']} pixels, those of the model {size}")
+    except Exception as error:  # a damaged file raises what tokenizers, transformers or Python raise
+        raise UserError(_not_loaded("processor", name, error)) from None
+    return processor
+
+
+def _clip_config(name: str, revision: str | None) -> CLIPConfig:
+    try:
+        config = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False)
+    except Exception as error:  # whatever a configuration of somebody else makes of Python
+        raise UserError(_not_loaded("model", name, error)) from None
+    if not isinstance(config, CLIPConfig):
+        raise UserError(f"{name} is a {config.model_type!r} model; this program needs a CLIP (model_type 'clip')")
+    return config
+
+
+def _not_loaded(what: str, name: str, error: Exception) -> str:
+    reason = (str(error).strip().splitlines() or [""])[0][:300].rstrip(".") or type(error).__name__
+    if not os.path.isdir(name):
+        return (
+            f"the {what} {name} cannot be loaded: {reason}. Give model_name_or_path the id of a CLIP on the Hub "
+            "(such as openai/clip-vit-base-patch16), a local folder with config.json and model.safetensors, or "
+            f"{' or '.join(BUILT_IN)}"
+        )
+    held = sorted(os.listdir(name))
+    if what == "model" and not any(file.endswith(".safetensors") for file in held):
+        pickled = [file for file in held if file.endswith((".bin", ".pt", ".pth", ".ckpt"))]
+        if pickled:
+            return (
+                f"the model in the folder {name} cannot be loaded: {pickled[0]} is a pickle, which runs what it "
+                "holds, and is never read. Give a folder with model.safetensors; from a source that you trust, "
+                "`CLIPModel.from_pretrained(folder).save_pretrained(folder)` writes it"
+            )
+    files = ", ".join(held[:12]) or "nothing"
+    return (
+        f"the {what} in the folder {name} cannot be loaded: {reason} (the folder holds: {files}). Copy it anew, or "
+        "give another as model_name_or_path; needed are config.json, model.safetensors, processor_config.json "
+        "and the files of the tokenizer"
+    )
+
+
+def check_tokenizer(model: CLIPModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """See that the text tower pools where the tokenizer ends a text, and that long texts are cut to its length.
+
+    Raises:
+        UserError: Where every text would get the same embedding, or token ids exceed the vocabulary.
+    """
+    config = model.config.text_config
+    # 2 is what OpenAI's configurations say; transformers then pools at the largest id, which is their end token.
+    if config.eos_token_id not in (2, tokenizer.eos_token_id):
+        raise UserError(
+            f"the text tower ends a text at token {config.eos_token_id}, the tokenizer at {tokenizer.eos_token_id}: "
+            "every text would get the same embedding. Set text_config.eos_token_id in config.json"
+        )
+    if tokenizer.model_max_length > config.max_position_embeddings:
+        tokenizer.model_max_length = config.max_position_embeddings
+    if len(tokenizer) > config.vocab_size:
+        raise UserError(f"the tokenizer has {len(tokenizer)} tokens, the text tower only {config.vocab_size}")

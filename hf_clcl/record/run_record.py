@@ -1,0 +1,292 @@
+"""The record of a run: `results.json`, all that training hands over to cards, plots, tables and the app."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..config.values import type_hints
+from ..metrics.accuracy_matrix import AccuracyMatrix, incremental_metrics, seen_accuracy, update_metrics
+from ..metrics.ranks import recall_problems
+from ..metrics.scenarios import SCENARIOS
+from ..utils.errors import UserError
+from ..utils.files import whole_file
+from .parts import DatasetNote, Loss, Outside, Phase, RecordedRecipe, Retrieval, Row, ScenarioRows
+from .schema import check_writable, kind, no_constant, plain, problems_of
+from .videos import VideoDatabase, video_contradictions, video_metrics
+
+SCHEMA = 1
+
+
+@dataclass
+class RunRecord:
+    """One run, as it stands. The metrics are always computed from the matrix and never read from the file.
+
+    Args:
+        method (`str`): Name of the method.
+        model (`str`): The model the stream started from: a Hub id or a folder.
+        tasks (`list[str]`): Names of the tasks, in order.
+        zero_shot (`list[float | None]`, *optional*): Accuracy in percent of the untrained model on each task.
+        accuracy (`list[list[float | None]]`):
+            One row in percent for each finished task. The accuracy on a dataset of captions is the mean R@1 of both
+            directions of retrieval.
+        scenario (`str`, defaults to `"task_incremental"`): What images are classified among in these rows.
+        baseline (`list[list[float | None]]`, *optional*):
+            Where the classes to choose from grow: for each task, finished or not, the untrained model among the
+            classes that its row has. `zero_shot` is then among those of the last row.
+        scenarios (`dict[str, ScenarioRows]`): The matrices of further scenarios, measured at the same time.
+        evaluation_only (`dict[str, Outside]`): Datasets that are evaluated and never trained on.
+        retrieval (`dict[str, Retrieval]`): For each dataset of captions with a test split, trained on or not.
+        video_database (`VideoDatabase`, *optional*): For streams with tasks of videos.
+        recipe (`dict`): The recipe as resolved.
+        versions (`dict[str, str]`): Versions of the libraries and of this software.
+        seed (`int`, *optional*): Seed of the run.
+        device (`str`, *optional*): The hardware, in words.
+        trainable_parameters (`int`, *optional*): Number of weights that learn.
+        total_parameters (`int`, *optional*): Number of weights.
+        phases (`list[Phase]`): Seconds and peak memory of each phase.
+        losses (`list[Loss]`): The losses as logged.
+        datasets (`list[DatasetNote]`): What the data were, also of datasets that are only evaluated.
+        fingerprints (`dict[str, dict[str, str]]`):
+            What the data of each task and of the reference were, part by part; see [`~hf_clcl.data.fingerprint`].
+        skipped_steps (`dict[str, int]`): Steps that were left out for numbers that are not finite, of tasks with any.
+        created (`str`, *optional*): When the run began (ISO 8601).
+        finished (`bool`, defaults to `False`): Whether the stream came to its end.
+        command (`str`, *optional*): The command that made the run.
+        citations (`list[str]`): BibTeX of the method and the benchmark.
+        licence (`str`, *optional*): Licence of the weights, as the Hub spells it.
+        extra (`dict`): Keys this version does not know; kept as they are.
+    """
+
+    method: str
+    model: str
+    tasks: list[str]
+    zero_shot: list[float | None] | None = None
+    accuracy: list[list[float | None]] = field(default_factory=list)
+    scenario: str = "task_incremental"
+    baseline: list[Row] | None = None
+    scenarios: dict[str, ScenarioRows] = field(default_factory=dict)
+    evaluation_only: dict[str, Outside] = field(default_factory=dict)
+    retrieval: dict[str, Retrieval] = field(default_factory=dict)
+    video_database: VideoDatabase | None = None
+    recipe: RecordedRecipe = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    seed: int | None = None
+    device: str | None = None
+    trainable_parameters: int | None = None
+    total_parameters: int | None = None
+    phases: list[Phase] = field(default_factory=list)
+    losses: list[Loss] = field(default_factory=list)
+    datasets: list[DatasetNote] = field(default_factory=list)
+    fingerprints: dict[str, dict[str, str]] = field(default_factory=dict)
+    skipped_steps: dict[str, int] = field(default_factory=dict)
+    created: str | None = None
+    finished: bool = False
+    command: str | None = None
+    citations: list[str] = field(default_factory=list)
+    licence: str | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def matrix(self) -> AccuracyMatrix:
+        return AccuracyMatrix(tasks=self.tasks, accuracy=self.accuracy, zero_shot=self.zero_shot)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The metrics of the main scenario and, where classes were held out, of the update as a whole; of videos."""
+        if self.scenario == "class_incremental":
+            of_stream = incremental_metrics(self.matrix(), self.test_images, self.baseline)
+        else:
+            of_stream = self.matrix().metrics()
+        return {**of_stream, **self._update_metrics(), **video_metrics(self)}
+
+    def _update_metrics(self) -> dict[str, float]:
+        held_out = [name for name in self.evaluation_only if name not in self.retrieval]
+        if not held_out or len(self.accuracy) < len(self.tasks):
+            return {}
+        last = dict(zip(self.tasks, self.accuracy[-1], strict=True))
+        return update_metrics(
+            [value for name, value in last.items() if name not in self.retrieval],
+            [self.evaluation_only[name]["accuracy"][-1] for name in held_out],
+        )
+
+    @property
+    def measure(self) -> str:
+        """What the numbers of the tasks are, in words: accuracy, or R@1 where they are retrieval."""
+        return self._measure(self.tasks)
+
+    @property
+    def shown_measure(self) -> str:
+        """The same with the datasets beside the tasks."""
+        return self._measure([*self.tasks, *self.evaluation_only])
+
+    def _measure(self, names: list[str]) -> str:
+        kinds = {"R@1" if name in self.retrieval else "accuracy" for name in names}
+        return " or ".join(sorted(kinds, key=str.lower))
+
+    @property
+    def all_scenarios(self) -> list[str]:
+        """Names of the scenarios, the main one first."""
+        return [self.scenario, *self.scenarios]
+
+    def of(self, scenario: str) -> RunRecord:
+        """The record with the matrix of one of its scenarios as its only one."""
+        if scenario == self.scenario:
+            return dataclasses.replace(self, scenarios={})
+        rows = self.scenarios[scenario]
+        own = {key: rows.get(key) for key in ("zero_shot", "accuracy", "baseline")}
+        return dataclasses.replace(self, **own, scenario=scenario, scenarios={}, evaluation_only={})
+
+    @property
+    def test_images(self) -> list[int | None]:
+        """Test images of each task that has classes."""
+        counts = {note["task"]: note["test"] for note in self.datasets if note["classes"]}
+        return [counts.get(task) for task in self.tasks]
+
+    @property
+    def seen(self) -> tuple[Row, Row]:
+        """Accuracy on the images of all tasks seen so far, after each: of the model, and of the untrained one."""
+        return seen_accuracy(self.accuracy, self.test_images), seen_accuracy(self.baseline or [], self.test_images)
+
+    def untrained(self, step: int) -> Row:
+        """What the row of the matrix after `step` tasks is compared with: the untrained model among its classes."""
+        if self.baseline and step:
+            return self.baseline[step - 1]
+        return self.zero_shot or [None] * len(self.tasks)
+
+    @property
+    def seconds(self) -> float | None:
+        """Seconds of all phases together, where any were measured."""
+        return sum(phase["seconds"] for phase in self.phases) if self.phases else None
+
+    @property
+    def peak_memory_mb(self) -> float | None:
+        """The largest peak of all phases, where any were measured."""
+        return max((p["peak_memory_mb"] for p in self.phases if p["peak_memory_mb"] is not None), default=None)
+
+    def until(self, task: str | None) -> RunRecord:
+        """The record as it stood after `task` (`None`: before the first): later rows, losses, phases are left out."""
+        finished = self.tasks[: len(self.accuracy)]
+        if task is not None and task not in finished:
+            raise ValueError(
+                f"{task!r} is not a finished task of this run; finished are: {', '.join(finished) or 'none'}"
+            )
+        count = 0 if task is None else finished.index(task) + 1
+        later = set(self.tasks[count:])
+        return dataclasses.replace(
+            self,
+            accuracy=self.accuracy[:count],
+            scenarios={name: {**rows, "accuracy": rows["accuracy"][:count]} for name, rows in self.scenarios.items()},
+            evaluation_only={
+                name: {**rows, "accuracy": rows["accuracy"][:count]} for name, rows in self.evaluation_only.items()
+            },
+            retrieval={name: {**rows, "after": rows["after"][:count]} for name, rows in self.retrieval.items()},
+            video_database=self.video_database
+            and {**self.video_database, "after": self.video_database["after"][:count]},
+            phases=[phase for phase in self.phases if phase["task"] not in later],
+            losses=[loss for loss in self.losses if loss["task"] not in later],
+            skipped_steps={task: count for task, count in self.skipped_steps.items() if task not in later},
+            finished=self.finished and count == len(self.tasks),
+        )
+
+    def forget(self, task: str) -> None:
+        """Drop what training a task has left here, its accuracies aside."""
+        self.losses = [loss for loss in self.losses if loss["task"] != task]
+        self.phases = [phase for phase in self.phases if phase["task"] != task]
+        self.skipped_steps.pop(task, None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as plain JSON values, in the order of `results.json`."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "extra"}
+        head = {name: values.pop(name) for name in ("method", "model", "tasks", "zero_shot", "accuracy")}
+        further = {"scenario_metrics": {name: self.of(name).metrics for name in self.scenarios}}
+        metrics = {"metrics": self.metrics, **(further if self.scenarios else {})}
+        return plain({"schema": SCHEMA, **head, **metrics, **values, **self.extra})
+
+    @classmethod
+    def from_dict(cls, values: Any) -> RunRecord:
+        """A checked record from JSON values.
+
+        Raises:
+            ValueError: With every problem found.
+        """
+        if not isinstance(values, dict):
+            raise ValueError(f"a record is a JSON object, found {kind(values)}")
+        check_writable(values)
+        schema = values.get("schema")
+        if isinstance(schema, int) and schema > SCHEMA:
+            raise ValueError(f"it has schema {schema} and this version reads up to {SCHEMA}; update hf_clcl")
+        if type(schema) is not int or schema < 1:
+            raise ValueError(f"it has no `schema` number, found {schema!r}; was it written by hf_clcl?")
+        hints = type_hints(cls)
+        known = {f.name: f for f in dataclasses.fields(cls) if f.name != "extra"}
+        problems = [f"{name}: is missing" for name in ("method", "model", "tasks") if name not in values]
+        for name in known.keys() & values.keys():
+            problems += problems_of(values[name], hints[name], name)
+        record = cls(**{"method": "", "model": "", "tasks": [], **{k: v for k, v in values.items() if k in known}})
+        if not problems:
+            problems = record._contradictions()
+        if problems:
+            raise ValueError("; ".join(sorted(problems)))
+        # Metrics in the file are for other readers: here they always follow from the matrix.
+        computed = {"schema", "metrics", "scenario_metrics"}
+        record.extra = {key: v for key, v in values.items() if key not in {*known, *computed}}
+        return record
+
+    def _contradictions(self) -> list[str]:
+        """What is of the right type and cannot be true."""
+        if odd := [name for name in self.all_scenarios if name not in SCENARIOS]:
+            return [f"scenario: {odd[0]!r:.80} is none of {', '.join(SCENARIOS)}"]
+        try:
+            for name in self.all_scenarios:
+                view = self.of(name)
+                view.matrix()
+                if view.baseline is not None:
+                    AccuracyMatrix(self.tasks, view.baseline)
+        except ValueError as error:
+            return [str(error)]
+        # A task's name is that of its folder, and may lead to no other.
+        if odd := [task for task in self.tasks if any(sign in task for sign in "/\\\0") or task in (".", "..")]:
+            return [f"tasks: {odd[0]!r:.80} is no name of a task, which is that of its folder"]
+        count = len(self.accuracy)
+        lengths = {f"evaluation_only: {name}": len(rows["accuracy"]) for name, rows in self.evaluation_only.items()}
+        lengths |= {f"scenarios: {name}": len(rows["accuracy"]) for name, rows in self.scenarios.items()}
+        lengths |= {f"retrieval: {name}": len(rows["after"]) for name, rows in self.retrieval.items()}
+        lengths |= {"video_database": len(self.video_database["after"])} if self.video_database else {}
+        found = [f"{where}: {n} entries for {count} finished tasks" for where, n in lengths.items() if n != count]
+        for name, rows in self.retrieval.items():
+            if name not in self.tasks and name not in self.evaluation_only:
+                found.append(f"retrieval: {name}: is neither a task nor evaluated beside them")
+            for entry in filter(None, [rows["zero_shot"], *rows["after"]]):
+                found += [f"retrieval: {name}: {problem}" for problem in recall_problems(entry)]
+        return found + video_contradictions(self)
+
+    @classmethod
+    def load(cls, path: str | Path) -> RunRecord:
+        """Read `results.json`, or the one in a folder.
+
+        Raises:
+            UserError: When the file is absent, broken, foreign or of a newer schema; a `ValueError`.
+        """
+        path = Path(path)
+        path = path / "results.json" if path.is_dir() else path
+        try:
+            return cls.from_dict(json.loads(path.read_text(encoding="utf-8"), parse_constant=no_constant))
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise UserError(f"{path}: cannot be read: {reason}; give a results.json or the folder of a run") from None
+        except RecursionError:
+            raise UserError(f"{path}: is nested too deeply; give a results.json written by hf_clcl") from None
+        except ValueError as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors too
+            raise UserError(
+                f"{path}: is not a record of a run: {error}. Give a results.json written by hf_clcl; a damaged one is "
+                "written anew by running the same command again"
+            ) from None
+
+    def save(self, path: str | Path) -> None:
+        """Write `results.json` whole or not at all."""
+        text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
+        with whole_file(path) as file:
+            file.write_text(text + "\n", encoding="utf-8")

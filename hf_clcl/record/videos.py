@@ -1,0 +1,89 @@
+"""What a record says of text-to-video retrieval, and what follows from it; no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol, TypedDict
+
+from ..metrics.accuracy_matrix import backward_forgetting
+from ..metrics.ranks import ALL_VIDEOS, OWN_VIDEOS, recall_problems
+
+
+class VideoDatabase(TypedDict):
+    """Search of the videos of all tasks learnt so far by all their captions, as `r1` or `median_rank`.
+
+    The untrained model searches those of the whole stream.
+    """
+
+    categories: dict[str, int]
+    zero_shot: dict[str, float] | None
+    after: list[dict[str, float] | None]
+
+
+class Searched(Protocol):
+    """What is read here of a [`~hf_clcl.record.run_record.RunRecord`]."""
+
+    tasks: list[str]
+    accuracy: list[list[float | None]]
+    video_database: VideoDatabase | None
+
+    @property
+    def retrieval(self) -> Mapping[str, Any]: ...
+
+
+def video_contradictions(record: Searched) -> list[str]:
+    """What a record says of videos that cannot be true, a line each."""
+    database = record.video_database
+    if database is None:
+        return []
+    found = [
+        f"video_database: {name}: needs to be a task with retrieval, and to have categories"
+        for name, count in database["categories"].items()
+        if name not in record.tasks or name not in record.retrieval or count < 1
+    ]
+    for entry in filter(None, [database["zero_shot"], *database["after"]]):
+        found += [f"video_database: {problem}" for problem in recall_problems(entry)]
+    return found
+
+
+def is_of_videos(record: Searched, name: str) -> bool:
+    """Whether a dataset with retrieval is of videos, and not of images."""
+    entry = record.retrieval[name]
+    return any(f"{OWN_VIDEOS}_r1" in measures for measures in filter(None, [entry["zero_shot"], *entry["after"]]))
+
+
+def video_forgetting(record: Searched, direction: str = OWN_VIDEOS) -> list[float | None]:
+    """BWF after each finished task; see [`~hf_clcl.metrics.accuracy_matrix.backward_forgetting`].
+
+    Args:
+        record (`RunRecord`): A run, finished or not, with tasks of videos.
+        direction (`str`, defaults to `"text_to_video"`):
+            `text_to_video` (among a task's own videos: what its queries have lost) or `text_to_database` (among all
+            that are there by then: what they have lost, and what the growth of the database costs).
+    """
+    names = record.video_database["categories"]
+    rows = [
+        {name: row[key] for name in names if (key := f"{direction}_r1") in (row := record.retrieval[name]["after"][j])}
+        for j in range(len(record.accuracy))
+    ]
+    return backward_forgetting(record.tasks, rows, names)
+
+
+def video_metrics(record: Searched) -> dict[str, float]:
+    """`video_recall` and `backward_forgetting` at the end of a stream with tasks of videos, in percent."""
+    if record.video_database is None or len(record.accuracy) < len(record.tasks):
+        return {}
+    last, lost = record.video_database["after"][-1], video_forgetting(record)[-1]
+    found = {"video_recall": last and last["r1"], "backward_forgetting": lost}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def video_rows(record: Searched) -> list[tuple[str, dict[str, float], float | None, float | None]]:
+    """`(model, measures over all queries, BWF, BWF among all videos)` before training and after each task."""
+    database = record.video_database
+    if database is None:
+        return []
+    rows = [("zero-shot, videos of all tasks", database["zero_shot"], None, None)]
+    forgotten = zip(database["after"], video_forgetting(record), video_forgetting(record, ALL_VIDEOS), strict=True)
+    rows += [(f"{j} {record.tasks[j - 1]}", *values) for j, values in enumerate(forgotten, start=1)]
+    return [row for row in rows if row[1]]

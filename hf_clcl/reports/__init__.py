@@ -1,0 +1,1 @@
+"""Showing a record: tables, figures, cards, comparisons; without torch."""

@@ -1,0 +1,1 @@
+"""One run from the first task to the last: train, save, evaluate, record, resume."""

@@ -1,0 +1,38 @@
+"""Reading a recipe with every check: values, names, and the method with its options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..config import recipe as config
+from ..config.recipe import Recipe
+from ..methods import check_method
+
+
+def read_recipe(path: str | Path, overrides: Mapping[str, str] | None = None) -> Recipe:
+    """Read a recipe file, apply the values of the command line, and check all of it.
+
+    Args:
+        path (`str` or `Path`): YAML file. Its `include:` names another file, relative to it, to take values from.
+        overrides (`Mapping[str, str]`, *optional*):
+            Values from the command line as text; a dotted key reaches into a block (`methods.zscl.l2_weight`).
+
+    Raises:
+        RecipeError: With every problem of the recipe, before anything is loaded.
+    """
+    return config.read_recipe(path, overrides, checks=[check_method])
+
+
+def parse_recipe(values: Mapping[str, Any], source: str = "the recipe") -> Recipe:
+    """Turn plain values into a `Recipe`, with the same checks as [`read_recipe`].
+
+    Args:
+        values (`Mapping[str, Any]`): The values, as YAML gives them.
+        source (`str`, defaults to `"the recipe"`): What an error names as their source.
+
+    Raises:
+        RecipeError: With every problem found.
+    """
+    return config.parse_recipe(values, source, checks=[check_method])

@@ -1,0 +1,224 @@
+"""Evaluation of checkpoints without training: as the rows of a stream, or as mixtures with the base model."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from accelerate import Accelerator, PartialState
+from rich.console import Console
+from rich.markdown import Markdown
+from torch import Tensor
+from transformers import CLIPModel
+
+from ..config.arguments import ContinualTrainingArguments
+from ..data.images.frames import Frames, ImageCache
+from ..data.recipe_tasks import resolve_stream
+from ..data.task_data import frames_of
+from ..evaluation.evaluator import StreamEvaluation
+from ..methods.averaging import interpolate
+from ..models.loading import check_tokenizer, load_model, load_processor
+from ..record.run_record import RunRecord
+from ..reports.figures import plot_curves, plot_matrix
+from ..reports.terminal import print_results
+from ..utils import environment
+from ..utils.errors import UserError
+from ..utils.names import RECORD
+from .description import new_record
+from .mixtures import FILE, Evaluation, Evaluations
+from .output import OutputFolder, refuse_other_recipe
+
+if TYPE_CHECKING:
+    from ..config.recipe import Recipe
+    from ..data.task import Task
+    from .checkpoint_sources import Checkpoint
+
+METHOD = "checkpoints"
+"""What stands in the place of a method in the record of checkpoints that came from elsewhere."""
+
+
+class Standalone:
+    """The data and the base model of a recipe, and an output folder for what is measured.
+
+    Args:
+        recipe (`Recipe`): Base model, tasks, scenarios and `output_dir`.
+        command (`str`, *optional*): The command, for the record.
+    """
+
+    def __init__(self, recipe: Recipe, command: str | None):
+        self.recipe, self.command = recipe, command
+        self.args = ContinualTrainingArguments.checked(recipe.training)
+        self.folder = Path(self.args.output_dir)
+        self.output = OutputFolder(self.folder, self.args.should_save)
+        self.accelerator = Accelerator(mixed_precision=self.args.mixed_precision, cpu=self.args.use_cpu)
+        with self.args.main_process_first(desc="reading datasets"):
+            self.tasks, self.others = resolve_stream(recipe, self.args.seed)
+        self.processor = load_processor(recipe.model_name_or_path, recipe.model_revision)
+        self.cache = ImageCache(self.args.image_cache_mb, self.args.disk_cache_mb, self.folder)
+        self.evaluation = StreamEvaluation(
+            self._record(), self.tasks, self.others, self._frames, self.processor, self.accelerator, self.args,
+            self._kept_videos,
+        )  # fmt: skip
+
+    def stream(self, checkpoints: Sequence[Checkpoint]) -> RunRecord:
+        """Fill a matrix: the base model before the first task, then one checkpoint after each."""
+        names = [checkpoint.name for checkpoint in checkpoints]
+        record = self._open_stream(names)
+        self.evaluation.record = record
+        if record.zero_shot is None:
+            self.evaluation.measure(self._base(), None)
+            self._write(record)
+        for task, checkpoint in list(zip(self.tasks, checkpoints, strict=False))[len(record.accuracy) :]:
+            self.evaluation.measure(self._load(checkpoint.path, checkpoint.revision), task.name)
+            self._write(record)
+        if self.args.should_save:
+            print_results(record)
+            sys.stdout.write(f"\nMatrix and plots: {self.folder}\n")
+        return record
+
+    def mixtures(self, checkpoints: Sequence[Checkpoint], alphas: Sequence[float]) -> Evaluations:
+        """Evaluate `(1 - alpha) * base + alpha * checkpoint` for each checkpoint and share.
+
+        Source: WiSE-FT (Wortsman et al., CVPR 2022, eq. 1).
+        """
+        results = self._open_mixtures()
+        base: CLIPModel | None = None
+        for checkpoint in checkpoints:
+            wanted = [alpha for alpha in alphas if results.found(checkpoint.name, alpha) is None]
+            if not wanted:
+                continue
+            base = self._base() if base is None else base
+            loaded = self._load(checkpoint.path, checkpoint.revision) if any(wanted) else base
+            ends, starts = loaded.state_dict(), {name: t.clone() for name, t in base.state_dict().items()}
+            _check_same_shape(starts, ends, checkpoint.name)
+            ends = {name: tensor.clone() for name, tensor in ends.items()}
+            for alpha in wanted:
+                if results.found(checkpoint.name, alpha) is not None:
+                    continue  # given twice
+                loaded.load_state_dict(interpolate(starts, ends, alpha))
+                name = checkpoint.name if alpha else self.recipe.model_name_or_path
+                results.evaluations.append(self._evaluation(loaded, name, alpha))
+                if self.args.should_save:
+                    results.save(self.folder)
+            base.load_state_dict(starts)
+        if self.args.should_save:
+            Console().print(Markdown(results.as_markdown()))
+            sys.stdout.write(f"\nTable and plot: {self.folder}\n")
+        return results
+
+    def _evaluation(self, model: CLIPModel, name: str, alpha: float) -> Evaluation:
+        """One model, which has seen all tasks."""
+        self.evaluation.record = record = self._record()
+        self.evaluation.measure(model, None)
+        accuracy = {
+            scenario: dict(zip(record.tasks, record.of(scenario).untrained(0), strict=True))
+            for scenario in record.all_scenarios
+        }
+        accuracy[record.scenario] |= {task: entry["zero_shot"] for task, entry in record.evaluation_only.items()}
+        return {"checkpoint": name, "alpha": alpha, "accuracy": accuracy}
+
+    def _record(self) -> RunRecord:
+        recipe = self.recipe
+        return new_record(
+            recipe.model_name_or_path, METHOD, self.tasks, self.others, recipe.scenarios, recipe.to_dict(), self.args,
+            self.command,
+        )  # fmt: skip
+
+    def _open_stream(self, names: list[str]) -> RunRecord:
+        self.output.claim()
+        if (self.folder / FILE).exists():
+            raise UserError(f"{self.folder} holds {FILE}, which is no stream; choose another --output_dir")
+        found = self.output.open(self.recipe.to_dict())
+        if found is None:
+            found = self._record()
+            found.extra["checkpoints"] = names
+        before = found.extra.get("checkpoints")
+        if before is None or found.method != METHOD:
+            raise UserError(f"{self.folder} holds a run, which would be lost; choose another --output_dir")
+        done = len(found.accuracy)
+        if before[:done] != names[:done] or len(names) < done:
+            raise UserError(
+                f"{self.folder} holds the checkpoints {', '.join(before[:done])}; choose another --output_dir for "
+                f"{', '.join(names)}"
+            )
+        found.extra["checkpoints"] = names
+        return found
+
+    def _open_mixtures(self) -> Evaluations:
+        self.output.claim()
+        if (self.folder / RECORD).exists():
+            raise UserError(f"{self.folder} holds a run or a stream of checkpoints; choose another --output_dir")
+        if (self.folder / FILE).exists():
+            found = Evaluations.load(self.folder / FILE)
+            refuse_other_recipe(found.recipe, self.recipe.to_dict(), self.folder)
+            return found
+        return Evaluations(
+            self.recipe.model_name_or_path, [task.name for task in self.tasks], [task.name for task in self.others],
+            list(self.recipe.scenarios), self.recipe.to_dict(), environment.versions(), self.command,
+        )  # fmt: skip
+
+    def _write(self, record: RunRecord) -> None:
+        record.finished = record.matrix().finished
+        if self.args.should_save:
+            self.output.write_record(record)
+            plot_matrix(record, self.folder)
+            plot_curves(record, self.folder)
+
+    def _base(self) -> CLIPModel:
+        torch.manual_seed(self.args.seed)  # for random_init, as a run does
+        return self._load(self.recipe.model_name_or_path, self.recipe.model_revision, self.recipe.random_init)
+
+    def _load(self, name: str, revision: str | None, random_init: bool = False) -> CLIPModel:
+        model = load_model(name, revision, random_init).requires_grad_(False).eval()
+        check_tokenizer(model, self.processor.tokenizer)
+        return model.to(self.args.device)
+
+    def _frames(self, task: Task) -> Frames:
+        return frames_of(task, "test", self.processor.image_processor, self.cache)
+
+    def _kept_videos(self, name: str) -> Path:
+        """Where the videos of a task that were embedded are kept, to go on after a stop."""
+        folder = self.folder / "videos" / name
+        if self.args.should_save and any(task.kind == "videos" for task in self.tasks):
+            folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+
+def _check_same_shape(base: dict[str, Tensor], other: dict[str, Tensor], name: str) -> None:
+    shapes = {key: tuple(tensor.shape) for key, tensor in base.items()}
+    differing = [key for key in {**base, **other} if key not in other or shapes.get(key) != tuple(other[key].shape)]
+    if differing:
+        raise UserError(
+            f"{name}: its weights cannot be mixed with the base model's: {differing[0]} is missing or has another "
+            f"shape ({len(differing)} such weights); give model_name_or_path the model that it was trained from"
+        )
+
+
+def evaluate(
+    recipe: Recipe, checkpoints: Sequence[Checkpoint], alphas: Sequence[float] | None, command: str | None = None
+) -> None:
+    """Evaluate checkpoints on the tasks of a recipe, and write what came of it to its `output_dir`.
+
+    Args:
+        recipe (`Recipe`): Base model, tasks, scenarios and `output_dir`.
+        checkpoints (`Sequence[Checkpoint]`): What to evaluate.
+        alphas (`Sequence[float]`, *optional*):
+            Shares of each checkpoint in a mixture with the base model (WiSE-FT); a stream where not given.
+        command (`str`, *optional*): The command, for the record.
+
+    Raises:
+        UserError: For anything that the user can mend; what is finished is kept.
+    """
+    try:
+        standalone = Standalone(recipe, command)
+        with closing(standalone.output):
+            if alphas is None:
+                standalone.stream(checkpoints)
+            else:
+                standalone.mixtures(checkpoints, alphas)
+    finally:
+        PartialState().destroy_process_group()

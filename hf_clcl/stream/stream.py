@@ -1,0 +1,321 @@
+"""One stream of tasks from the first to the last: train, save, evaluate, record; resumes where it stopped."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import logging
+import shutil
+from contextlib import AbstractContextManager, closing, nullcontext
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from datasets import Dataset
+from safetensors.torch import load_file
+from torch import Tensor
+from transformers import CLIPModel
+from transformers.integrations import get_reporting_integration_callbacks
+
+from ..config.arguments import ContinualTrainingArguments
+from ..config.lora import LoRA
+from ..data.columns import find_image_column
+from ..data.images.frames import Frames, ImageCache
+from ..data.task import Task
+from ..data.task_data import TaskData, frames_of
+from ..data.texts.tokens import tokenize
+from ..distributed.launcher import launch_problems
+from ..evaluation.evaluator import StreamEvaluation
+from ..hub import HubPusher, pull_run
+from ..hub.client import token_from
+from ..methods import Method
+from ..models.loading import check_tokenizer, load_model, load_processor
+from ..models.tuning import Adapter, adapter_size
+from ..models.weights import choose_trainable, parameter_counts
+from ..record.run_record import RunRecord
+from ..training.checkpoints import METHOD_STATE, check_finished, last_whole_checkpoint, save_state
+from ..training.interruption import Interruption
+from ..training.trackers import KeepOpen
+from ..training.trainer import ContinualTrainer
+from ..utils.errors import RecipeError
+from ..utils.files import whole_folder
+from ..utils.phases import measured
+from .checks import check_stream, launch_needs
+from .description import fingerprints, logged_losses, new_record, recipe_of_objects
+from .faults import check_room, memory_for, room_on_disk
+from .output import PLOT_SECONDS, OutputFolder, refuse_other_data
+
+logger = logging.getLogger(__name__)
+
+
+class Stream:
+    """One run and its output folder; see [`run_stream`]."""
+
+    def __init__(
+        self,
+        model_name: str,
+        tasks: list[Task],
+        method: Method,
+        evaluation_only: list[Task],
+        reference_images: Dataset | None,
+        reference_texts: list[str] | None,
+        args: ContinualTrainingArguments,
+        model_revision: str | None,
+        random_init: bool,
+        recipe: dict[str, Any] | None,
+        command: str | None,
+        peft: LoRA | None,
+        scenarios: list[str],
+    ):
+        self.model_name, self.model_revision, self.random_init = model_name, model_revision, random_init
+        self.tasks, self.evaluation_only, self.method, self.args = tasks, evaluation_only, method, args
+        self.reference_images, self.reference_texts = reference_images, reference_texts
+        self.scenarios = scenarios
+        self.recipe = recipe or recipe_of_objects(model_name, method, tasks, evaluation_only, args, peft, scenarios)
+        self.command, self.peft = command, peft
+        self.output = OutputFolder(Path(args.output_dir), args.should_save, 0.0 if args.push_to_hub else PLOT_SECONDS)
+        features = None if reference_images is None else reference_images.features
+        self.reference_column = features and find_image_column(features, None, "reference images")
+        check_stream(
+            tasks, evaluation_only, scenarios, method, peft, reference_images is not None, bool(reference_texts),
+            further=launch_problems(launch_needs(method, args, peft, tasks)),
+        )  # fmt: skip
+
+    def run(self) -> RunRecord:
+        """Run what is left of the stream, and push what is finished."""
+        with Interruption() as self.interruption, room_on_disk(self.output.path), closing(self.output):
+            self.output.claim()
+            self._open_output()
+            return self._run_and_push()
+
+    def _run_and_push(self) -> RunRecord:
+        pushes = self.args.push_to_hub and self.args.process_index == 0
+        with HubPusher(self.output.path, self.record, self.args) if pushes else nullcontext() as self.hub:
+            return self._run()
+
+    def _run(self) -> RunRecord:
+        if self.record.finished:
+            logger.warning("%s holds this run, finished: nothing is left to do", self.output.path)
+            self._push()
+            return self.record
+        self._prepare()
+        model = self._start_model()
+        if self.record.zero_shot is None:
+            self._evaluate(model, None)
+        for index in range(len(self.record.accuracy), len(self.tasks)):
+            self._push()
+            model = self._learn(model, index)
+        self._close_reporters(model)
+        self.record.finished = True
+        self.output.forget_cache()
+        self.output.write(self.record)
+        self._push()
+        return self.record
+
+    def _push(self) -> None:
+        if self.hub is not None:
+            self.hub.push(self.record)
+
+    # Before training
+
+    def _open_output(self) -> None:
+        """Read what the output folder holds, or begin a new record in it."""
+        if self.args.resume_from_hub:
+            with self.args.main_process_first(desc="fetching the run"):
+                if self.args.process_index == 0:
+                    pull_run(self.args.resume_from_hub, self.output.path, token=token_from(self.args.hub_token_env))
+        found, everything = self.output.open(self.recipe), [*self.tasks, *self.evaluation_only]
+        now = fingerprints(everything, self.reference_images, self.reference_column, self.reference_texts)
+        if found is None:
+            self.record = new_record(
+                self.model_name, self.method.name, self.tasks, self.evaluation_only, self.scenarios, self.recipe,
+                self.args, self.command, self.method.citation,
+            )  # fmt: skip
+        else:
+            refuse_other_data(found, now, self.output.path)
+            self.record = self.output.standing(found, self._task_folder) if self.method.trains else found
+        self.record.fingerprints = {**now, **self.record.fingerprints}
+
+    def _prepare(self) -> None:
+        args = self.args
+        # Before the accelerator is made: the values of a task reset the state that it shares.
+        own = [args.of_task(task.training, self.output.path) for task in self.tasks]
+        self.steps = [values.steps_for(len(task.train)) for values, task in zip(own, self.tasks, strict=True)]
+        self.accelerator = Accelerator(mixed_precision=args.mixed_precision, cpu=args.use_cpu)
+        self.processor = load_processor(self.model_name, self.model_revision)
+        self.cache = ImageCache(args.image_cache_mb, args.disk_cache_mb, self.output.path)
+        self.reporters = [KeepOpen(cls()) for cls in get_reporting_integration_callbacks(args.report_to)]
+        self.trainer: ContinualTrainer | None = None
+        self.reference_frames: Frames | None = None
+        if self.reference_images is not None:
+            self.reference_frames = Frames(
+                self.reference_images, self.reference_column, self.processor.image_processor, self.cache,
+                "reference images",
+            )  # fmt: skip
+        self.evaluation = StreamEvaluation(
+            self.record,
+            self.tasks,
+            self.evaluation_only,
+            lambda task: frames_of(task, "test", self.processor.image_processor, self.cache),
+            self.processor,
+            self.accelerator,
+            args,
+            lambda name: self._task_folder([task.name for task in self.tasks].index(name)),
+        )
+
+    def _initial_model(self) -> CLIPModel:
+        if self.random_init:
+            torch.manual_seed(self.args.seed)
+        return load_model(self.model_name, self.model_revision, self.random_init).requires_grad_(False).eval()
+
+    def _start_model(self) -> CLIPModel:
+        """The model that the next task starts from, on its device."""
+        done = len(self.record.accuracy)
+        if done and self.method.trains:
+            folder = self._task_folder(done - 1)
+            logger.warning("%d of %d tasks are finished; going on from %s", done, len(self.tasks), folder)
+            model = self._finished_model(folder)
+        else:
+            model = self._initial_model()
+        check_tokenizer(model, self.processor.tokenizer)
+        if problems := self.method.model_problems(model):
+            raise RecipeError(problems, "the method")
+        choose_trainable(model, self.args.trainable, self.args.train_logit_scale)
+        self.record.trainable_parameters, self.record.total_parameters = parameter_counts(model)
+        if not self.method.trains:
+            self.record.trainable_parameters = 0
+        if self.peft is not None:
+            self.record.trainable_parameters = adapter_size(model, self.peft)
+        if self.method.trains and self.args.should_save:
+            left = [sum(self.steps)] if self.method.trains_jointly and not done else self.steps[done:]
+            check_room(self.output.path, self.args, self.record, left)
+        return model.to(self.args.device)
+
+    def _finished_model(self, folder: Path) -> CLIPModel:
+        """The model of a finished task, and with it what the method has to remember."""
+        check_finished(folder, self.method.remembers, self.args.hub_model_id)
+        if (folder / METHOD_STATE).exists():
+            self.method.load_state_dict(load_file(folder / METHOD_STATE))
+        return load_model(folder)
+
+    # Training
+
+    def _learn(self, model: CLIPModel, index: int) -> CLIPModel:
+        """Train one task unless its folder is already there, save it, and evaluate."""
+        task, folder = self.tasks[index], self._task_folder(index)
+        if self.method.trains_jointly and index:
+            pass  # the first task was all of them
+        elif self.method.trains and folder.exists():
+            logger.warning("%s is trained; only its evaluation is missing", folder.name)
+            self._forget_checkpoints()
+            model = self._finished_model(folder).to(self.args.device)
+        elif self.method.trains:
+            with self.interruption.saving_first(), self._memory_for(f"training on {task.name}"):
+                model = self._train(model, index)
+        self._evaluate(model, task)
+        return model
+
+    def _train(self, model: CLIPModel, index: int) -> CLIPModel:
+        task = self.tasks[index]
+        scratch = self.output.scratch(index, task.name)
+        args = self.args.of_task(task.training, scratch)
+        if self.method.trains_jointly:
+            args = dataclasses.replace(
+                self.args, max_steps=sum(self.steps), output_dir=str(scratch), report_to="none", push_to_hub=False
+            )
+        self.trainer = None
+        self.record.forget(task.name)  # what a process wrote that was killed before it saved the task
+        gc.collect()
+        adapter = Adapter(model, self.peft, self.args.seed) if self.peft else None
+        with measured(self.record.phases, "training", task.name) as phase:
+            self.trainer = trainer = ContinualTrainer(
+                model,
+                args,
+                method=self.method,
+                task=self._data_of_all(args.min_crop_scale) if self.method.trains_jointly else task,
+                processing_class=self.processor,
+                reference_images=self.reference_frames,
+                reference_input_ids=self._reference_input_ids,
+                initial_model=self._initial_model,
+                index=index,
+                step_offset=sum(self.steps[:index]),
+                cache=self.cache,
+                callbacks=[
+                    self.interruption,
+                    *self.reporters,
+                    *(self.hub.callbacks() if self.hub is not None else []),
+                ],
+            )
+            with self.args.main_process_first(desc="looking for a checkpoint"):
+                checkpoint = last_whole_checkpoint(scratch)
+            if checkpoint:
+                logger.warning("%s: going on from %s", task.name, checkpoint.name)
+            trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
+            model = self.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
+            if adapter is not None:
+                model = adapter.merge()
+            phase["seconds"] = trainer.seconds
+        self.record.losses += logged_losses(trainer.state.log_history, task.name, trainer.step_offset)
+        if trainer.finite.skipped:
+            self.record.skipped_steps[task.name] = trainer.finite.skipped
+        self._save(model, index, adapter)
+        self._forget_checkpoints()
+        return model
+
+    def _memory_for(self, doing: str) -> AbstractContextManager[None]:
+        return memory_for(doing, self.args, self.peft is not None)
+
+    def _forget_checkpoints(self) -> None:
+        """Delete the checkpoints within a task, which is finished."""
+        if self.args.should_save:
+            shutil.rmtree(self.output.checkpoints, ignore_errors=True)
+
+    @cached_property
+    def _reference_input_ids(self) -> Tensor | None:
+        return None if self.reference_texts is None else tokenize(self.processor.tokenizer, self.reference_texts)
+
+    def _data_of_all(self, min_crop_scale: float) -> TaskData:
+        """The training data of all tasks as one, for a method that learns them together."""
+        data = [TaskData.of(task, self.processor, self.cache, min_crop_scale) for task in self.tasks]
+        return TaskData.joined("all tasks", data)
+
+    def _save(self, model: CLIPModel, index: int, adapter: Adapter | None) -> None:
+        if self.args.should_save:
+            with whole_folder(self._task_folder(index)) as folder:
+                with measured(self.record.phases, "saving", self.tasks[index].name):
+                    self._fill(folder, model, index, adapter)
+                # The folder tells that the task is learnt, so what the record says of it comes first.
+                self.output.write_record(self.record)
+        self.accelerator.wait_for_everyone()
+
+    def _fill(self, folder: Path, model: CLIPModel, index: int, adapter: Adapter | None) -> None:
+        model.save_pretrained(folder)
+        self.processor.save_pretrained(folder)
+        if adapter is not None and self.peft.keep_adapters:
+            adapter.save(folder / "adapter", self._task_folder(index - 1).name if index else self.model_name)
+        save_state(self.method.state_dict(), folder)
+
+    def _task_folder(self, index: int) -> Path:
+        if self.method.trains_jointly:
+            index = len(self.tasks) - 1  # one model, which has learnt all tasks
+        return self.output.task(index, self.tasks[index].name)
+
+    # Evaluation and record
+
+    def _evaluate(self, model: CLIPModel, task: Task | None) -> None:
+        """Fill the row of the matrix after a task, or the zero-shot row."""
+        # The same model gives the same row.
+        if task and (not self.method.trains or (self.method.trains_jointly and self.record.accuracy)):
+            self.evaluation.repeat(model, task.name)
+        else:
+            with self._memory_for(f"evaluation after {task.name}" if task else "evaluation before training"):
+                numbers = self.evaluation.measure(model, task.name if task else None)
+            if self.trainer is not None:
+                self.trainer.log(numbers)
+        self.output.write(self.record)
+
+    def _close_reporters(self, model: CLIPModel) -> None:
+        for reporter in self.reporters if self.trainer is not None else []:
+            reporter.close(self.trainer, model)

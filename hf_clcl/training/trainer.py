@@ -1,0 +1,321 @@
+"""`ContinualTrainer`: one task, one method, in a `transformers.Trainer`."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from transformers import CLIPModel, CLIPProcessor, TrainerCallback
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, TrainOutput, rotate_checkpoints
+from transformers.utils import logging
+
+from ..config.arguments import ContinualTrainingArguments
+from ..data.batches import ORDER, REFERENCE, Draws, TaskBatches
+from ..data.images.frames import Frames, ImageCache, Normalizer
+from ..data.task import Task
+from ..data.task_data import TaskData
+from ..distributed.processes import check_number
+from ..distributed.tensors import whole
+from ..methods import Method, TaskContext
+from ..models.checkpointing import checkpoint_texts
+from ..models.embedding_cache import EmbeddingCache
+from ..models.sharded import whole_model
+from ..models.weights import choose_trainable, copy_of, forget_other_trainers
+from ..utils.unpickling import refusing
+from .checkpoints import METHOD_STATE, PARTIAL, checkpoint_beside, save_state
+from .nonfinite import FiniteSteps, all_finite, not_finite
+from .progress import TaskProgress
+from .sharded_trainer import DividedTrainer
+
+logger = logging.get_logger(__name__)
+
+
+class ContinualTrainer(DividedTrainer):
+    """Teaches a CLIP one task by one method, as any `Trainer` trains.
+
+    Optimiser, schedule and step counts start anew with each task, so a stream makes one trainer for each. Checkpoints
+    lie in `args.output_dir` and hold the method's state beside the trainer's.
+
+    Args:
+        model (`CLIPModel`): The model to teach; changed in place.
+        args (`ContinualTrainingArguments`): Training values of this task.
+        method (`Method`): How to learn; the same object for all tasks of a stream.
+        task (`Task` or `TaskData`):
+            What to learn; `TaskData` where images and texts are already as the model wants them.
+        processing_class (`CLIPProcessor`, *optional*): Tokenizer and image processor; not needed with `TaskData`.
+        reference_images (`Frames`, *optional*): Images for distillation.
+        reference_input_ids (`Tensor` of shape `[M, L]`, *optional*): Texts for distillation.
+        initial_model (`Callable[[], CLIPModel]`, *optional*):
+            Loads the untrained CLIP for methods that distil from it; a copy of `model` where not given.
+        index (`int`, defaults to 0): Place of the task in its stream.
+        step_offset (`int`, defaults to 0): Steps of the stream before this task; trackers see the sum.
+        cache (`ImageCache`, *optional*): Decoded images shared among the tasks of a stream.
+        callbacks (`list[TrainerCallback]`, *optional*): As for any `Trainer`.
+
+    Raises:
+        TrainingError: While training, where a loss is not a finite number.
+    """
+
+    # `CLIPModel.forward` takes any keyword, so the Trainer would believe that losses are already divided by the
+    # number of accumulation steps.
+    loss_is_scaled_for_ga = False
+
+    def __init__(
+        self,
+        model: CLIPModel,
+        args: ContinualTrainingArguments,
+        *,
+        method: Method,
+        task: Task | TaskData,
+        processing_class: CLIPProcessor | None = None,
+        reference_images: Frames | None = None,
+        reference_input_ids: Tensor | None = None,
+        initial_model: Callable[[], CLIPModel] | None = None,
+        index: int = 0,
+        step_offset: int = 0,
+        cache: ImageCache | None = None,
+        callbacks: list[TrainerCallback] | None = None,
+    ):
+        self.method, self.step_offset = method, step_offset
+        self.seconds_before = 0.0
+        self._sums: dict[str, Tensor] = {}
+        self._summed = 0
+        self._started = time.monotonic()
+        self.normalize = Normalizer(processing_class.image_processor) if processing_class else _as_it_is
+        if isinstance(task, Task):
+            task = TaskData.of(task, processing_class, cache, args.min_crop_scale)
+        self.data = task
+        forget_other_trainers(model)
+        choose_trainable(model, args.trainable, args.train_logit_scale)
+        checkpoint_texts(model, task.tokens(args.per_device_train_batch_size) > args.checkpoint_texts_above)
+        args.logging_nan_inf_filter = args.skip_nonfinite_steps > 0  # what is skipped does not spoil the mean loss
+        super().__init__(
+            model=model,
+            args=args,
+            processing_class=processing_class,
+            callbacks=[*(callbacks or []), *method.callbacks()],
+        )
+        for printing in (ProgressCallback, PrinterCallback):
+            self.remove_callback(printing)
+        self.finite = FiniteSteps(args.skip_nonfinite_steps, task.name, self.accelerator)
+        self.add_callback(self.finite)
+        self.add_callback(TaskProgress(f"task {index + 1}: {task.name}"))
+        self.context = TaskContext(
+            name=task.name,
+            index=index,
+            args=args,
+            accelerator=self.accelerator,
+            frames=task.frames,
+            input_ids=task.input_ids,
+            normalize=self.normalize,
+            initial_model=initial_model or copy_of(model),
+            reference_frames=reference_images,
+            reference_input_ids=reference_input_ids,
+            labels=task.labels,
+            captions_of=task.captions_of,
+            tokenizer=processing_class.tokenizer if processing_class else None,
+            seed=(self._first_seed, index),
+            drawn=self._drawn,
+            embeddings=EmbeddingCache(Path(args.embedding_cache_dir)) if args.embedding_cache_dir else None,
+        )
+        self._fit_schedule()
+
+    def train(self, resume_from_checkpoint: str | None = None, **kwargs: Any) -> TrainOutput:
+        """Learn the task from its start, or from one of its checkpoints; the method's end of the task included."""
+        self._started = time.monotonic()
+        self.method.begin_task(self.model, self.context)
+        if resume_from_checkpoint is not None:
+            state = load_file(os.path.join(resume_from_checkpoint, METHOD_STATE))
+            self.seconds_before = float(state.pop("seconds"))
+            check_number(
+                int(state.pop("processes", self.args.world_size)), self.args.world_size, resume_from_checkpoint
+            )
+            self.finite.skipped = int(state.pop("skipped", 0))
+            self.method.load_state_dict({name: tensor.to(self.args.device) for name, tensor in state.items()})
+        with refusing(resume_from_checkpoint):
+            output = super().train(resume_from_checkpoint, **kwargs)
+        self._drain()
+        self._check_weights()
+        self.model = self.method.end_task(whole_model(self.model))
+        return output
+
+    @property
+    def seconds(self) -> float:
+        """Time spent on this task so far, that before a stop included."""
+        return self.seconds_before + time.monotonic() - self._started
+
+    # Data
+
+    def get_train_dataloader(self) -> DataLoader:
+        args = self.args
+        reference = self.method.reference_frames(self.context)
+        batches = TaskBatches(
+            data=self.data,
+            draws=self.draws(len(self.data.frames), args.per_device_train_batch_size, ORDER),
+            steps=args.max_steps * args.gradient_accumulation_steps,
+            seed=self._seed,
+            reference=reference,
+            reference_draws=None
+            if reference is None
+            else self.draws(len(reference), args.reference_batch_size, REFERENCE),
+        )
+        workers = args.dataloader_num_workers
+        return DataLoader(
+            batches,
+            batch_size=1,  # one item is a whole batch; the Trainer skips items when it resumes, and reads none of them
+            collate_fn=_only,
+            num_workers=workers,
+            pin_memory=args.dataloader_pin_memory and self.accelerator.device.type == "cuda",
+            prefetch_factor=(args.dataloader_prefetch_factor or 4) if workers else None,
+        )
+
+    def draws(self, rows: int, batch_size: int, stream: int) -> Draws:
+        """Which rows each step takes, of the task's images (`stream` is `ORDER`) or of the reference (`REFERENCE`)."""
+        args = self.args
+        return Draws(
+            rows, batch_size, (*self._seed, stream), args.process_index, args.world_size,
+            drop_last=args.dataloader_drop_last, wrap=stream == REFERENCE,
+        )  # fmt: skip
+
+    def _drawn(self, rows: int) -> np.ndarray:
+        """Rows of a reference of this size that the steps of the task look at, in all processes."""
+        draws = self.draws(rows, self.args.reference_batch_size, REFERENCE)
+        return draws.seen(self.args.max_steps * self.args.gradient_accumulation_steps)
+
+    @property
+    def _first_seed(self) -> int:
+        return self.args.seed if self.args.data_seed is None else self.args.data_seed
+
+    @property
+    def _seed(self) -> tuple[int, int]:
+        return self.context.seed
+
+    def _fit_schedule(self) -> None:
+        """Turn epochs into steps, so that a task is one pass of the loader, and see that the warm-up fits."""
+        args, rows = self.args, len(self.data.frames)
+        draws = self.draws(rows, args.per_device_train_batch_size, ORDER)
+        self.steps_per_epoch = draws.steps_per_epoch / args.gradient_accumulation_steps
+        args.max_steps = args.steps_for(rows)
+        if args.warmup_steps >= args.max_steps and args.warmup_steps > 1:
+            fitted = args.max_steps // 10
+            logger.warning(
+                f"{self.data.name}: a warm-up of {args.warmup_steps:g} steps would never end within {args.max_steps} "
+                f"steps; it is cut to {fitted}"
+            )
+            args.warmup_steps = fitted
+
+    def _prepare_inputs(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        inputs = super()._prepare_inputs(inputs)
+        for name in ("pixel_values", "reference_pixel_values"):
+            if name in inputs:
+                inputs[name] = self.normalize(inputs[name])
+        return inputs
+
+    # Loss and logs
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Tensor | tuple[Tensor, dict[str, Tensor]]:
+        terms = self.method.losses(model, inputs)
+        loss = torch.stack([term.float() for term in terms.values()]).sum()
+        seen = {**terms, **self.method.monitored}
+        self.method.monitored.clear()
+        if self.finite.takes(seen.values()):
+            for name, value in seen.items():
+                value = value.detach().float()
+                self._sums[name] = self._sums[name] + value if name in self._sums else value
+            self._summed += 1
+        return (loss, terms) if return_outputs else loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        if "loss" in logs:
+            logs |= self._drain()
+        fraction = self.state.epoch
+        if fraction is not None:
+            self.state.epoch = self.state.global_step / self.steps_per_epoch  # the Trainer sees a task as one epoch
+        self.state.global_step += self.step_offset
+        try:
+            super().log(logs, start_time)
+        finally:
+            self.state.global_step -= self.step_offset
+            self.state.epoch = fraction
+
+    def _drain(self) -> dict[str, float]:
+        """Means of the named losses since the last call, over all processes.
+
+        Raises:
+            TrainingError: Where one is not finite. It is called before each save, so no broken model is ever kept.
+        """
+        if not self._summed:
+            return {}
+        names = list(self._sums)
+        means = torch.stack([self._sums[name] for name in names]) / self._summed
+        means = self.accelerator.reduce(means, reduction="mean").tolist()
+        self._sums, self._summed = {}, 0
+        broken = [name for name, value in zip(names, means, strict=True) if not math.isfinite(value)]
+        if broken:
+            raise not_finite(self.data.name, ", ".join(broken), self.state, self._get_learning_rate())
+        return dict(zip(names, means, strict=True))
+
+    def _check_weights(self) -> None:
+        """Raise a `TrainingError` where a weight is not finite: a gradient may not be, where every loss still is."""
+        if not self.finite.agreed(all_finite(p for p in self.model.parameters() if p.requires_grad)):
+            raise not_finite(self.data.name, "a weight of the model", self.state, self._get_learning_rate())
+
+    def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
+        """Where nothing is clipped, the norm is for the log alone: two passes over all gradients."""
+        logged = (self.state.global_step + 1) % self.state.logging_steps == 0 or self.args.logging_first_step
+        return super()._get_grad_norm(model, grad_norm) if grad_norm is not None or logged else None
+
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        return 0  # the Trainer's estimate is made for language models
+
+    # Checkpoints
+
+    def _get_output_dir(self, trial: Any) -> str:
+        return os.path.join(self.args.output_dir, PARTIAL)
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        """Write the checkpoint beside its place, with the method's state, and move it there when it is whole."""
+        if self.state.global_step >= self.args.max_steps:
+            return  # the task is done: what follows is its end, not another step
+        sums, summed = dict(self._sums), self._summed
+        self._drain()
+        self._check_weights()
+        self._sums, self._summed = sums, summed
+        name = f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
+        with checkpoint_beside(Path(self.args.output_dir, name), self.args.should_save) as partial:
+            super()._save_checkpoint(model, trial)
+            self.accelerator.wait_for_everyone()
+            state = {n: whole(t.detach()) for n, t in self.method.state_dict().items()}
+            if self.args.should_save:
+                own = {"processes": self.args.world_size, "skipped": self.finite.skipped}
+                seconds = torch.tensor(self.seconds, dtype=torch.float64)
+                save_state({**state, "seconds": seconds, **{n: torch.tensor(v) for n, v in own.items()}}, partial)
+        if self.args.should_save:
+            rotate_checkpoints(
+                output_dir=self.args.output_dir, save_total_limit=self.args.save_total_limit, use_mtime=False
+            )
+        self.accelerator.wait_for_everyone()
+
+
+def _only(items: list[Any]) -> Any:
+    return items[0]
+
+
+def _as_it_is(pixel_values: Tensor) -> Tensor:
+    return pixel_values

@@ -1,0 +1,1 @@
+"""Errors, atomic files, names and versions: what every floor uses."""

@@ -1,0 +1,15 @@
+"""Names of the files and folders of a run, and of its revisions on the Hub."""
+
+from __future__ import annotations
+
+import re
+
+RECORD, RECIPE, CARD = "results.json", "recipe.yaml", "README.md"
+TASK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+# A task's tag on the Hub, which is also the name of its folder.
+TAG = re.compile(r"task-\d{2,}-" + TASK_NAME.pattern)
+
+
+def task_folder(index: int, name: str) -> str:
+    """Name of the folder, and of the Hub's revision, of the task at `index` (from 0) of a stream."""
+    return f"task-{index + 1:02d}-{name}"

@@ -1,0 +1,56 @@
+"""Seconds and peak memory of each phase of a run."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .allocator import give_back
+
+STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+@contextmanager
+def measured(phases: list[Any], phase: str, task: str | None = None) -> Iterator[dict[str, Any]]:
+    """Append a phase, as [`~hf_clcl.record.parts.Phase`] has it, to `phases` when the block ends without an error.
+
+    Peak memory, in MB, is that of the device on CUDA and of this process otherwise. A block may overwrite `seconds`,
+    for what was measured before a stop.
+    """
+    entry: dict[str, Any] = {"phase": phase, "task": task, "seconds": 0.0, "peak_memory_mb": None}
+    _forget_peak()
+    start = time.monotonic()
+    yield entry
+    entry["seconds"] = round(entry["seconds"] or time.monotonic() - start, 3)
+    entry["peak_memory_mb"] = round(peak_mb(), 1)
+    phases.append(entry)
+
+
+def _forget_peak() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    elif CLEAR.exists():
+        give_back()
+        try:
+            CLEAR.write_text("5")  # resets VmHWM, see proc(5)
+        except OSError:
+            return  # some containers forbid it: the peak is then that of the process so far
+
+
+def peak_mb() -> float:
+    """Peak memory in MB since the last `_forget_peak`: of the device on CUDA, else of this process."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**20
+    if STATUS.exists():
+        for line in STATUS.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 2**10
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
