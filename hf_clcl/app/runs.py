@@ -11,6 +11,7 @@ from typing import Any
 
 from ..record.run_record import RunRecord
 from ..utils.errors import UserError
+from ..utils.names import task_folder
 
 logger = logging.getLogger(__name__)
 
@@ -122,7 +123,7 @@ class Run:
         if index == 0 or self.record.trainable_parameters == 0:
             return self._base_model()
         place = len(self.record.tasks) if self.record.method == "joint" else index
-        name = f"task-{place:02d}-{self.record.tasks[place - 1]}"
+        name = task_folder(place - 1, self.record.tasks[place - 1])
         if self.repo is not None:
             from ..hub import pull_task
 

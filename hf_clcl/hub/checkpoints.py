@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..record.run_record import RunRecord
-from ..utils.names import TAG
+from ..utils.names import TAG, task_folder
 
 BRANCH = "in-progress"
 PLACE = "checkpoints"  # the same in the branch as in the folder of a run
@@ -47,7 +47,7 @@ def checkpoints_among(names: Iterable[str]) -> list[Checkpoint]:
 def running_task(record: RunRecord) -> str | None:
     """The tag that the task after the finished ones will have."""
     count = len(record.accuracy)
-    return f"task-{count + 1:02d}-{record.tasks[count]}" if count < len(record.tasks) else None
+    return task_folder(count, record.tasks[count]) if count < len(record.tasks) else None
 
 
 def last_checkpoint(output: Path, record: RunRecord) -> Checkpoint | None:

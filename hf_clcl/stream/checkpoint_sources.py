@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..utils.errors import UserError
+from ..utils.names import ZERO_SHOT
 
 if TYPE_CHECKING:
     pass
@@ -61,7 +62,7 @@ def checkpoints_of_run(run: str, tasks: Sequence[str]) -> list[Checkpoint]:
         folders = [output.task(index, name) for index, name in enumerate(RunRecord.load(run).tasks)]
         found = [Checkpoint(folder.name, str(folder)) for folder in folders if folder.is_dir()]
     else:
-        found = [Checkpoint(tag, run, tag) for tag in list_tasks(run) if not tag.startswith("task-00-")]
+        found = [Checkpoint(tag, run, tag) for tag in list_tasks(run) if tag != ZERO_SHOT]
     names = [checkpoint.name.split("-", 2)[2] for checkpoint in found]
     if not found or names != list(tasks[: len(names)]):
         raise UserError(

@@ -21,7 +21,7 @@ from ..reports.cards import write_card
 from ..reports.figures import plot_curves, plot_matrix
 from ..utils.errors import RecipeError, UserError
 from ..utils.files import CACHE, remove_unfinished, whole_file
-from ..utils.names import CARD, RECIPE, RECORD
+from ..utils.names import CARD, RECIPE, RECORD, task_folder
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +103,7 @@ class OutputFolder:
 
     def task(self, index: int, name: str) -> Path:
         """The folder of a finished task."""
-        return self.path / f"task-{index + 1:02d}-{name}"
+        return self.path / task_folder(index, name)
 
     def standing(self, record: RunRecord, folder_of: Callable[[int], Path]) -> RunRecord:
         """The record as far as folders of tasks go: a task whose folder is gone is learnt anew, and those after it.

@@ -10,6 +10,10 @@ TASK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 TAG = re.compile(r"task-\d{2,}-" + TASK_NAME.pattern)
 
 
+ZERO_SHOT = "task-00-zero-shot"
+"""The Hub's revision of the model before the first task."""
+
+
 def task_folder(index: int, name: str) -> str:
     """Name of the folder, and of the Hub's revision, of the task at `index` (from 0) of a stream."""
     return f"task-{index + 1:02d}-{name}"

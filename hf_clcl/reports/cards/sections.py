@@ -16,6 +16,7 @@ from ... import __version__
 from ...config.entries import TaskEntry
 from ...metrics.scenarios import SCENARIOS
 from ...record.run_record import RunRecord
+from ...utils.names import ZERO_SHOT, task_folder
 from ..terminal import TOLERANCE, metric_words, number
 from .markdown import block, code, listed, table, text
 
@@ -57,7 +58,7 @@ def looks_like_hub_id(name: str) -> bool:
 def folder_name(record: RunRecord) -> str:
     """The folder, and the revision, of the last finished task."""
     count = len(record.accuracy)
-    return f"task-{count:02d}-{record.tasks[count - 1]}" if count else "task-00-zero-shot"
+    return task_folder(count - 1, record.tasks[count - 1]) if count else ZERO_SHOT
 
 
 def status(record: RunRecord, of_task: bool) -> str:
