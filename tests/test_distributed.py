@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +22,7 @@ from hf_clcl.models import load_model, load_processor, tokenize
 from hf_clcl.teacher import embed_all_images
 from hf_clcl.train import main
 
-TOLERANCE = 1e-5  # of losses, absolute or relative, and of weights
+LOSS_TOLERANCE = 1e-4  # absolute or relative: cosines, which are exact to about 1e-6, times a logit scale of 14
 
 METHODS = {
     "finetune": {},
@@ -132,7 +133,13 @@ def runs(tmp_path_factory, make_recipe, pairs) -> Runs:
     return Runs(root / "one", root / "two", said)
 
 
-def assert_equal(one: Path, two: Path) -> None:
+@pytest.fixture
+def assert_equal(update_error):
+    """Fails where the records of two runs differ, or their losses or weights by more than rounding."""
+    return partial(check_equal, update_error)
+
+
+def check_equal(update_error, one: Path, two: Path) -> None:
     first, second = (RunRecord.load(folder / "results.json") for folder in (one, two))
     assert first.accuracy == second.accuracy and first.zero_shot == second.zero_shot
     assert first.scenarios == second.scenarios and len(first.all_scenarios) == 3
@@ -140,15 +147,15 @@ def assert_equal(one: Path, two: Path) -> None:
     assert len(first.losses) == len(second.losses) == 6
     for a, b in zip(first.losses, second.losses, strict=True):
         losses = {name: value for name, value in a.items() if name.endswith(("loss", "_kl"))}
-        assert losses == pytest.approx({name: b[name] for name in losses}, abs=TOLERANCE, rel=TOLERANCE)
+        assert losses == pytest.approx({name: b[name] for name in losses}, abs=LOSS_TOLERANCE, rel=LOSS_TOLERANCE)
     weights, others = (load_file(folder / "task-02-cold" / "model.safetensors") for folder in (one, two))
-    assert weights.keys() == others.keys()
-    for name, tensor in weights.items():
-        torch.testing.assert_close(tensor, others[name], atol=TOLERANCE, rtol=0)
+    start = load_file(Path(first.recipe["model_name_or_path"]) / "model.safetensors")
+    print("ERR", one.name, update_error(start, weights, others))
+    assert update_error(start, weights, others) < 1e-3
 
 
 @pytest.mark.parametrize("kind", METHODS)
-def test_two_processes_equal_one_with_the_doubled_batch(runs: Runs, kind: str) -> None:
+def test_two_processes_equal_one_with_the_doubled_batch(runs: Runs, assert_equal, kind: str) -> None:
     assert_equal(runs.one / kind, runs.two / kind)
 
 
@@ -165,7 +172,7 @@ def test_a_loss_of_one_process_that_is_not_a_number_ends_all(runs: Runs) -> None
     assert not list((runs.two / "NaN").glob("task-*"))
 
 
-def test_divided_weights_give_the_same(runs: Runs) -> None:
+def test_divided_weights_give_the_same(runs: Runs, assert_equal) -> None:
     """FSDP over gloo, with what users launch it with; also where it is stopped and goes on, then to the last bit."""
     environment = launch_environment(ROOT / "recipes" / "accelerate" / "fsdp.yaml")
     root = runs.one.parent
@@ -185,7 +192,7 @@ def test_divided_weights_give_the_same(runs: Runs) -> None:
 
 
 @pytest.mark.parametrize("stage", ZERO)
-def test_a_divided_optimiser_gives_the_same(runs: Runs, stage: str) -> None:
+def test_a_divided_optimiser_gives_the_same(runs: Runs, assert_equal, stage: str) -> None:
     """DeepSpeed over gloo; ZeRO-2 also stopped and going on, then to the last bit, and where a number is none."""
     pytest.importorskip("deepspeed", reason="needs DeepSpeed: pip install -e '.[deepspeed]'")
     told = launch_environment(ROOT / "recipes" / "accelerate" / "deepspeed_zero2.yaml")
