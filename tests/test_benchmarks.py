@@ -13,6 +13,7 @@ import pytest
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype, loss_tolerance, update_tolerance", [("fp32", 1e-5, 1e-3), ("bf16", 2e-2, 0.3)])
 def test_a_step_of_the_naive_loop_is_a_step_of_ours(
     tiny_clip, monkeypatch, request, update_error, dtype, loss_tolerance, update_tolerance
@@ -67,6 +68,7 @@ def test_what_a_step_keeps(tiny_clip, monkeypatch):
     assert measured(gradient_checkpointing=True, batch=80_000)["gb"]["kept of the images"] < large
 
 
+@pytest.mark.slow
 def test_the_parts_of_a_stream(recipe, tmp_path):
     command = [
         sys.executable, str(BENCHMARKS / "stream.py"), str(recipe), "--json", str(tmp_path / "parts.json"),

@@ -46,6 +46,7 @@ def weights_of(folder):
     return {path.parent.name: load_file(path) for path in folder.glob("task-*/model.safetensors")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "method, options, values",
     [("zscl", None, {}), ("vr_lwf", {"number": 3}, {}), ("finetune", None, {"checkpoint_texts_above": 1})],
@@ -62,10 +63,10 @@ def test_a_compiled_stream_has_the_same_weights(
     assert plain.keys() == compiled.keys() and len(plain) == 2
     start = load_file(tiny_clip / "model.safetensors")
     for task, weights in plain.items():
-        print("ERR", method, task, update_error(start, weights, compiled[task]))
         assert update_error(start, weights, compiled[task]) < 1e-3
 
 
+@pytest.mark.slow
 def test_other_class_counts_compile_nothing_anew(short_stream, colours, graphs, tmp_path):
     tasks = []
     for number, count in enumerate((3, 3, 7, 2)):

@@ -150,21 +150,23 @@ def check_equal(update_error, one: Path, two: Path) -> None:
         assert losses == pytest.approx({name: b[name] for name in losses}, abs=LOSS_TOLERANCE, rel=LOSS_TOLERANCE)
     weights, others = (load_file(folder / "task-02-cold" / "model.safetensors") for folder in (one, two))
     start = load_file(Path(first.recipe["model_name_or_path"]) / "model.safetensors")
-    print("ERR", one.name, update_error(start, weights, others))
     assert update_error(start, weights, others) < 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", METHODS)
 def test_two_processes_equal_one_with_the_doubled_batch(runs: Runs, assert_equal, kind: str) -> None:
     assert_equal(runs.one / kind, runs.two / kind)
 
 
+@pytest.mark.slow
 def test_one_process_prints_and_writes(runs: Runs) -> None:
     assert runs.said.stdout.count("Results, card") == len(METHODS)
     assert "rank 1: " in runs.said.stdout and ", 0 files written" in runs.said.stdout.split("rank 1: ")[1]
     assert ", 0 files written" not in runs.said.stdout.split("rank 0: ")[1].splitlines()[0]
 
 
+@pytest.mark.slow
 def test_a_loss_of_one_process_that_is_not_a_number_ends_all(runs: Runs) -> None:
     codes = str([0] * len(METHODS) + [1])
     assert runs.said.stdout.count(f"codes {codes}") == 2
@@ -172,6 +174,7 @@ def test_a_loss_of_one_process_that_is_not_a_number_ends_all(runs: Runs) -> None
     assert not list((runs.two / "NaN").glob("task-*"))
 
 
+@pytest.mark.slow
 def test_divided_weights_give_the_same(runs: Runs, assert_equal) -> None:
     """FSDP over gloo, with what users launch it with; also where it is stopped and goes on, then to the last bit."""
     environment = launch_environment(ROOT / "recipes" / "accelerate" / "fsdp.yaml")
@@ -191,6 +194,7 @@ def test_divided_weights_give_the_same(runs: Runs, assert_equal) -> None:
     assert all(torch.equal(tensor, others[name]) for name, tensor in weights.items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", ZERO)
 def test_a_divided_optimiser_gives_the_same(runs: Runs, assert_equal, stage: str) -> None:
     """DeepSpeed over gloo; ZeRO-2 also stopped and going on, then to the last bit, and where a number is none."""
@@ -255,6 +259,7 @@ def test_each_image_and_caption_is_embedded_by_one_process(
     torch.testing.assert_close(sum(parts), embedded(Share(0, 1)), atol=0, rtol=0)
 
 
+@pytest.mark.slow
 def test_accelerate_launch(recipe: Path) -> None:
     configuration = ROOT / "recipes" / "accelerate" / "cpu.yaml"
     command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(configuration)]
