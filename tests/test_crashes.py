@@ -186,8 +186,8 @@ def test_a_run_that_is_killed_again_and_again_ends_as_one_that_was_not(
             continue
         # A signal that comes before the run has begun, or in what is left to do after it, ends it as Python does.
         assert end.code in (-number, 128 + number), (blow, end.log)
-        # Of the processor's time, as a busy machine is slow by the clock; a fraction of that of an undisturbed run.
-        assert number == signal.SIGKILL or end.work < 0.8 * whole.processor, (blow, end.work, whole.processor)
+        # Processor time, as a busy machine is slow by the clock: to end a run takes less than to run it twice.
+        assert number == signal.SIGKILL or end.work < 2 * whole.processor, (blow, end.work, whole.processor)
         kills.append((blow, end.code, f"{end.since:.1f} s", f"{end.work:.2f} s of the processor"))
     end = server.run(recipe)
     assert end.code == 0, end.log
