@@ -144,6 +144,7 @@ def take_turns(orders: Connection, options: argparse.Namespace, scratch: str) ->
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Both loops in turns; the seconds of each step, the losses, the largest differences, the peaks of memory."""
     initial, device = initial_model(options), torch.device(options.device)
+    initial_weights = {name: weight.detach().clone() for name, weight in initial.named_parameters()}
     with tempfile.TemporaryDirectory() as scratch:
         save_file(initial.state_dict(), f"{scratch}/initial.safetensors")
         processes = torch.multiprocessing.get_context("spawn")
@@ -165,13 +166,14 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "loss": ours.seen[0],
         "loss_difference": max(abs(a - b) for a, b in zip(ours.seen, turns.losses, strict=True)),
         "weight_difference": max(float((weights[n] - naive_weights[n]).abs().max()) for n in weights),
+        "weights": {"initial": initial_weights, "ours": weights, "naive": naive_weights},
         "teraflop": turns.teraflop, "memory": memory,
     }  # fmt: skip
 
 
-def ceiling(options: argparse.Namespace) -> float:
+def ceiling(options: argparse.Namespace, size: int = 2048) -> float:
     """Products of large matrices in 1e12 operations a second: what the hardware allows in this precision."""
-    dtype, size = {"fp32": torch.float32, "bf16": torch.bfloat16}[options.dtype], 2048
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[options.dtype]
     left, right = (torch.randn(size, size, device=options.device, dtype=dtype) for _ in range(2))
     best = float("inf")
     for _ in range(6):

@@ -14,6 +14,8 @@ import pytest
 import yaml
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from hf_clcl.app.workbench import Workbench
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -59,6 +61,39 @@ def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     images = CLIPImageProcessorPil(size={"shortest_edge": 16}, crop_size={"height": 16, "width": 16})
     CLIPProcessor(image_processor=images, tokenizer=tokenizer).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def update_error():
+    """How far two trainings from the same weights differ, as a share of the distance that the first one moved.
+
+    Two orders of summation differ in fp32 by the unit roundoff of 6e-8, which the cosines and the logit scale of 14
+    amplify to about 1e-5 of a gradient. A row that is lost from a batch of six changes a gradient by a tenth or more.
+    A limit of 1e-3 lies far from both on every processor. Use SGD: Adam divides each gradient by its own size, so that
+    it turns a gradient that is only rounding into a whole step. The bias of keys is left out, as attention does not
+    depend on it: all its gradient is rounding.
+    """
+
+    def error(start: dict[str, Tensor], one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
+        assert one.keys() == other.keys()
+        learnt = [name for name in one if not name.endswith("k_proj.bias")]
+        apart, moved = (
+            sum(float((one[name].double() - weights[name].double()).square().sum()) for name in learnt)
+            for weights in (other, start)
+        )
+        return (apart / moved) ** 0.5
+
+    return error
+
+
+@pytest.fixture(scope="session")
+def native_bf16() -> None:
+    """Skips a test where the processor has no products of bf16: they are emulated, which takes minutes."""
+    import torch
+
+    capabilities = torch.cpu.get_capabilities()
+    if not any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")):
+        pytest.skip("this processor multiplies no bf16 (it has neither AVX512_BF16, AMX nor the BF16 of ARM)")
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from ..utils.errors import RecipeError
 from .values import TOKEN, describe, half_a_character, nearest, walk
 
 MOST_BYTES, MOST_VALUES, MOST_DEEP = 2**20, 100_000, 32  # of a recipe; the names of 21,000 classes are half of a MB
+TOO_DEEP = f"it is nested too deeply, in more than {MOST_DEEP} levels"
 MOST_BITS = 2048  # of a number; Python writes none of more than 4,300 digits
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
@@ -45,9 +46,12 @@ def load_yaml(text: str) -> Any:
         for event in yaml.parse(text, Loader=_Loader):  # without recursion: what builds the values has no end to it
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > MOST_DEEP:
-                raise ValueError(f"it is nested too deeply, in more than {MOST_DEEP} levels")
+                raise ValueError(TOO_DEEP)
         loader = _Loader(text)
         return loader.get_single_data()
+    except yaml.scanner.ScannerError as error:
+        # PyYAML 6.0.4 has a limit of its own, which its look-ahead may reach before the events above.
+        raise ValueError(TOO_DEEP if "nesting depth" in str(error) else str(error)) from None
     except Exception as error:  # constructors of dates, numbers and bytes raise whatever Python raises
         raise ValueError(str(error) or type(error).__name__) from None
     finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ..config.arguments import TASK_VALUES, ContinualTrainingArguments
@@ -105,7 +105,7 @@ def new_record(
         seed=args.seed,
         device=environment.device_name(args.device),
         datasets=[dataset_note(task) for task in everything],
-        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
         command=command,
         citations=[citation] if citation else [],
         licence=recipe.get("licence"),

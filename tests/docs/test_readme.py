@@ -72,6 +72,7 @@ def test_the_recipe_shown_is_valid():
     assert [task.name for task in parse_recipe(yaml.safe_load(recipe)).tasks] == ["birds", "parts"]
 
 
+@pytest.mark.slow
 def test_the_python_example_runs(tmp_path):
     """The stream from Python objects, then loading one of its checkpoints as the README does."""
     stream, loading = blocks("python")

@@ -39,7 +39,7 @@ def test_what_it_says(asks, code, said, tmp_path):
     stub = tmp_path / "python"
     stub.write_text(f"#!/bin/sh\n{asks}\n")
     stub.chmod(0o755)
-    environment = {"PATH": os.environ["PATH"], "AUDIT_SECONDS": "2"}
+    environment = {"PATH": os.environ["PATH"], "AUDIT_SECONDS": "2" if "sleep" in asks else "200"}
     command = [sys.executable, AUDIT, stub]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
     assert done.returncode == code and said in done.stdout, done

@@ -177,8 +177,8 @@ def test_odd_captions_are_embedded_as_they_are(tiny_clip, caplog):
     embedded = embed_texts(model, ids)
     assert embedded.isfinite().all() and np.allclose(embedded.detach().norm(dim=-1), 1, atol=1e-5)
     first = embed_texts(model, tokenize(tokenizer, ["red " * 22]))
-    assert np.allclose(embedded[8].detach(), first[0].detach(), atol=1e-6)  # cut after 22 words, and ended there
-    assert np.allclose(embedded[11].detach(), embed_texts(model, tokenize(tokenizer, ["red"]))[0].detach(), atol=1e-6)
+    assert np.allclose(embedded[8].detach(), first[0].detach(), atol=1e-5)  # cut after 22 words, and ended there
+    assert np.allclose(embedded[11].detach(), embed_texts(model, tokenize(tokenizer, ["red"]))[0].detach(), atol=1e-5)
 
 
 @pytest.mark.parametrize("captions", [[["a"], []], [["a"], ["", " \n"]], [["a"], [None]]])

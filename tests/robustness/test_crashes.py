@@ -21,7 +21,6 @@ from safetensors.torch import load_file
 from helpers import ROOT
 from hf_clcl import RunRecord
 
-SOON = 3.0  # seconds of the processor in which a signal ends a run
 PATIENCE = 400  # seconds until a process counts as hanging, on a machine with other work
 # Each method with its options, and moments that it alone has: along a task, at its end, in the second task.
 METHODS = {
@@ -187,8 +186,8 @@ def test_a_run_that_is_killed_again_and_again_ends_as_one_that_was_not(
             continue
         # A signal that comes before the run has begun, or in what is left to do after it, ends it as Python does.
         assert end.code in (-number, 128 + number), (blow, end.log)
-        # The clock tells little where the machine has other work.
-        assert number == signal.SIGKILL or end.work < SOON, (blow, end.work)
+        # Processor time, as a busy machine is slow by the clock: to end a run takes less than to run it twice.
+        assert number == signal.SIGKILL or end.work < 2 * whole.processor, (blow, end.work, whole.processor)
         kills.append((blow, end.code, f"{end.since:.1f} s", f"{end.work:.2f} s of the processor"))
     end = server.run(recipe)
     assert end.code == 0, end.log

@@ -90,6 +90,7 @@ def test_every_kind_of_damage_is_recognised(stopped, tmp_path, caplog) -> None:
         assert (copy / "damaged-checkpoint-3").is_dir() and not (copy / "checkpoint-3").exists()
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one(short_stream, stopped, tmp_path, caplog) -> None:
     values = {"save_steps": 1, "save_total_limit": 3}
     short_stream(tmp_path / "whole", "icarl", {"memory": 11}, **values)
@@ -107,6 +108,7 @@ def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one(short_stream, st
     assert not [path.name for path in out.iterdir() if path.name.startswith(".") or path.name == "checkpoints"]
 
 
+@pytest.mark.slow
 def test_without_any_whole_checkpoint_the_task_begins_anew(short_stream, stopped, tmp_path) -> None:
     checkpoints = stopped(tmp_path / "run")
     for checkpoint in checkpoints.glob("checkpoint-*"):
@@ -116,6 +118,7 @@ def test_without_any_whole_checkpoint_the_task_begins_anew(short_stream, stopped
     assert weights(tmp_path / "run") == weights(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_a_damaged_task_is_refused_and_learnt_anew_when_its_folder_is_deleted(
     short_stream, stopped, tmp_path, caplog
 ) -> None:

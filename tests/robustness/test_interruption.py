@@ -54,6 +54,7 @@ def weights(folder: Path) -> dict:
     return {path.parent.name: load_file(path) for path in folder.glob("task-*/model.safetensors")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_saves_the_step_in_progress_and_the_run_goes_on(
     run, recipe: Path, monkeypatch, capsys, number: int, code: int

@@ -26,6 +26,7 @@ def long_stream():
     del sys.modules["long_stream"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are counted in /proc")
 def test_tasks_leave_no_open_files_and_no_threads(long_stream, tiny_clip, tmp_path, monkeypatch) -> None:
     for name in ("plot_matrix", "plot_curves"):
@@ -40,6 +41,7 @@ def test_tasks_leave_no_open_files_and_no_threads(long_stream, tiny_clip, tmp_pa
     assert Image.open(tmp_path / "plot.png").width > 800
 
 
+@pytest.mark.slow
 def test_plots_of_many_tasks_are_as_large_as_those_of_some(tmp_path) -> None:
     def drawn(count: int) -> dict[str, tuple[int, int]]:
         names = [f"task{k:03d}" for k in range(count)]

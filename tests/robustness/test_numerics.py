@@ -61,6 +61,7 @@ def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gradient", [False, True])
 def test_a_task_stops_at_the_last_good_checkpoint(short_stream, tmp_path, monkeypatch, gradient: bool) -> None:
     with monkeypatch.context() as patch:
@@ -154,6 +155,7 @@ def disturb(seed: int) -> None:
     torch.manual_seed(seed)
 
 
+@pytest.mark.slow
 def test_the_seed_alone_decides(short_stream, tmp_path, pairs) -> None:
     """Order, crops, captions, references, replayed words, adapters and their dropout, new weights."""
     captions = [Task(f"c{s}", train=pairs(12, seed=s), test=pairs(6, seed=s + 1), caption_column="captions")

@@ -190,7 +190,7 @@ def test_the_page_is_built_without_torch(app_run: Path):
         "from hf_clcl.app.page import build\nbuild(Workbench(open_runs(sys.argv[1:])))\n"
         "print([name for name in ('torch', 'transformers', 'matplotlib', 'datasets') if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(app_run)], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code, str(app_run)], capture_output=True, text=True, timeout=300)
     assert done.stdout.strip() == "[]", done.stderr[-2000:]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +24,7 @@ from hf_clcl.evaluation.retrieval import embed_captions
 from hf_clcl.models.embedding import embed_all_images
 from hf_clcl.models.loading import load_model, load_processor
 
-TOLERANCE = 1e-5  # of losses, absolute or relative, and of weights
+LOSS_TOLERANCE = 1e-4  # absolute or relative: cosines, which are exact to about 1e-6, times a logit scale of 14
 
 METHODS = {
     "finetune": {},
@@ -134,7 +135,13 @@ def runs(tmp_path_factory, make_recipe, pairs) -> Runs:
     return Runs(root / "one", root / "two", said)
 
 
-def assert_equal(one: Path, two: Path) -> None:
+@pytest.fixture
+def assert_equal(update_error):
+    """Fails where the records of two runs differ, or their losses or weights by more than rounding."""
+    return partial(check_equal, update_error)
+
+
+def check_equal(update_error, one: Path, two: Path) -> None:
     first, second = (RunRecord.load(folder / "results.json") for folder in (one, two))
     assert first.accuracy == second.accuracy and first.zero_shot == second.zero_shot
     assert first.scenarios == second.scenarios and len(first.all_scenarios) == 3
@@ -142,24 +149,26 @@ def assert_equal(one: Path, two: Path) -> None:
     assert len(first.losses) == len(second.losses) == 6
     for a, b in zip(first.losses, second.losses, strict=True):
         losses = {name: value for name, value in a.items() if name.endswith(("loss", "_kl"))}
-        assert losses == pytest.approx({name: b[name] for name in losses}, abs=TOLERANCE, rel=TOLERANCE)
+        assert losses == pytest.approx({name: b[name] for name in losses}, abs=LOSS_TOLERANCE, rel=LOSS_TOLERANCE)
     weights, others = (load_file(folder / "task-02-cold" / "model.safetensors") for folder in (one, two))
-    assert weights.keys() == others.keys()
-    for name, tensor in weights.items():
-        torch.testing.assert_close(tensor, others[name], atol=TOLERANCE, rtol=0)
+    start = load_file(Path(first.recipe["model_name_or_path"]) / "model.safetensors")
+    assert update_error(start, weights, others) < 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", METHODS)
-def test_two_processes_equal_one_with_the_doubled_batch(runs: Runs, kind: str) -> None:
+def test_two_processes_equal_one_with_the_doubled_batch(runs: Runs, assert_equal, kind: str) -> None:
     assert_equal(runs.one / kind, runs.two / kind)
 
 
+@pytest.mark.slow
 def test_one_process_prints_and_writes(runs: Runs) -> None:
     assert runs.said.stdout.count("Results, card") == len(METHODS)
     assert "rank 1: " in runs.said.stdout and ", 0 files written" in runs.said.stdout.split("rank 1: ")[1]
     assert ", 0 files written" not in runs.said.stdout.split("rank 0: ")[1].splitlines()[0]
 
 
+@pytest.mark.slow
 def test_a_loss_of_one_process_that_is_not_a_number_ends_all(runs: Runs) -> None:
     codes = str([0] * len(METHODS) + [1])
     assert runs.said.stdout.count(f"codes {codes}") == 2
@@ -167,7 +176,8 @@ def test_a_loss_of_one_process_that_is_not_a_number_ends_all(runs: Runs) -> None
     assert not list((runs.two / "NaN").glob("task-*"))
 
 
-def test_divided_weights_give_the_same(runs: Runs) -> None:
+@pytest.mark.slow
+def test_divided_weights_give_the_same(runs: Runs, assert_equal) -> None:
     """FSDP over gloo, with what users launch it with; also where it is stopped and goes on, then to the last bit."""
     environment = launch_environment(ROOT / "recipes" / "accelerate" / "fsdp.yaml")
     root = runs.one.parent
@@ -186,8 +196,9 @@ def test_divided_weights_give_the_same(runs: Runs) -> None:
     assert all(torch.equal(tensor, others[name]) for name, tensor in weights.items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", ZERO)
-def test_a_divided_optimiser_gives_the_same(runs: Runs, stage: str) -> None:
+def test_a_divided_optimiser_gives_the_same(runs: Runs, assert_equal, stage: str) -> None:
     """DeepSpeed over gloo; ZeRO-2 also stopped and going on, then to the last bit, and where a number is none."""
     pytest.importorskip("deepspeed", reason="needs DeepSpeed: pip install -e '.[deepspeed]'")
     told = launch_environment(ROOT / "recipes" / "accelerate" / "deepspeed_zero2.yaml")
@@ -250,6 +261,7 @@ def test_each_image_and_caption_is_embedded_by_one_process(
     torch.testing.assert_close(sum(parts), embedded(Share(0, 1)), atol=0, rtol=0)
 
 
+@pytest.mark.slow
 def test_accelerate_launch(recipe: Path) -> None:
     configuration = ROOT / "recipes" / "accelerate" / "cpu.yaml"
     command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(configuration)]

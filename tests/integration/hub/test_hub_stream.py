@@ -65,6 +65,7 @@ def test_the_same_again_changes_nothing(hub, stream, pushed):
     assert_whole(hub, "me/four", pushed)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_from_the_hub_on_another_machine(hub, stream, pushed, tmp_path, monkeypatch):
     repo_id, original, calls = "me/stopped", ContinualTrainer.training_step, []
 
@@ -143,6 +144,6 @@ def test_a_hub_that_stays_down_is_pushed_to_later(hub, stream, tmp_path, caplog)
     command = ["-m", "hf_clcl.hub", "push", str(tmp_path), "--hub_model_id", "me/later"]
     assert f"python {' '.join(command)}" in caplog.text
     environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HUB_DISABLE_XET": "1", "HF_HUB_OFFLINE": "0"}
-    run = subprocess.run([sys.executable, *command], env=environment, capture_output=True, text=True, timeout=60)
+    run = subprocess.run([sys.executable, *command], env=environment, capture_output=True, text=True, timeout=300)
     assert run.returncode == 0 and run.stdout.splitlines() == [f"pushed {tag}" for tag in TAGS[:2]], run.stderr
     assert_whole(hub, "me/later", tmp_path)

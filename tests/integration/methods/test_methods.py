@@ -120,7 +120,7 @@ def test_teachers(learn, tiny_clip, tmp_path):
     assert kl["previous"] == pytest.approx(0, abs=1e-4)
     assert kl["initial"] > kl["wise"] > kl["previous"] + 1e-6
     same = logged(learn("zscl_star", {"teacher": str(tiny_clip)}))[0]["image_distillation_kl"]
-    assert same == pytest.approx(kl["initial"], abs=1e-6)
+    assert same == pytest.approx(kl["initial"], abs=1e-4)
 
 
 def test_a_teacher_of_another_shape_is_refused(learn, tiny_clip, tmp_path):

@@ -69,6 +69,7 @@ def test_every_method_is_stopped_here():
     assert CASES.keys() == METHODS.keys() - {"zero_shot"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", CASES)
 def test_a_stopped_run_ends_as_an_undisturbed_one(stream, tmp_path, monkeypatch, method):
     options, steps = CASES[method]

@@ -38,6 +38,7 @@ def test_a_name_becomes_values_of_the_recipe(benchmark: ModuleType) -> None:
     assert recipe("imm:merge=mode").method_options == {"merge": "mode"}
 
 
+@pytest.mark.slow
 def test_runs_are_finished_once_and_compared(
     benchmark: ModuleType, tmp_path: Path, recipe: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -121,6 +121,7 @@ def test_it_reads_what_it_wrote(tmp_path):
     assert torch.equal(cache.read("a"), embeddings) and cache.read("b") is None
 
 
+@pytest.mark.slow
 def test_a_stream_keeps_them_until_it_is_done(recipe, counted):
     folder = recipe.parent / "kept"
     assert main([str(recipe)]) == 0

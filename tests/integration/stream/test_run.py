@@ -122,6 +122,7 @@ def test_the_matrix_is_that_of_the_saved_checkpoints(stream, tmp_path, colours):
     assert record.accuracy[0][1] == pytest.approx(accuracy, abs=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["finetune", "zscl"])
 @pytest.mark.parametrize("step", [2, 5, 7, 8, 12])
 def test_a_stopped_run_ends_as_an_undisturbed_one(stream, tmp_path, monkeypatch, method, step):
@@ -136,6 +137,7 @@ def test_a_stopped_run_ends_as_an_undisturbed_one(stream, tmp_path, monkeypatch,
     assert [entry["loss"] for entry in resumed.losses] == [entry["loss"] for entry in whole.losses]
 
 
+@pytest.mark.slow
 def test_a_stop_between_saving_and_evaluating(stream, tmp_path, monkeypatch):
     from hf_clcl.evaluation.zero_shot import ZeroShotEvaluator
 
@@ -152,6 +154,7 @@ def test_a_stop_between_saving_and_evaluating(stream, tmp_path, monkeypatch):
     assert_same(weights(tmp_path / "whole"), weights(tmp_path / "stopped"))
 
 
+@pytest.mark.slow
 def test_a_stop_while_a_checkpoint_is_written(stream, tmp_path, monkeypatch):
     whole = stream(tmp_path / "whole")
     with monkeypatch.context() as patch:
@@ -180,6 +183,7 @@ def test_another_recipe_in_the_same_folder_is_refused(stream, tmp_path):
     stream(tmp_path, "finetune", logging_steps=3)  # no number depends on it
 
 
+@pytest.mark.slow
 def test_seeds_repeat_and_differ(stream, tmp_path):
     first, again, other = (
         stream(tmp_path / name, "finetune", seed=seed) for name, seed in (("a", 1), ("b", 1), ("c", 2))
@@ -271,6 +275,7 @@ def test_a_foreign_folder_is_not_touched(tmp_path, stream):
         stream(tmp_path)
 
 
+@pytest.mark.slow
 def test_every_task_is_trained_in_the_precision_asked_for(stream, tmp_path, monkeypatch):
     """Also after a stop between two tasks, which then changes no bit."""
     seen, original, stopped = {}, ContinualTrainer.compute_loss, [False]

@@ -83,9 +83,9 @@ def test_one_forward_of_clips_equals_a_loop_over_them(tiny_clip):
             torch.nn.functional.normalize(model.get_image_features(f[None]).pooler_output[0], dim=0) for f in clip
         ]
         mean = sum(frames) / 2
-        assert torch.allclose(pooled, mean / mean.norm(), atol=1e-6)
-    assert torch.allclose(embeddings.reference_images, embed_images(model, batch["reference_pixel_values"]), atol=1e-6)
-    assert torch.allclose(embeddings.images, embed_images(model, batch["pixel_values"]), atol=1e-6)
+        assert torch.allclose(pooled, mean / mean.norm(), atol=1e-5)
+    assert torch.allclose(embeddings.reference_images, embed_images(model, batch["reference_pixel_values"]), atol=1e-5)
+    assert torch.allclose(embeddings.images, embed_images(model, batch["pixel_values"]), atol=1e-5)
 
 
 def test_the_loss_of_clips_by_hand(tiny_clip):
@@ -174,7 +174,7 @@ def test_the_database_stays_while_the_model_changes(monkeypatch, tmp_path):
     found, everything = evaluate(model, "c")
     assert (again, everything_again) == (found, everything)
     kept = load_file(tmp_path / "c" / DATABASE)
-    assert np.allclose(kept["a"], [[1, 0], [0, 1]], atol=1e-6) and set(kept) == set("abc")
+    assert np.allclose(kept["a"], [[1, 0], [0, 1]], atol=1e-5) and set(kept) == set("abc")
 
 
 def test_a_database_that_is_gone_or_of_other_videos_is_refused(monkeypatch, tmp_path):

@@ -46,11 +46,14 @@ def weights_of(folder):
     return {path.parent.name: load_file(path) for path in folder.glob("task-*/model.safetensors")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "method, options, values",
     [("zscl", None, {}), ("vr_lwf", {"number": 3}, {}), ("finetune", None, {"checkpoint_texts_above": 1})],
 )
-def test_a_compiled_stream_has_the_same_weights(short_stream, graphs, tmp_path, method, options, values):
+def test_a_compiled_stream_has_the_same_weights(
+    short_stream, graphs, tiny_clip, update_error, tmp_path, method, options, values
+):
     values = {**values, "optim": "sgd", "learning_rate": 0.1}  # Adam turns rounding of tiny gradients into steps
     short_stream(tmp_path / "plain", method, options, **values)
     assert graphs == [0, 0]
@@ -58,11 +61,12 @@ def test_a_compiled_stream_has_the_same_weights(short_stream, graphs, tmp_path, 
     assert graphs[2] >= 1
     plain, compiled = weights_of(tmp_path / "plain"), weights_of(tmp_path / "compiled")
     assert plain.keys() == compiled.keys() and len(plain) == 2
+    start = load_file(tiny_clip / "model.safetensors")
     for task, weights in plain.items():
-        assert weights.keys() == compiled[task].keys()
-        assert all(torch.allclose(weights[n], compiled[task][n], atol=1e-5) for n in weights)
+        assert update_error(start, weights, compiled[task]) < 1e-3
 
 
+@pytest.mark.slow
 def test_other_class_counts_compile_nothing_anew(short_stream, colours, graphs, tmp_path):
     tasks = []
     for number, count in enumerate((3, 3, 7, 2)):

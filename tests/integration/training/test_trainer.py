@@ -29,12 +29,13 @@ def test_the_model_learns(build):
     assert losses[-1] < losses[0] - 0.1
 
 
-def test_gradient_accumulation_equals_the_larger_batch(build):
+def test_gradient_accumulation_equals_the_larger_batch(build, tiny_clip, update_error):
     """Two halves of a batch give the gradient of the whole, and the same logged loss."""
     values = {"max_steps": 3, "optim": "sgd", "learning_rate": 0.1}  # Adam turns rounding of tiny gradients into steps
     whole = build(per_device_train_batch_size=8, **values)
     halves = build(per_device_train_batch_size=4, gradient_accumulation_steps=2, **values)
-    assert largest_difference(weights_after(whole), weights_after(halves)) < 1e-5
+    start, one, other = load_model(tiny_clip).state_dict(), weights_after(whole), weights_after(halves)
+    assert update_error(start, one, other) < 1e-3
     for one, two in zip(whole.seen.logs[:3], halves.seen.logs[:3], strict=True):
         assert one["loss"] == pytest.approx(two["loss"], abs=2e-4)  # the Trainer would log twice as much
         assert one["task_loss"] == pytest.approx(two["task_loss"], abs=2e-4)
@@ -97,11 +98,15 @@ def test_optimizer_and_schedule_are_fresh_for_each_task(build):
     assert rates[0] < rates[1] and max(rates) == pytest.approx(1e-3)
 
 
-@pytest.mark.parametrize("values", [{"bf16": True}, {"activation_checkpointing": True}, {"dataloader_num_workers": 2}])
-def test_precision_checkpointing_and_workers_change_little(build, values):
-    tolerance = 5e-3 if "bf16" in values else 1e-5
-    plain, other = weights_after(build("zscl")), weights_after(build("zscl", **values))
-    assert 0 <= largest_difference(plain, other) < tolerance
+# bf16 rounds at 2e-3: tens of roundings in a row leave an error of some hundredths of a gradient.
+@pytest.mark.parametrize(
+    "values, limit",
+    [({"bf16": True}, 0.3), ({"activation_checkpointing": True}, 1e-3), ({"dataloader_num_workers": 2}, 1e-3)],
+)
+def test_precision_checkpointing_and_workers_change_little(build, tiny_clip, update_error, values, limit):
+    sgd = {"optim": "sgd", "learning_rate": 0.01}
+    plain, other = weights_after(build("zscl", **sgd)), weights_after(build("zscl", **sgd, **values))
+    assert update_error(load_model(tiny_clip).state_dict(), plain, other) < limit
 
 
 def test_steps_do_not_run_backwards_in_a_tracker(build):

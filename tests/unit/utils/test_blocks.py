@@ -54,12 +54,12 @@ def test_checkpointing_of_all_layers_stays(build):
 
 
 @pytest.mark.parametrize("method, extra", [("finetune", 0), ("zscl", 0), ("vr_lwf", 4)])
-def test_class_prompts_of_a_frozen_text_encoder_are_encoded_once(build, method, extra):
+def test_class_prompts_of_a_frozen_text_encoder_are_encoded_once(build, tiny_clip, update_error, method, extra):
     """And the weights are those of a run that encodes them at each step."""
     options = {"number": extra, "student_texts": True} if extra else None
 
     def run(once):
-        trainer = build(method, options, trainable="vision", max_steps=3)
+        trainer = build(method, options, trainable="vision", max_steps=3, optim="sgd", learning_rate=0.01)
         texts = []
         trainer.model.text_model.register_forward_pre_hook(
             lambda module, args, kwargs: texts.append(len(kwargs["input_ids"])) if torch.is_grad_enabled() else None,
@@ -80,6 +80,4 @@ def test_class_prompts_of_a_frozen_text_encoder_are_encoded_once(build, method, 
     assert texts == [3 + extra, *[extra or 1] * 2]
     every_time, expected = run(once=False)
     assert every_time == [3 + extra] * 3
-    # Attention does not depend on the bias of keys: its gradient is rounding, of which Adam makes steps.
-    learnt = [name for name in weights if not name.endswith("k_proj.bias")]
-    assert all(torch.allclose(weights[name], expected[name], atol=1e-6) for name in learnt)
+    assert update_error(load_model(tiny_clip).state_dict(), weights, expected) < 1e-3
