@@ -28,8 +28,12 @@ class Compared(Protocol):
     """What the plot asks of a row of a comparison."""
 
     note: str
-    name: str
-    label: str
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def label(self) -> str: ...
 
     def mean(self, key: str) -> float | None: ...
 

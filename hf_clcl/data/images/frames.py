@@ -42,6 +42,8 @@ class ImageProcessor(Protocol):
 
     def __call__(self, images: Any, **steps: bool) -> Mapping[str, Any]: ...
 
+    def to_dict(self) -> dict[str, Any]: ...
+
 
 class ImageCache:
     """Room for decoded images, shared by the datasets of a run; what does not fit is decoded each time.
