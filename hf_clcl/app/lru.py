@@ -26,15 +26,13 @@ class LeastRecentlyUsed:
 
     def get(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """The value of a key, made where it is not kept. Who asks while it is being made waits for it."""
+        mine: Future[Any] = Future()
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-            future = self._making.get(key)
-            mine = future is None
-            if mine:
-                future = self._making[key] = Future()
-        if not mine:
+            future = self._making.setdefault(key, mine)
+        if future is not mine:
             return future.result()
         try:
             value = make()

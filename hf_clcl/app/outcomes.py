@@ -12,6 +12,7 @@ import torch
 
 from ..data.images.frames import Frames, ImageCache
 from ..utils.errors import UserError
+from ..utils.required import required
 from . import labels as label_lists
 from .encoders import Encoders
 from .lru import LeastRecentlyUsed
@@ -44,19 +45,24 @@ class Change:
     before: np.ndarray
     after: np.ndarray
 
+    @property
+    def names(self) -> list[str]:
+        """Words of the classes of the task."""
+        return required(self.task.class_names, f"class_names of {self.task.name}")
+
     def rows(self, kind: str, class_name: str | None = None) -> np.ndarray:
         """Test images that were forgotten (`"forgotten"`) or learnt (`"learnt"`), of one class or of all."""
         was, now = self.before == self.truth, self.after == self.truth
         chosen = was & ~now if kind == "forgotten" else ~was & now
         if class_name:
-            if class_name not in self.task.class_names:
+            if class_name not in self.names:
                 raise UserError(f"{self.task.name} has no class {class_name[:80]!r}")
-            chosen &= self.truth == self.task.class_names.index(class_name)
+            chosen &= self.truth == self.names.index(class_name)
         return np.flatnonzero(chosen)
 
     def confusions(self, count: int = CONFUSIONS) -> list[dict[str, Any]]:
         """The mistakes whose number changed most: images of one class that are taken for another."""
-        names = self.task.class_names
+        names = self.names
         counts = [
             Counter(zip(self.truth[seen != self.truth].tolist(), seen[seen != self.truth].tolist(), strict=True))
             for seen in (self.before, self.after)
@@ -71,7 +77,7 @@ class Change:
     def classes(self) -> list[dict[str, Any]]:
         """For each class how many of its images were right before and are right after, most lost first."""
         rows = []
-        for index, name in enumerate(self.task.class_names):
+        for index, name in enumerate(self.names):
             own = self.truth == index
             before, after = (int((seen[own] == index).sum()) for seen in (self.before, self.after))
             rows.append({"class": name, "images": int(own.sum()), "before": before, "after": after})
@@ -79,7 +85,8 @@ class Change:
 
     def accuracy(self) -> tuple[float, float]:
         """Accuracy before and after in percent."""
-        return tuple(100 * float((seen == self.truth).mean()) for seen in (self.before, self.after))
+        before, after = (100 * float((seen == self.truth).mean()) for seen in (self.before, self.after))
+        return before, after
 
 
 class Outcomes:
@@ -117,8 +124,9 @@ class Outcomes:
         yield begin, f"{checkpoint.label}: loading"
         key, task = self.tests.key(run, name), self.tests.task(run, name)
         processor = self.encoders.eyes(checkpoint.run).processor.image_processor
+        column = required(task.image_column, f"image_column of {name}")
         frames = self._frames.get(
-            (key, checkpoint.run), lambda: Frames(task.test, task.image_column, processor, self._cache, name)
+            (key, checkpoint.run), lambda: Frames(task.test, column, processor, self._cache, name)
         )
         batches = []
         for start in range(0, len(frames), BATCH):

@@ -79,9 +79,9 @@ def _follow(
     about: RunTab,
 ) -> None:
     """What happens by itself: when the page opens, another run is chosen, or a run has learnt another task."""
-    hidden = {"api_visibility": "private", "show_progress": "hidden"}
+    hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     seen, timer = gr.State(_stamp(bench)), gr.Timer(LOOK_SECONDS, active=bench.runs.live)
-    examples = {
+    examples: dict[str, Any] = {
         "fn": predictions.examples, "inputs": [run, predictions.task],
         "outputs": [predictions.rows, predictions.gallery],
     }  # fmt: skip

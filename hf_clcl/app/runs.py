@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from ..record.run_record import RunRecord
 from ..utils.errors import UserError
 from ..utils.names import task_folder
+from ..utils.required import required
 
 logger = logging.getLogger(__name__)
 
@@ -83,15 +84,16 @@ class Run:
     def refresh(self) -> bool:
         """Read the record anew where it has changed; whether it has."""
         if self.repo is not None:
-            return self._refresh_from_hub()
+            return self._refresh_from_hub(self.repo)
+        folder = self._local_folder
         try:
-            stamp = (self.folder / RECORD).stat().st_mtime_ns
+            stamp = (folder / RECORD).stat().st_mtime_ns
         except OSError:
             return False
         if stamp == self._seen:
             return False
         try:
-            record = RunRecord.load(self.folder)
+            record = RunRecord.load(folder)
         except UserError as error:
             logger.warning("%s", error)  # what was read before stays on the page
             return False
@@ -99,7 +101,11 @@ class Run:
         self.record, self.pending = record, False
         return not first
 
-    def _refresh_from_hub(self) -> bool:
+    @property
+    def _local_folder(self) -> Path:
+        return required(self.folder, f"the folder of {self.name}")
+
+    def _refresh_from_hub(self, repo: str) -> bool:
         from ..hub import pull_record
 
         now = time.monotonic()
@@ -107,7 +113,7 @@ class Run:
             return False
         self._seen = now
         try:
-            record = pull_record(self.repo)
+            record = pull_record(repo)
         except UserError as error:
             logger.warning("%s", error)
             return False
@@ -128,12 +134,13 @@ class Run:
             from ..hub import pull_task
 
             return pull_task(self.repo, name)
-        if not (self.folder / name).is_dir():
+        folder = self._local_folder / name
+        if not folder.is_dir():
             raise UserError(
                 f"{self.name} has no checkpoint {name}; fetch it with `python -m hf_clcl.hub pull REPO --all`, or run "
                 "the stream again"
             )
-        return self.folder / name
+        return folder
 
     def _base_model(self) -> str:
         model = self.record.model
@@ -153,7 +160,7 @@ class Runs:
             raise UserError(f"there is no run {str(name)[:80]!r} on this page; it shows {', '.join(self.by_name)}")
         return self.by_name[name]
 
-    def __iter__(self) -> Iterable[Run]:
+    def __iter__(self) -> Iterator[Run]:
         return iter(self.by_name.values())
 
     def __len__(self) -> int:

@@ -91,7 +91,7 @@ class TestSets:
 
 def _entries(run: Run) -> list[dict[str, Any]]:
     recipe = run.record.recipe
-    return [e for key in ("tasks", "evaluation_only") for e in recipe.get(key, [])]
+    return [*recipe.get("tasks", []), *recipe.get("evaluation_only", [])]
 
 
 def _check_place(dataset: str, root: str | None, run: Run) -> None:

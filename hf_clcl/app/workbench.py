@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from ..utils.errors import UserError
+from ..utils.required import required
 from . import labels as label_lists
 from .imports import import_transformers
 from .labels import Labels
@@ -17,8 +18,10 @@ from .runs import Checkpoint, Run, Runs
 from .testsets import TestSets
 
 if TYPE_CHECKING:
+    from datasets import Dataset
     from PIL import Image
 
+    from ..data.task import Task
     from .encoders import Encoders
     from .outcomes import Change, Outcomes
     from .predictions import Comparison
@@ -117,23 +120,23 @@ class Workbench:
 
     def examples(self, run: Run, name: str) -> list[tuple[int, Image.Image, str | None]]:
         """Some test images of a task: row, image, and label; one a class, as far as they go."""
-        task = self.tests.task(run, name)
+        task, test = self._with_test_images(run, name)
         if task.kind == "captions":
-            rows = np.linspace(0, len(task.test) - 1, min(EXAMPLES, len(task.test))).astype(int).tolist()
-            return [(row, task.test[row][task.image_column], None) for row in rows]
+            rows = np.linspace(0, len(test) - 1, min(EXAMPLES, len(test))).astype(int).tolist()
+            return [(row, test[row][task.image_column], None) for row in rows]
         labels = task.labels("test")
         firsts = {int(label): row for row, label in reversed(list(enumerate(labels)))}
         kinds = sorted(firsts)
         chosen = [kinds[i] for i in np.linspace(0, len(kinds) - 1, min(EXAMPLES, len(kinds))).astype(int)]
-        return [(firsts[k], task.test[firsts[k]][task.image_column], task.class_names[k]) for k in chosen]
+        return [(firsts[k], test[firsts[k]][task.image_column], _class_name(task, k)) for k in chosen]
 
     def example(self, run: Run, name: str, row: int) -> tuple[Image.Image, str | None]:
         """A test image, and its label."""
-        task = self.tests.task(run, name)
-        if not 0 <= int(row) < len(task.test):
-            raise UserError(f"{name} has the test images 0 to {len(task.test) - 1}")
-        image = task.test[int(row)][task.image_column]
-        label = None if task.kind == "captions" else task.class_names[int(task.labels("test")[int(row)])]
+        task, test = self._with_test_images(run, name)
+        if not 0 <= int(row) < len(test):
+            raise UserError(f"{name} has the test images 0 to {len(test) - 1}")
+        image = test[int(row)][task.image_column]
+        label = None if task.kind == "captions" else _class_name(task, int(task.labels("test")[int(row)]))
         return image, label
 
     def change(self, before: str, after: str, run: Run, task: str) -> Steps[Change]:
@@ -152,14 +155,22 @@ class Workbench:
 
     def pictures(self, run: Run, name: str, rows: list[int]) -> list[tuple[Any, str]]:
         """Test images with their first caption or their label."""
-        task = self.tests.task(run, name)
+        task, test = self._with_test_images(run, name)
         shown = []
         for row in rows:
-            values = task.test[row]
+            values = test[row]
             if task.kind == "captions":
                 caption = values[task.caption_column]
                 caption = caption if isinstance(caption, str) else caption[0]
             else:
-                caption = task.class_names[values[task.label_column]]
+                caption = _class_name(task, values[task.label_column])
             shown.append((values[task.image_column], caption))
         return shown
+
+    def _with_test_images(self, run: Run, name: str) -> tuple[Task, Dataset]:
+        task = self.tests.task(run, name)
+        return task, required(task.test, f"test of {name}")
+
+
+def _class_name(task: Task, label: int) -> str:
+    return required(task.class_names, f"class_names of {task.name}")[label]

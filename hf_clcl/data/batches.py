@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from ..utils.required import required
 from .images.frames import Frames
 from .task_data import TaskData
 
@@ -125,12 +126,12 @@ class TaskBatches(Dataset):
             ]
             batch["input_ids"] = data.input_ids[chosen]
         else:
-            batch["labels"] = torch.from_numpy(data.labels[rows])
+            batch["labels"] = torch.from_numpy(required(data.labels, "labels of a task with classes")[rows])
             batch["input_ids"] = data.input_ids
         if data.class_groups is not None:
             batch["class_groups"] = data.class_groups
         if self.reference is not None:
-            reference_rows = self.reference_draws(step)
+            reference_rows = required(self.reference_draws, "reference_draws")(step)
             batch["reference_pixel_values"] = self.reference.evaluation_batch(reference_rows)
             batch["reference_index"] = torch.from_numpy(reference_rows)
         return batch

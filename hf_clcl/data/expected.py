@@ -34,9 +34,9 @@ def check_expected(
     if not wrong:
         return
     numbers = ", ".join(f"{has} {name} where {needs} are expected" for name, (has, needs) in wrong.items())
-    task = isinstance(entry, TaskEntry)
-    splits = "`train_split`, `test_split`, `test_fraction`" if task else "`split`, `take`"
-    option = f"--task_values.{entry.name}.dataset" if task else f"--{where}.dataset"
+    splits, option = "`split`, `take`", f"--{where}.dataset"
+    if isinstance(entry, TaskEntry):
+        splits, option = "`train_split`, `test_split`, `test_fraction`", f"--task_values.{entry.name}.dataset"
     raise DataError(
         f"{where}: {entry.dataset} is not the data that the recipe expects: {numbers}. Choose other splits "
         f"({splits}), another copy of the data (`dataset`, `revision`; {option} on the command line), or correct "

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from ..utils.required import required
+
 if TYPE_CHECKING:
     from datasets import Dataset
 
@@ -44,15 +46,18 @@ def fingerprint(task: Task) -> dict[str, str]:
         if task.video_column is not None:
             parts[f"{split} videos"] = of_texts(map(str, rows[task.video_column]))
         elif not (task.source or "").startswith("rendered:"):  # those follow from the code
-            parts[f"{split} images"] = of_images(rows, task.image_column)
+            parts[f"{split} images"] = of_images(
+                rows, required(task.image_column, f"image_column of task {task.name}")
+            )
     return parts
 
 
 def of_reference(images: Dataset | None, column: str | None, texts: Sequence[str] | None) -> dict[str, str]:
     """What reference images and texts are, part by part."""
-    parts = {}
+    parts: dict[str, str] = {}
     if images is not None:
-        parts |= {"images": str(len(images)), "their content": of_images(images, column)}
+        content = of_images(images, required(column, "column of the reference images"))
+        parts |= {"images": str(len(images)), "their content": content}
     if texts is not None:
         parts |= {"texts": str(len(texts)), "their words": of_texts(texts)}
     return parts

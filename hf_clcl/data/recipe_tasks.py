@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from .broken import leave_out_broken
@@ -23,9 +24,9 @@ def resolve_stream(recipe: Recipe, seed: int) -> tuple[list[Task], list[Task]]:
         DataError: As [`resolve_task`].
     """
     loaded: Loaded = {}
-    common = {"data_root": recipe.data_root, "seed": seed, "loaded": loaded}
-    tasks = [resolve_task(entry, **common, few_shot=recipe.few_shot) for entry in recipe.tasks]
-    others = [resolve_task(entry, **common, evaluation_only=True) for entry in recipe.evaluation_only]
+    resolve = partial(resolve_task, data_root=recipe.data_root, seed=seed, loaded=loaded)
+    tasks = [resolve(entry, few_shot=recipe.few_shot) for entry in recipe.tasks]
+    others = [resolve(entry, evaluation_only=True) for entry in recipe.evaluation_only]
     if recipe.skip_broken_images:
         for task in [*tasks, *others]:
             leave_out_broken(task)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..config.entries import ReferenceEntry
 from ..utils.errors import DataError
+from ..utils.required import required
 from . import columns
 from .expected import check_expected
 from .selection import take_some
@@ -52,7 +53,7 @@ def resolve_reference_texts(entry: ReferenceEntry, data_root: str | None = None,
 
     where = "reference_texts"
     if entry.dataset.endswith(".txt"):
-        path = find_local(entry.dataset, data_root, where)
+        path = required(find_local(entry.dataset, data_root, where), f"{where}: {entry.dataset}")
         with reading(where, str(path)):
             texts = path.read_text(encoding="utf-8").splitlines()
     else:

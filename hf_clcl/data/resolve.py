@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..config.entries import TaskEntry
 from ..utils.errors import DataError
+from ..utils.required import required
 from . import columns, selection
 from .expected import check_expected
 from .sources.hub import hub_class_names, load_hub
@@ -70,7 +71,7 @@ def resolve_task(
     notes = [entry.split_note, f"{shots} training images a class, drawn with seed {seed}." if shots else None]
     video_root = None
     if entry.video_column is not None:
-        video_root = video_rows.find_root(entry.video_root, data_root, where)
+        video_root = video_rows.find_root(required(entry.video_root, f"{where}: video_root"), data_root, where)
         if entry.skip_missing_videos:
             splits, note = video_rows.without_missing(splits, entry.video_column, video_root, where)
             notes.append(note)
@@ -92,7 +93,9 @@ def resolve_task(
     )
     check_expected(entry, "expect", {**counts, "classes": len(task.class_names or [])}, where)
     if shots:
-        task.train = selection.draw_few(task.train, task.label_column, shots, task.class_names, seed, where)
+        label_column = required(task.label_column, f"{where}: label_column")
+        class_names = required(task.class_names, f"{where}: class_names")
+        task.train = selection.draw_few(task.train, label_column, shots, class_names, seed, where)
     return task
 
 

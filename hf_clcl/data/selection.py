@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import logging
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -138,7 +139,8 @@ def _kept(entry: TaskEntry, own: list[str], class_names: list[str], where: str) 
     """Labels of the classes kept, in their new order."""
     key = "classes" if entry.classes is not None else "drop_classes"
     known: dict[int | str, int] = {}
-    for names in (class_names, [columns.words(name) for name in own], own, range(len(own))):
+    spellings: list[Sequence[int | str]] = [class_names, [columns.words(name) for name in own], own, range(len(own))]
+    for names in spellings:
         known |= {name: label for label, name in enumerate(names)}
     asked = getattr(entry, key)
     for name in asked:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from ..utils.required import required
 from .checkpoints import Checkpoint, checkpoint_in
 
 
@@ -17,6 +18,6 @@ class PushCheckpoints(TrainerCallback):
         self.push = push
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object) -> None:
-        folder = Path(args.output_dir, f"checkpoint-{state.global_step}")
+        folder = Path(required(args.output_dir, "output_dir"), f"checkpoint-{state.global_step}")
         if folder.is_dir():  # at the end of a task there is none
             self.push(checkpoint_in(folder))

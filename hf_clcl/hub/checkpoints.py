@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ..record.run_record import RunRecord
 from ..utils.names import TAG, task_folder
+from ..utils.required import required
 
 BRANCH = "in-progress"
 PLACE = "checkpoints"  # the same in the branch as in the folder of a run
@@ -31,6 +32,11 @@ class Checkpoint:
     @property
     def path(self) -> str:
         return f"{PLACE}/{self.task}/checkpoint-{self.step}"
+
+    @property
+    def local_folder(self) -> Path:
+        """Its folder on this machine, which it must have."""
+        return required(self.folder, f"the folder of {self.path}")
 
 
 def checkpoint_in(folder: Path) -> Checkpoint:
@@ -64,9 +70,10 @@ def newest(checkpoints: Iterable[Checkpoint], task: str | None) -> Checkpoint | 
 
 def stage(checkpoint: Checkpoint, place: Path) -> Checkpoint:
     """Keep a checkpoint, which the training may delete at any moment, until it is pushed; costs links alone."""
-    folder = place / checkpoint.task / checkpoint.folder.name
+    source = checkpoint.local_folder
+    folder = place / checkpoint.task / source.name
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(checkpoint.folder, folder, copy_function=_link)
+    shutil.copytree(source, folder, copy_function=_link)
     return checkpoint_in(folder)
 
 
@@ -81,12 +88,13 @@ def portable(checkpoint: Checkpoint) -> dict[str, Path]:
     """The files of a staged checkpoint under their names in the branch, what is pickled written as safetensors."""
     from .plain_state import PICKLED, write_plain
 
-    for file in sorted(checkpoint.folder.iterdir()):
+    folder = checkpoint.local_folder
+    for file in sorted(folder.iterdir()):
         if PICKLED.fullmatch(file.name):
-            write_plain(file, checkpoint.folder)
+            write_plain(file, folder)
             file.unlink()
     return {
         f"{checkpoint.path}/{file.name}": file
-        for file in sorted(checkpoint.folder.iterdir())
+        for file in sorted(folder.iterdir())
         if file.is_file() and file.name not in _LEFT_OUT
     }

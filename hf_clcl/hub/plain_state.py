@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..utils.errors import UserError
+from ..utils.required import required
 from ..utils.unpickling import load_plain
 
 PICKLED = re.compile(r"(optimizer(?:_\d+)?|scheduler|scaler)\.pt|(rng_state(?:_\d+)?)\.pth")
@@ -41,7 +42,7 @@ def write_back(source: Path) -> Path:
     Raises:
         UserError: Where the file holds no state.
     """
-    found = PLAIN.fullmatch(source.name)
+    found = required(PLAIN.fullmatch(source.name), f"the kind of state in the name {source.name}")
     target = source.with_name(f"{found[1]}.pt" if found[1] else f"{found[2]}.pth")
     try:
         with safe_open(source, "pt") as file:

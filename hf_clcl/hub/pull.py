@@ -158,7 +158,7 @@ def _pull_checkpoint(api: HfApi, repo_id: str, output: Path, record: RunRecord) 
     snapshot = _in_progress(api, repo_id)
     found = newest(checkpoints_among(snapshot.files), running_task(record)) if snapshot else None
     here = last_checkpoint(output, record)
-    if found is None or (here and here.step >= found.step):
+    if snapshot is None or found is None or (here and here.step >= found.step):
         return
     with TemporaryDirectory(dir=output, prefix=".pull-") as scratch:
         for name in snapshot.files:

@@ -6,6 +6,7 @@ import logging
 import shutil
 import signal
 import threading
+from functools import partial
 from pathlib import Path
 from queue import Queue
 from tempfile import TemporaryDirectory
@@ -140,7 +141,7 @@ class HubPusher:
 
     def _forget_checkpoints(self) -> None:
         for checkpoint in self.checkpoints:
-            shutil.rmtree(checkpoint.folder, ignore_errors=True)
+            shutil.rmtree(checkpoint.local_folder, ignore_errors=True)
         self.checkpoints.clear()
 
     def _next(self) -> str:
@@ -155,9 +156,9 @@ def push_checkpoints(repository: Repository, checkpoints: list[Checkpoint]) -> l
     while checkpoints:
         first = checkpoints[0]
         if repository.keep_checkpoints or first.task not in repository.tags:
-            patiently(lambda first=first: repository.push_checkpoint(first))
+            patiently(partial(repository.push_checkpoint, first))
             pushed.append(first.path)
-        shutil.rmtree(first.folder, ignore_errors=True)
+        shutil.rmtree(first.local_folder, ignore_errors=True)
         del checkpoints[0]
     return pushed
 

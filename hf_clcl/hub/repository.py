@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
 from ..config.hub_values import hub_problems
 from ..record.run_record import RunRecord
 from ..utils.errors import RecipeError, UserError
 from ..utils.names import RECORD, TAG
+from ..utils.required import required
 from .checkpoints import BRANCH, Checkpoint, checkpoints_among, portable
 from .client import OWNERS, hub_api, patiently, status_of
 from .revisions import Revision, same_run
@@ -34,7 +37,8 @@ class Repository:
     ):
         if problems := hub_problems(True, repo_id):
             raise RecipeError(problems, "the values for the Hub")
-        self.repo_id, self.private, self.overwrite, self.api = repo_id, private, overwrite, hub_api(token)
+        self.repo_id = required(repo_id, "hub_model_id")
+        self.private, self.overwrite, self.api = private, overwrite, hub_api(token)
         self.keep_checkpoints = keep_checkpoints
         self.tags: set[str] = set()
         self.checkpoints: list[Checkpoint] = []
@@ -72,7 +76,7 @@ class Repository:
         self.checkpoints = checkpoints_among(held)
         return set(self.tags)
 
-    def _other_run(self, record: RunRecord, commit: str, files: set[str]) -> str | None:
+    def _other_run(self, record: RunRecord, commit: str | None, files: set[str]) -> str | None:
         """What the repository holds, in words, unless it is this run."""
         if RECORD not in files:
             foreign = sorted(files - OWNERS)
@@ -143,7 +147,7 @@ def push_revisions(repository: Repository, revisions: list[Revision]) -> list[st
     while revisions:
         revision = revisions[0]
         if revision.name not in repository.tags:
-            patiently(lambda revision=revision: repository.push(revision))
+            patiently(partial(repository.push, revision))
             pushed.append(revision.name)
         del revisions[0]
     patiently(repository.remove_finished_checkpoints)

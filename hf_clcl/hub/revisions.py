@@ -79,7 +79,8 @@ def prepare(output: Path, record: RunRecord, repo_id: str) -> Revision:
     from ..reports.cards import save_card
 
     name, count = revision_name(record), len(record.accuracy)
-    folder, files = output / name, {}
+    folder = output / name
+    files: dict[str, Path | bytes] = {}
     if folder.is_dir():
         files = {file.relative_to(folder).as_posix(): file for file in sorted(folder.rglob("*")) if file.is_file()}
     elif count and record.trainable_parameters != 0:
@@ -88,7 +89,7 @@ def prepare(output: Path, record: RunRecord, repo_id: str) -> Revision:
         base = {"base_model": record.model, "revision": record.recipe.get("model_revision")}
         files = {"base_model.json": json.dumps(base, indent=2).encode()}
     if ADAPTER in files:
-        files[ADAPTER] = _adapter_of(record, files[ADAPTER], repo_id)
+        files[ADAPTER] = _adapter_of(record, folder / ADAPTER, repo_id)
     # The card names the repository that it is in, whatever the recipe says.
     shown = replace(record, recipe={**record.recipe, "hub_model_id": repo_id})
     of_task = record.tasks[count - 1] if count and not record.finished else None
@@ -104,6 +105,7 @@ def prepare(output: Path, record: RunRecord, repo_id: str) -> Revision:
 def _adapter_of(record: RunRecord, config: Path, repo_id: str) -> bytes:
     """The configuration of a task's adapter, naming what it belongs on: the revision before it, or the base model."""
     count = len(record.accuracy)
+    base: tuple[str, str | None]
     if count > 1:
         base = (repo_id, revision_name(record.until(record.tasks[count - 2])))
     else:

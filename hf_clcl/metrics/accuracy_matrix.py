@@ -175,11 +175,12 @@ def seen_accuracy(rows: Sequence[Sequence[float | None]], images: Sequence[int |
         rows (`Sequence[Sequence[float | None]]`): Accuracy on each task after each step, among all classes seen.
         images (`Sequence[int | None]`): Test images of each task; `None` for a task without classes, left out.
     """
-    found = []
+    found: list[float | None] = []
     for step, row in enumerate(rows, start=1):
         seen = [(value, count) for value, count in zip(row[:step], images[:step], strict=True) if count]
-        known = seen and all(value is not None for value, _ in seen)
-        found.append(sum(v * n for v, n in seen) / sum(n for _, n in seen) if known else None)
+        known = [(value, count) for value, count in seen if value is not None]
+        complete = known and len(known) == len(seen)
+        found.append(sum(v * n for v, n in known) / sum(n for _, n in known) if complete else None)
     return found
 
 
@@ -195,11 +196,12 @@ def incremental_metrics(
         images (`Sequence[int | None]`): Test images of each task; `None` for a task without classes.
         untrained (`Sequence[Sequence[float | None]]`, *optional*): The untrained model among the same classes.
     """
-    values = {}
+    values: dict[str, float] = {}
     for prefix, rows in (("incremental", matrix.accuracy), ("zero_shot", untrained or [])):
         seen = seen_accuracy(rows, images)
-        if len(seen) == len(matrix.tasks) and None not in seen:
-            values |= {f"{prefix}_average": _mean(seen), f"{prefix}_last": seen[-1]}
+        known = [value for value in seen if value is not None]
+        if len(known) == len(seen) == len(matrix.tasks):
+            values |= {f"{prefix}_average": _mean(known), f"{prefix}_last": known[-1]}
     values |= matrix.metrics()
     return {name: values[name] for name in INCREMENTAL_METRICS if name in values}
 

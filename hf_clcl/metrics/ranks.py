@@ -24,8 +24,11 @@ MEASURES: dict[str, str] = {
 
 BLOCK = 2**22  # similarities that are held at a time: 16 MB
 
+Groups = Sequence[int] | np.ndarray
+"""Group numbers, one for each query or item."""
 
-def ranks(scores: np.ndarray, query_groups: Sequence[int], item_groups: Sequence[int]) -> np.ndarray:
+
+def ranks(scores: np.ndarray, query_groups: Groups, item_groups: Groups) -> np.ndarray:
     """The rank, from 1, of the best right item of each query.
 
     Wrong items that score as high as the best right one count as before it, so that equal scores earn nothing and the
@@ -33,8 +36,8 @@ def ranks(scores: np.ndarray, query_groups: Sequence[int], item_groups: Sequence
 
     Args:
         scores (`np.ndarray` of shape `[Q, N]`): Similarity of each query to each item.
-        query_groups (`Sequence[int]` of length `Q`): Group of each query.
-        item_groups (`Sequence[int]` of length `N`): Group of each item.
+        query_groups (`Sequence[int]` or `np.ndarray` of length `Q`): Group of each query.
+        item_groups (`Sequence[int]` or `np.ndarray` of length `N`): Group of each item.
 
     Returns:
         `np.ndarray`: `[Q]`, whole numbers.
@@ -49,15 +52,15 @@ def ranks(scores: np.ndarray, query_groups: Sequence[int], item_groups: Sequence
 
 
 def ranks_of_embeddings(
-    queries: np.ndarray, items: np.ndarray, query_groups: Sequence[int], item_groups: Sequence[int]
+    queries: np.ndarray, items: np.ndarray, query_groups: Groups, item_groups: Groups
 ) -> np.ndarray:
     """[`ranks`] by the inner products of embeddings, of which only a block is held at a time.
 
     Args:
         queries (`np.ndarray` of shape `[Q, d]`): Embeddings that search.
         items (`np.ndarray` of shape `[N, d]`): Embeddings that are searched.
-        query_groups (`Sequence[int]` of length `Q`): Group of each query.
-        item_groups (`Sequence[int]` of length `N`): Group of each item.
+        query_groups (`Sequence[int]` or `np.ndarray` of length `Q`): Group of each query.
+        item_groups (`Sequence[int]` or `np.ndarray` of length `N`): Group of each item.
     """
     queries, items = np.asarray(queries, dtype=np.float32), np.asarray(items, dtype=np.float32)
     if queries.ndim != 2 or items.ndim != 2 or queries.shape[1] != items.shape[1]:
@@ -69,8 +72,8 @@ def ranks_of_embeddings(
 def _ranks(
     scores_of: Callable[[slice], np.ndarray],
     shape: tuple[int, int],
-    query_groups: Sequence[int],
-    item_groups: Sequence[int],
+    query_groups: Groups,
+    item_groups: Groups,
 ) -> np.ndarray:
     query_groups, item_groups = np.asarray(query_groups), np.asarray(item_groups)
     if (len(query_groups), len(item_groups)) != shape:
@@ -102,27 +105,27 @@ def recall(found: np.ndarray) -> dict[str, float]:
     return {**at, "median_rank": float(np.median(found)), "mean_rank": float(found.mean())}
 
 
-def retrieval_metrics(similarity: np.ndarray, image_of_text: Sequence[int]) -> dict[str, float]:
+def retrieval_metrics(similarity: np.ndarray, image_of_text: Groups) -> dict[str, float]:
     """Recall and ranks of both directions, such as `image_to_text_r1`; an image is found by any of its captions.
 
     Source: the image-text retrieval of CLIP (Radford et al., 2021), with five captions an image.
 
     Args:
         similarity (`np.ndarray` of shape `[I, N]`): Similarity of each image to each text.
-        image_of_text (`Sequence[int]` of length `N`): The image that each text describes.
+        image_of_text (`Sequence[int]` or `np.ndarray` of length `N`): The image that each text describes.
     """
     similarity = np.asarray(similarity)
     images = np.arange(len(similarity))
     return _both(ranks(similarity, images, image_of_text), ranks(similarity.T, image_of_text, images))
 
 
-def retrieval_of_embeddings(images: np.ndarray, texts: np.ndarray, image_of_text: Sequence[int]) -> dict[str, float]:
+def retrieval_of_embeddings(images: np.ndarray, texts: np.ndarray, image_of_text: Groups) -> dict[str, float]:
     """[`retrieval_metrics`] of normalised embeddings, without the whole matrix of similarities.
 
     Args:
         images (`np.ndarray` of shape `[I, d]`): Embeddings of the images.
         texts (`np.ndarray` of shape `[N, d]`): Embeddings of the texts.
-        image_of_text (`Sequence[int]` of length `N`): The image that each text describes.
+        image_of_text (`Sequence[int]` or `np.ndarray` of length `N`): The image that each text describes.
     """
     groups = np.arange(len(images))
     return _both(

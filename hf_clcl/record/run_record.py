@@ -72,7 +72,7 @@ class RunRecord:
     evaluation_only: dict[str, Outside] = field(default_factory=dict)
     retrieval: dict[str, Retrieval] = field(default_factory=dict)
     video_database: VideoDatabase | None = None
-    recipe: RecordedRecipe = field(default_factory=dict)
+    recipe: RecordedRecipe = field(default_factory=RecordedRecipe)
     versions: dict[str, str] = field(default_factory=dict)
     seed: int | None = None
     device: str | None = None
@@ -136,8 +136,15 @@ class RunRecord:
         if scenario == self.scenario:
             return dataclasses.replace(self, scenarios={})
         rows = self.scenarios[scenario]
-        own = {key: rows.get(key) for key in ("zero_shot", "accuracy", "baseline")}
-        return dataclasses.replace(self, **own, scenario=scenario, scenarios={}, evaluation_only={})
+        return dataclasses.replace(
+            self,
+            zero_shot=rows["zero_shot"],
+            accuracy=rows["accuracy"],
+            baseline=rows.get("baseline"),
+            scenario=scenario,
+            scenarios={},
+            evaluation_only={},
+        )
 
     @property
     def test_images(self) -> list[int | None]:
@@ -220,7 +227,7 @@ class RunRecord:
             raise ValueError(f"it has schema {schema} and this version reads up to {SCHEMA}; update hf_clcl")
         if type(schema) is not int or schema < 1:
             raise ValueError(f"it has no `schema` number, found {schema!r}; was it written by hf_clcl?")
-        hints = type_hints(cls)
+        hints = type_hints(RunRecord)
         known = {f.name: f for f in dataclasses.fields(cls) if f.name != "extra"}
         problems = [f"{name}: is missing" for name in ("method", "model", "tasks") if name not in values]
         for name in known.keys() & values.keys():

@@ -61,7 +61,7 @@ def video_forgetting(record: Searched, direction: str = OWN_VIDEOS) -> list[floa
             `text_to_video` (among a task's own videos: what its queries have lost) or `text_to_database` (among all
             that are there by then: what they have lost, and what the growth of the database costs).
     """
-    names = record.video_database["categories"]
+    names = record.video_database["categories"] if record.video_database else {}
     rows = [
         {name: row[key] for name in names if (key := f"{direction}_r1") in (row := record.retrieval[name]["after"][j])}
         for j in range(len(record.accuracy))
@@ -74,7 +74,7 @@ def video_metrics(record: Searched) -> dict[str, float]:
     if record.video_database is None or len(record.accuracy) < len(record.tasks):
         return {}
     last, lost = record.video_database["after"][-1], video_forgetting(record)[-1]
-    found = {"video_recall": last and last["r1"], "backward_forgetting": lost}
+    found = {"video_recall": last["r1"] if last else None, "backward_forgetting": lost}
     return {name: value for name, value in found.items() if value is not None}
 
 
@@ -83,7 +83,8 @@ def video_rows(record: Searched) -> list[tuple[str, dict[str, float], float | No
     database = record.video_database
     if database is None:
         return []
+    rows: list[tuple[str, dict[str, float] | None, float | None, float | None]]
     rows = [("zero-shot, videos of all tasks", database["zero_shot"], None, None)]
     forgotten = zip(database["after"], video_forgetting(record), video_forgetting(record, ALL_VIDEOS), strict=True)
     rows += [(f"{j} {record.tasks[j - 1]}", *values) for j, values in enumerate(forgotten, start=1)]
-    return [row for row in rows if row[1]]
+    return [(model, measures, own, all_videos) for model, measures, own, all_videos in rows if measures]

@@ -7,6 +7,7 @@ import io
 import itertools
 import math
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -14,9 +15,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
-from ..record.parts import Row
+from ..record.parts import Outside, Row
 from ..record.run_record import RunRecord
 from ..utils.files import whole_file
 
@@ -28,7 +30,7 @@ MANY = 30
 
 _GAINS = matplotlib.colormaps["RdBu"]
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # ships with matplotlib, so that plots look alike everywhere
     "font.size": 9,
     "axes.spines.top": False,
@@ -190,7 +192,7 @@ def _seen_figure(record: RunRecord) -> Figure:
 
 def _curves_figure(record: RunRecord) -> Figure:
     untrained = record.zero_shot or [None] * len(record.tasks)
-    panels = [
+    panels: list[tuple[str, Row, int | None]] = [
         (task, [untrained[i], *(row[i] for row in record.accuracy)], i + 1) for i, task in enumerate(record.tasks)
     ]
     panels += [(name, _over_time(column), None) for name, column in record.evaluation_only.items()]
@@ -210,7 +212,7 @@ def _curves_figure(record: RunRecord) -> Figure:
             axes.plot(trained, values[trained], "o", color=ORANGE, markersize=6, zorder=4)
         axes.set_title(f"{trained}  {_short(name, 26)}" if trained else _short(name, 26), loc="left", fontsize=9)
         axes.set(ylim=(-3, 103), yticks=(0, 50, 100), xlim=(-0.3, len(record.tasks) + 0.3))
-        axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(nbins=6, integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
         axes.grid(axis="y", color="#EEEEEE", linewidth=0.6)
     for place, axes in enumerate(grid.flat):
         axes.set_visible(place < len(panels))
@@ -253,7 +255,7 @@ def _mean(values: Row) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def _over_time(column: dict) -> list[float | None]:
+def _over_time(column: Outside) -> Row:
     return [column["zero_shot"], *column["accuracy"]]
 
 

@@ -28,8 +28,12 @@ class Compared(Protocol):
     """What the plot asks of a row of a comparison."""
 
     note: str
-    name: str
-    label: str
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def label(self) -> str: ...
 
     def mean(self, key: str) -> float | None: ...
 
@@ -48,7 +52,7 @@ def plot_comparison(rows: Sequence[Compared], folder: str | Path) -> list[Path]:
     """
     ended = [row for row in rows if row.mean("last") is not None]
     placed = [row for row in ended if row.mean("transfer") is not None]
-    ours = sorted((row for row in ended if row.note != "published"), key=lambda row: row.mean("last"))
+    ours = sorted((row for row in ended if row.note != "published"), key=lambda row: _known(row, "last"))
     costs = [key for key in COSTS if sum(row.mean(key) is not None for row in ours) > 1]
     with matplotlib.rc_context(STYLE):
         height = max(4.6, 0.26 * len(ours) + 1)
@@ -66,24 +70,38 @@ def plot_comparison(rows: Sequence[Compared], folder: str | Path) -> list[Path]:
 
 def pareto_front(rows: Sequence[Compared]) -> list[Compared]:
     """The rows that no other row beats in both Transfer and Last, from the lowest Last to the highest."""
-    best, front = float("-inf"), []
-    for row in sorted(rows, key=lambda row: (row.mean("last"), row.mean("transfer")), reverse=True):
-        if row.mean("transfer") > best:
-            best = row.mean("transfer")
+    best = float("-inf")
+    front: list[Compared] = []
+    for row in sorted(rows, key=_point, reverse=True):
+        if (transfer := _known(row, "transfer")) > best:
+            best = transfer
             front.append(row)
     return front[::-1]
+
+
+def _known(row: Compared, key: str) -> float:
+    """A mean that the row must have."""
+    value = row.mean(key)
+    if value is None:
+        raise ValueError(f"{row.name} has no {key}; leave such rows out")
+    return value
+
+
+def _point(row: Compared) -> tuple[float, float]:
+    """Where a row is in the plot."""
+    return _known(row, "last"), _known(row, "transfer")
 
 
 def _scatter(axes: Axes, rows: Sequence[Compared]) -> None:
     ours = [row for row in rows if row.note != "published"]
     front = pareto_front(ours)
     if len(front) > 1:
-        x, y = zip(*((row.mean("last"), row.mean("transfer")) for row in front), strict=True)
+        x, y = zip(*map(_point, front), strict=True)
         axes.plot(x, y, color=GREY, linewidth=1, linestyle="--", zorder=1)
     for row in rows:
         published = row.note == "published"
         axes.errorbar(
-            row.mean("last"), row.mean("transfer"), xerr=row.deviation("last"), yerr=row.deviation("transfer"),
+            *_point(row), xerr=row.deviation("last"), yerr=row.deviation("transfer"),
             fmt="o", markersize=5, color=_colour(row), markerfacecolor="none" if published else BLUE, elinewidth=0.7,
         )  # fmt: skip
     axes.margins(0.15)
@@ -96,15 +114,15 @@ def _scatter(axes: Axes, rows: Sequence[Compared]) -> None:
 
 
 def _bound(axes: Axes, row: Compared) -> None:
-    axes.axvline(row.mean("last"), color=GREY, linewidth=1, linestyle=":", zorder=1)
+    axes.axvline(_known(row, "last"), color=GREY, linewidth=1, linestyle=":", zorder=1)
     axes.annotate(
-        f"{row.label}: Last", (row.mean("last"), 0), xycoords=("data", "axes fraction"), xytext=(-2, 4),
+        f"{row.label}: Last", (_known(row, "last"), 0), xycoords=("data", "axes fraction"), xytext=(-2, 4),
         textcoords="offset points", rotation=90, ha="right", va="bottom", fontsize=8, color=GREY,
     )  # fmt: skip
 
 
 def _bars(axes: Axes, rows: Sequence[Compared], key: str, named: bool) -> None:
-    known = {place: row.mean(key) for place, row in enumerate(rows) if row.mean(key) is not None}
+    known = {place: value for place, row in enumerate(rows) if (value := row.mean(key)) is not None}
     axes.barh(list(known), list(known.values()), color=BLUE, height=0.7)
     for place, value in known.items():
         axes.annotate(f"{value:,.0f}", (value, place), xytext=(3, 0), textcoords="offset points", va="center", size=7)
@@ -120,7 +138,7 @@ def _label_points(figure: Figure, axes: Axes, rows: Sequence[Compared]) -> None:
     """Write each point's name where it covers least of the other names and points."""
     figure.draw_without_rendering()
     taken = [box for row in rows for box in _marks(axes, row)]
-    for row in sorted(rows, key=lambda row: -row.mean("transfer")):
+    for row in sorted(rows, key=lambda row: -_known(row, "transfer")):
         tried = [_annotation(axes, row, place) for place in PLACES]
         boxes = [text.get_window_extent() for text in tried]
         covered = [
@@ -136,7 +154,7 @@ def _label_points(figure: Figure, axes: Axes, rows: Sequence[Compared]) -> None:
 
 def _marks(axes: Axes, row: Compared) -> list[Bbox]:
     """The place that a point and its standard deviations take up, in pixels."""
-    x, y = row.mean("last"), row.mean("transfer")
+    x, y = _point(row)
     dx, dy = row.deviation("last") or 0.0, row.deviation("transfer") or 0.0
     crosses = [((x, y), (x, y), 6)] + [((x - dx, y), (x + dx, y), 2), ((x, y - dy), (x, y + dy), 2)] * bool(dx or dy)
     return [Bbox(axes.transData.transform([low, high])).padded(space) for low, high, space in crosses]
@@ -146,7 +164,7 @@ def _annotation(axes: Axes, row: Compared, place: tuple[tuple[int, int], str, st
     offset, horizontal, vertical = place
     arrow = {"arrowstyle": "-", "color": GREY, "linewidth": 0.5} if abs(offset[0]) > 6 else None
     return axes.annotate(
-        row.label, (row.mean("last"), row.mean("transfer")), xytext=offset, textcoords="offset points",
+        row.label, _point(row), xytext=offset, textcoords="offset points",
         ha=horizontal, va=vertical, fontsize=8, color=_colour(row), arrowprops=arrow, annotation_clip=False,
     )  # fmt: skip
 

@@ -13,7 +13,7 @@ from ..views.html import notice, progress
 logger = logging.getLogger(__name__)
 
 # Endpoints that run models share two places; more would only wait for each other's cores.
-MODELS = {"concurrency_id": "models", "concurrency_limit": 2}
+MODELS: dict[str, Any] = {"concurrency_id": "models", "concurrency_limit": 2}
 
 
 def answering(function: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:
@@ -32,7 +32,9 @@ def answering(function: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[A
     return answer
 
 
-def reporting(function: Callable[..., Generator]) -> Callable[..., Iterator[tuple[Any, ...]]]:
+def reporting(
+    function: Callable[..., Generator[tuple[float, str], None, tuple[Any, ...]]],
+) -> Callable[..., Iterator[tuple[Any, ...]]]:
     """An endpoint from a generator that yields `(share, words)` and returns `(data, html)`."""
 
     @functools.wraps(function)

@@ -53,15 +53,15 @@ class ForgottenTab:
     def wire(self) -> None:
         """Join components and endpoints."""
         inputs = [self.run, self.task, self.a, self.b, self.kind, self.class_name]
-        find = {
+        find: dict[str, Any] = {
             "fn": self.find,
             "inputs": inputs,
             "outputs": [self.data, self.view],
             "show_progress": "hidden",
             **MODELS,
         }
-        hidden = {"api_visibility": "private", "show_progress": "hidden"}
-        running = [
+        hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+        running: list[dict[str, Any]] = [
             self.go.click(**find, api_name="forgotten"),
             self.kind.input(**find, api_visibility="private"),
             self.class_name.input(**find, api_visibility="private"),
@@ -91,7 +91,7 @@ class ForgottenTab:
         kind = kind if kind in ("forgotten", "learnt") else "forgotten"
         change = yield from self.bench.change(a, b, self.bench.runs[run], task)
         rows = change.rows(kind, class_name or None)
-        names = change.task.class_names
+        names = change.names
         data = {
             "task": task, "kind": kind, "accuracy": list(change.accuracy()), "count": len(rows),
             "images": [

@@ -44,10 +44,10 @@ class MatrixTab:
 
     def wire(self, tab: gr.Tab) -> None:
         """Join components and endpoints."""
-        show = {"fn": self.show, "inputs": [self.runs, self.mode], "outputs": [self.data, self.view]}
-        hidden = {"api_visibility": "private", "show_progress": "hidden"}
+        show: dict[str, Any] = {"fn": self.show, "inputs": [self.runs, self.mode], "outputs": [self.data, self.view]}
+        hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         self.mode.input(**show, api_name="matrix", show_progress="hidden")
-        files = {"fn": self._files, "inputs": self.runs, "outputs": list(self.files.values())}
+        files: dict[str, Any] = {"fn": self._files, "inputs": self.runs, "outputs": list(self.files.values())}
         self.runs.input(**show, **hidden).then(**files, **hidden)
         tab.select(**files, **hidden)
         self.kind.submit(self.export, [self.runs, self.kind], self.file, api_name="export")

@@ -27,8 +27,8 @@ def picture(**options: Any) -> gr.Image:
             raise gr.Error("an image must be sent as a file, not as an address", print_exception=False)
         return await keep(url_or_file_path)
 
-    component.async_move_resource_to_block_cache = keep_files
-    component.preprocess = _decoded
+    component.async_move_resource_to_block_cache = keep_files  # type: ignore[method-assign]
+    component.preprocess = _decoded  # type: ignore[method-assign, assignment]
     return component
 
 

@@ -71,12 +71,12 @@ class PredictionsTab:
     def wire(self) -> None:
         """Join components and endpoints."""
         inputs = [self.image, self.run, self.source, self.own, self.template, self.truth]
-        predict = {"fn": self.predict, "inputs": inputs, "outputs": [self.data, self.view], **MODELS}
-        side = {
+        predict: dict[str, Any] = {"fn": self.predict, "inputs": inputs, "outputs": [self.data, self.view], **MODELS}
+        side: dict[str, Any] = {
             "fn": self.side_by_side, "inputs": [*inputs[:1], self.a, self.b, *inputs[1:]],
             "outputs": [self.pair_data, self.pair], **MODELS,
         }  # fmt: skip
-        hidden = {"api_visibility": "private"}
+        hidden: dict[str, Any] = {"api_visibility": "private"}
         # Named endpoints come first: a name goes to whoever asks for it first.
         predicted = self.go.click(**predict, api_name="predict")
         self.b.input(**side, api_name="side_by_side")

@@ -45,14 +45,17 @@ class RetrievalTab:
     def wire(self) -> None:
         """Join components and endpoints."""
         inputs = [self.run, self.task, self.a, self.b, self.text]
-        look = {
+        look: dict[str, Any] = {
             "fn": self.search,
             "inputs": inputs,
             "outputs": [self.data, self.view],
             "show_progress": "hidden",
             **MODELS,
         }
-        running = [self.go.click(**look, api_name="search"), self.text.submit(**look, api_visibility="private")]
+        running: list[dict[str, Any]] = [
+            self.go.click(**look, api_name="search"),
+            self.text.submit(**look, api_visibility="private"),
+        ]
         self.stop.click(
             lambda: ({}, STOPPED), None, [self.data, self.view], cancels=running, show_progress="hidden",
             api_visibility="private",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ...utils.required import required
 from ..images import thumbnail
 from .html import empty, joined, section, signed, text
 
@@ -39,7 +40,8 @@ def changes(change: Change, kind: str, class_name: str | None, headings: tuple[s
 
 
 def _figure(change: Change, row: int) -> str:
-    names, image = change.task.class_names, change.task.test[row][change.task.image_column]
+    names, test = change.names, required(change.task.test, f"test of {change.task.name}")
+    image = test[row][change.task.image_column]
     truth, before, after = (names[int(seen[row])] for seen in (change.truth, change.before, change.after))
     return (
         f'<figure><img src="{thumbnail(image)}" alt="{text(f"test image {row}: {truth}")}" loading="lazy">'
@@ -98,7 +100,9 @@ def _table(head: Sequence[str], rows: str) -> str:
     )
 
 
-def retrieved(found: Sequence[Found], images: Sequence[object], headings: tuple[str, str], query: str) -> str:
+def retrieved(
+    found: Sequence[Found], images: Sequence[Sequence[tuple[Any, str]]], headings: tuple[str, str], query: str
+) -> str:
     """The best images of two states.
 
     Args:

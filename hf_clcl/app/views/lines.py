@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from .html import SERIES, joined, swatch, text
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -66,9 +69,9 @@ def line_chart(
     for line in lines:
         style = f"s{line.place % SERIES}" + (" dashed" if line.place >= SERIES else "") + " quiet" * line.quiet
         if line.band is not None:
-            for part in _parts(line.band):
-                upper = [f"{across[x]:.2f},{up(high):.2f}" for x, (_, high) in part]
-                lower = [f"{across[x]:.2f},{up(least):.2f}" for x, (least, _) in reversed(part)]
+            for area in _parts(line.band):
+                upper = [f"{across[x]:.2f},{up(high):.2f}" for x, (_, high) in area]
+                lower = [f"{across[x]:.2f},{up(least):.2f}" for x, (least, _) in reversed(area)]
                 shapes.append(f'<polygon class="band {style}" points="{" ".join(upper + lower)}"/>')
         for part in _parts(line.values):
             places = " ".join(f"{across[x]:.2f},{up(value):.2f}" for x, value in part)
@@ -103,9 +106,9 @@ def line_chart(
     )
 
 
-def _parts(values: Sequence) -> list[list[tuple[int, object]]]:
+def _parts(values: Sequence[T | None]) -> list[list[tuple[int, T]]]:
     """Stretches without gaps, as pairs of place and value."""
-    parts: list[list[tuple[int, object]]] = [[]]
+    parts: list[list[tuple[int, T]]] = [[]]
     for place, value in enumerate(values):
         if value is None:
             parts.append([])

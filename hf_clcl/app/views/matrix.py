@@ -42,7 +42,7 @@ class Group:
         if not columns:
             return [], None
         length = max(map(len, columns))
-        places = [[c[i] for c in columns if i < len(c) and c[i] is not None] for i in range(length)]
+        places = [[value for c in columns if i < len(c) and (value := c[i]) is not None] for i in range(length)]
         means = [statistics.fmean(values) if values else None for values in places]
         band = [(min(values), max(values)) if values else None for values in places] if len(columns) > 1 else None
         return means, band
@@ -125,7 +125,9 @@ def curves(shown: Sequence[Group]) -> str:
     names = list(dict.fromkeys(name for group in shown for name, _, _ in table(group.record)))
     charts = []
     for name in names:
-        ticks, lines, marks = max((_ticks(g.record) for g in shown), key=len), [], {}
+        ticks = max((_ticks(g.record) for g in shown), key=len)
+        lines: list[Line] = []
+        marks: dict[int, str] = {}
         for group in shown:
             values, band = group.column(name)
             trained = next((t for task, t, _ in table(group.record) if task == name), None)
@@ -223,7 +225,7 @@ def _duration(seconds: float) -> str:
 
 def numbers(runs: Sequence[Run]) -> list[dict[str, object]]:
     """The cells of the matrices in long form, for CSV and JSON."""
-    rows = []
+    rows: list[dict[str, object]] = []
     for run in runs:
         for place, (name, trained, values) in enumerate(table(run.record)):
             for state, value in enumerate(values):

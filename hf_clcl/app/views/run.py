@@ -73,7 +73,7 @@ def losses(run: Run) -> str:
         return empty("No losses yet", "They are written when a task is finished.", "∿")
     names = list(dict.fromkeys(key for entry in logged for key in entry if key not in _NOT_LOSSES))
     every = -(-len(logged) // MOST_POINTS)
-    points = logged[::every]
+    points: list[dict[str, Any]] = [dict(entry) for entry in logged[::every]]
     ticks = [(str(entry["step"]), entry["task"]) for entry in points]
     begins = {i: "own" for i, p in enumerate(points) if i and p["task"] != points[i - 1]["task"]}
     charts = []

@@ -43,7 +43,7 @@ class FrameFile:
         Raises:
             OSError: Where the disk is full.
         """
-        written = os.pwrite(self._file.fileno(), memoryview(np.ascontiguousarray(array)).cast("B"), index * self.size)
+        written = os.pwrite(self._file.fileno(), np.ascontiguousarray(array).data.cast("B"), index * self.size)
         if written != self.size:
             raise OSError(f"{written} of {self.size} bytes were written")
         self.there[index] = True

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -23,12 +23,26 @@ from .reading import UNREADABLE, why
 
 if TYPE_CHECKING:
     from datasets import Dataset
-    from transformers import BaseImageProcessor
 
 logger = logging.getLogger(__name__)
 
 ASPECT_RATIOS = (3 / 4, 4 / 3)
 CROP_ATTEMPTS = 10
+
+
+class ImageProcessor(Protocol):
+    """What is used here of an image processor, whose base class in transformers declares none of these values."""
+
+    crop_size: Any  # `{"height": int, "width": int}`
+    do_rescale: bool | None
+    rescale_factor: float
+    do_normalize: bool | None
+    image_mean: Any  # of each channel
+    image_std: Any
+
+    def __call__(self, images: Any, **steps: bool) -> Mapping[str, Any]: ...
+
+    def to_dict(self) -> dict[str, Any]: ...
 
 
 class ImageCache:
@@ -47,7 +61,7 @@ class ImageCache:
         self.free, self.disk_free = megabytes * 2**20, 0
         self.folder = folder if disk_megabytes and hasattr(os, "pread") else None
         if self.folder is not None:
-            self.disk_free = min(disk_megabytes * 2**20, free_bytes(folder) // 2)
+            self.disk_free = min(disk_megabytes * 2**20, free_bytes(self.folder) // 2)
 
     def take(self, size: int) -> bool:
         """Reserve `size` bytes of memory, where there are as many."""
@@ -70,7 +84,7 @@ class Frames:
     Args:
         dataset (`datasets.Dataset`): Rows with an image column.
         column (`str`): Name of the image column.
-        processor (`BaseImageProcessor`): Image processor of the model; gives the size and the normalisation.
+        processor (`ImageProcessor`): Image processor of the model; gives the size and the normalisation.
         cache (`ImageCache`, *optional*): Where decoded images are kept.
         name (`str`, defaults to `"dataset"`): For error messages.
         min_crop_scale (`float`, defaults to 0.9): Smallest share of the area that a random training crop keeps.
@@ -80,7 +94,7 @@ class Frames:
         self,
         dataset: Dataset,
         column: str,
-        processor: BaseImageProcessor,
+        processor: ImageProcessor,
         cache: ImageCache | None = None,
         name: str = "dataset",
         min_crop_scale: float = 0.9,
@@ -107,16 +121,16 @@ class Frames:
         """For workers that are not forked: what is kept stays here."""
         return {**self.__dict__, "_kept": {}, "_file": None, "cache": ImageCache(self.cache.free // 2**20)}
 
-    def evaluation_batch(self, indices: Sequence[int]) -> Tensor:
+    def evaluation_batch(self, indices: Sequence[int] | np.ndarray) -> Tensor:
         """Deterministic frames (resize, centre crop), uint8 `[len(indices), 3, height, width]`."""
         return torch.from_numpy(np.stack([self._evaluation_frame(int(index)) for index in indices]))
 
-    def training_batch(self, indices: Sequence[int], seeds: Sequence[Sequence[int]]) -> Tensor:
+    def training_batch(self, indices: Sequence[int] | np.ndarray, seeds: Sequence[Sequence[int]]) -> Tensor:
         """Randomly cropped frames, uint8 `[len(indices), 3, height, width]`; each is a function of its seed alone."""
         frames = [self._crop(self._decoded(int(index)), seed) for index, seed in zip(indices, seeds, strict=True)]
         return torch.from_numpy(np.stack(frames)).movedim(-1, -3).contiguous()
 
-    def encoded(self, rows: Sequence[int]) -> Iterator[bytes]:
+    def encoded(self, rows: Sequence[int] | np.ndarray) -> Iterator[bytes]:
         """The images as their files hold them, one after another: what tells whether they have changed."""
         from datasets import Image as ImageFeature
 
@@ -226,7 +240,7 @@ class Normalizer:
     There are only 256 values a channel, so a table made in the processor's own precision is exact.
     """
 
-    def __init__(self, processor: BaseImageProcessor):
+    def __init__(self, processor: ImageProcessor):
         values = np.arange(256, dtype=np.float64)
         if processor.do_rescale:
             values = values * processor.rescale_factor

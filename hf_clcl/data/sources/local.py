@@ -166,7 +166,11 @@ def _readers(path: Path, where: str, config: str | None) -> Readers:
 
 def _checked(readers: Readers, path: Path, where: str) -> Readers:
     """Readers whose rows name no image elsewhere. Folders of images need none: their names are those of the folder."""
-    return {split: lambda read=read: check_images_stay_inside(read(), path, where) for split, read in readers.items()}
+
+    def checked(read: Callable[[], Dataset]) -> Dataset:
+        return check_images_stay_inside(read(), path, where)
+
+    return {split: partial(checked, read) for split, read in readers.items()}
 
 
 def _by_split(files: Iterator[Path] | list[Path], root: Path | None = None) -> dict[str, list[Path]]:
@@ -194,8 +198,8 @@ def _saved(path: Path, where: str) -> Readers:
 
     with reading(where, str(path)):
         saved = load_from_disk(str(path))
-    splits = {"train": saved} if isinstance(saved, Dataset) else saved
-    return {split: lambda rows=rows: rows for split, rows in splits.items()}
+    splits = {"train": saved} if isinstance(saved, Dataset) else dict(saved)
+    return {split: partial(splits.__getitem__, split) for split in splits}
 
 
 def _as_datasets_reads_it(path: Path, where: str, config: str | None) -> Readers:

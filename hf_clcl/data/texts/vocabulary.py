@@ -46,4 +46,5 @@ def build_tokenizer(texts: Iterable[str], vocab_size: int, max_length: int) -> C
     # CLIP's order: bytes, merges, start, end. Two merges may make the same token, which is one entry.
     tokens = dict.fromkeys([*symbols, *map("".join, merges), START, END])
     vocabulary = {token: index for index, token in enumerate(tokens)}
-    return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=max_length)
+    # transformers hints strings, and hands the merges to `tokenizers`, which needs pairs.
+    return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=max_length)  # type: ignore[arg-type]

@@ -35,7 +35,7 @@ class Clips(Frames):
         super().__init__(dataset, column, *args, **kwargs)
         self.root, self.count = root, count
 
-    def encoded(self, rows: Sequence[int]) -> Iterator[bytes]:
+    def encoded(self, rows: Sequence[int] | np.ndarray) -> Iterator[bytes]:
         """The pixels of each clip's frames: a clip may be a file, or a folder of them."""
         for row in rows:
             yield b"".join(np.asarray(frame).tobytes() for frame in self._read_clip(int(row)))

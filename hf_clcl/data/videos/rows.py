@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...utils.errors import DataError
+from ...utils.required import required
 from .. import columns
 from ..sources.local import home, is_there
 from .reading import VIDEO_SUFFIXES, find_clip, import_av, without_suffix
@@ -65,7 +66,13 @@ def with_labels(splits: dict[str, Dataset], entry: TaskEntry, data_root: str | N
     Raises:
         DataError: Where the file cannot be read, or a clip has no category in it.
     """
-    file = _find(entry.label_file, data_root, f"{where}: label_file", Path.is_file, "JSON file")
+    file = _find(
+        required(entry.label_file, f"{where}: label_file"),
+        data_root,
+        f"{where}: label_file",
+        Path.is_file,
+        "JSON file",
+    )
     try:
         categories = _categories(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
@@ -75,7 +82,7 @@ def with_labels(splits: dict[str, Dataset], entry: TaskEntry, data_root: str | N
         ) from None
     labelled = {}
     for split, rows in splits.items():
-        names = name_column(rows, entry.video_column, f"{where}: {split}")
+        names = name_column(rows, required(entry.video_column, f"{where}: video_column"), f"{where}: {split}")
         ids = [without_suffix(Path(name)).name for name in names]
         found = [categories.get(i, categories.get(i.removeprefix("v_"))) for i in ids]
         if None in found:

@@ -40,7 +40,7 @@ class Canvas:
 
     def pick(self, choices: Sequence[str]) -> str:
         """One of the choices."""
-        return choices[self.rng.integers(len(choices))]
+        return choices[int(self.rng.integers(len(choices)))]
 
     def chance(self) -> bool:
         """Whether to paint something that may be missing."""
@@ -155,4 +155,5 @@ def _seen_on(ground: str, style: Style) -> list[str]:
 
 
 def _clipped(colour: np.ndarray) -> Rgb:
-    return tuple(min(max(int(value), 0), 255) for value in colour)
+    red, green, blue = (min(max(int(value), 0), 255) for value in colour)
+    return red, green, blue

@@ -66,9 +66,12 @@ DIGITS = {
 }
 
 # The centres of the pips.
-_CENTRE, _SIDES = [(0, 0)], [(-0.5, 0), (0.5, 0)]
-_DIAGONAL, _OTHER = [(-0.5, -0.5), (0.5, 0.5)], [(-0.5, 0.5), (0.5, -0.5)]
-DICE = {
+_Pips = list[tuple[float, float]]
+_CENTRE: _Pips = [(0, 0)]
+_SIDES: _Pips = [(-0.5, 0), (0.5, 0)]
+_DIAGONAL: _Pips = [(-0.5, -0.5), (0.5, 0.5)]
+_OTHER: _Pips = [(-0.5, 0.5), (0.5, -0.5)]
+DICE: dict[str, _Pips] = {
     "one": _CENTRE,
     "two": _DIAGONAL,
     "three": _DIAGONAL + _CENTRE,

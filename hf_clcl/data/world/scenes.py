@@ -45,7 +45,8 @@ def mountains(canvas: Canvas) -> None:
 def desert(canvas: Canvas) -> None:
     canvas.wash(canvas.colour("sky"), canvas.colour("cream"))
     if canvas.chance():
-        canvas.fill(disc(*canvas.rng.uniform((-0.8, -0.9), (0.8, -0.5)), 0.2), canvas.colour("yellow"))
+        x, y = canvas.rng.uniform((-0.8, -0.9), (0.8, -0.5))
+        canvas.fill(disc(x, y, 0.2), canvas.colour("yellow"))
     _land(canvas, -0.05, canvas.shade(canvas.colour("sand"), -0.15), 0.15)
     _land(canvas, 0.35, canvas.colour("sand"), 0.15)
     if canvas.chance():

@@ -39,7 +39,7 @@ def _moved(subject: str, before: float | None, now: float | None) -> str:
 
 
 def _compared(subject: str, chosen: Iterable[int], tasks: list[str], before: Row, now: Row) -> str:
-    moves = {tasks[i]: now[i] - before[i] for i in chosen if now[i] is not None and before[i] is not None}
+    moves = {tasks[i]: new - old for i in chosen if (new := now[i]) is not None and (old := before[i]) is not None}
     falling = sorted(moves, key=lambda task: -moves[task])
     gained = [f"{text(task)} ({_signed(moves[task])})" for task in falling if moves[task] >= TOLERANCE]
     lost = [f"{text(task)} ({_signed(moves[task])})" for task in reversed(falling) if moves[task] <= -TOLERANCE]

@@ -92,12 +92,12 @@ def matrix(record: RunRecord) -> str:
         return ""
     head = ["after", *map(text, record.tasks), *(f"*{text(name)}*" for name in outside)]
     untrained = record.untrained(0)
-    rows = [["zero-shot", *map(percent, [*untrained, *(column["zero_shot"] for column in outside.values())])]]
+    lines = [["zero-shot", *map(percent, [*untrained, *(column["zero_shot"] for column in outside.values())])]]
     for j, row in enumerate(record.accuracy):
         cells = [percent(value) for value in [*row, *(column["accuracy"][j] for column in outside.values())]]
         cells[j] = f"**{cells[j]}**" if row[j] is not None else cells[j]
-        rows.append([f"{j + 1} {text(record.tasks[j])}", *cells])
-    return table(head, rows)
+        lines.append([f"{j + 1} {text(record.tasks[j])}", *cells])
+    return table(head, lines)
 
 
 def among(record: RunRecord) -> str:
