@@ -12,6 +12,7 @@ from ..config.arguments import ContinualTrainingArguments
 from ..data.images.frames import Frames, Normalizer
 from ..data.task import Task
 from ..metrics.ranks import mean_recall
+from ..metrics.scenarios import SCENARIOS
 from ..record.run_record import RunRecord
 from ..utils.phases import measured
 from .retrieval import Pairs, RetrievalEvaluator
@@ -19,25 +20,6 @@ from .videos import VideoEvaluator, Videos
 from .zero_shot import Choices, TestSet, ZeroShotEvaluator
 
 OUTSIDE = "evaluation_only"
-
-
-def choices(scenario: str, tasks: Sequence[str], seen: Sequence[str]) -> dict[str, list[str]]:
-    """For each task of a stream, the tasks among whose classes its images are classified.
-
-    - `task_incremental`: its own.
-    - `class_incremental`: those seen; and its own, where it is not yet among them, as if it came next.
-    - `domain_agnostic`: all of the stream.
-
-    Args:
-        scenario (`str`): One of these.
-        tasks (`Sequence[str]`): The stream, in order.
-        seen (`Sequence[str]`): The tasks learnt so far.
-    """
-    if scenario == "task_incremental":
-        return {task: [task] for task in tasks}
-    if scenario == "domain_agnostic":
-        return {task: list(tasks) for task in tasks}
-    return {task: [*seen, *([] if task in seen else [task])] for task in tasks}
 
 
 class StreamEvaluation:
@@ -112,7 +94,7 @@ class StreamEvaluation:
             found = self.zero_shot(model, self._wanted(after), title, self.show)
             retrieval = self.retrieval(model, title, self.show) | self._search_videos(model, after, title)
         self._write(found, retrieval, after)
-        if "class_incremental" not in self.record.all_scenarios:
+        if not self._growing:
             self.zero_shot.forget()
         logged = {f"accuracy/{name}": value for name, value in found[self.record.scenario].items()}
         logged |= {f"accuracy/{name}": value for name, value in found[OUTSIDE].items()}
@@ -128,14 +110,14 @@ class StreamEvaluation:
         It is the last row again, unless the classes to choose from have grown, or the videos to search.
         """
         record = self.record
-        if "class_incremental" in record.all_scenarios and not self.zero_shot.embedded:
+        if self._growing and not self.zero_shot.embedded:
             self.measure(model, after)
             return
         retrieval = {
             name: entry["after"][-1] if entry["after"] else entry["zero_shot"]
             for name, entry in record.retrieval.items()
         } | self._search_videos(model, after, f"videos after {after}")
-        if "class_incremental" in record.all_scenarios:
+        if self._growing:
             self._write(self.zero_shot.again(self._wanted(after)), retrieval, after)
             return
         found = {}
@@ -161,16 +143,22 @@ class StreamEvaluation:
     def _wanted(self, after: str | None) -> dict[str, Choices]:
         """What to classify among what: for each scenario, and for the datasets beside the stream.
 
-        The untrained model is measured among the classes of all tasks in a class-incremental stream, and, for a fair
+        Where the classes grow, the untrained model is measured among the classes of all tasks, and, for a fair
         comparison with each row, among those that the row will have.
         """
         seen = self._seen(after) if after else self.tasks
-        wanted = {scenario: choices(scenario, self.tasks, seen) for scenario in self.record.all_scenarios}
+        wanted = {name: SCENARIOS[name].choices(self.tasks, seen) for name in self.record.all_scenarios}
         wanted[OUTSIDE] = {task: [task] for task in self.outside}
-        if after is None and "class_incremental" in wanted:
-            for task in self.record.tasks:
-                wanted[f"class_incremental/{task}"] = choices("class_incremental", self.tasks, self._seen(task))
+        if after is None:
+            for name in self._growing:
+                for task in self.record.tasks:
+                    wanted[f"{name}/{task}"] = SCENARIOS[name].choices(self.tasks, self._seen(task))
         return wanted
+
+    @property
+    def _growing(self) -> list[str]:
+        """Names of the scenarios of the record whose classes grow along the stream."""
+        return [name for name in self.record.all_scenarios if SCENARIOS[name].classes_grow]
 
     def _seen(self, after: str) -> list[str]:
         learnt = self.record.tasks[: self.record.tasks.index(after) + 1]
@@ -191,12 +179,12 @@ class StreamEvaluation:
                 entry["zero_shot"] = rows[scenario]
             else:
                 entry["accuracy"].append(rows[scenario])
-        if after is None and "class_incremental" in rows:
-            baseline = [rows[f"class_incremental/{task}"] for task in record.tasks]
-            if record.scenario == "class_incremental":
-                record.baseline = baseline
+        for name in self._growing if after is None else ():
+            baseline = [rows[f"{name}/{task}"] for task in record.tasks]
+            if name in record.scenarios:
+                record.scenarios[name]["baseline"] = baseline
             else:
-                record.scenarios["class_incremental"]["baseline"] = baseline
+                record.baseline = baseline
         for name, entry in record.evaluation_only.items():
             if after is None:
                 entry["zero_shot"] = found[OUTSIDE].get(name)

@@ -12,6 +12,7 @@ from ..config.lora import LoRA
 from ..data.fingerprint import fingerprint, of_reference
 from ..data.task import Task
 from ..methods import Method
+from ..metrics.scenarios import TASK_INCREMENTAL
 from ..record.parts import DatasetNote, Loss
 from ..record.run_record import RunRecord
 from ..record.videos import VideoDatabase
@@ -119,7 +120,7 @@ def recipe_of_objects(
     evaluation_only: list[Task],
     args: ContinualTrainingArguments,
     peft: LoRA | None = None,
-    scenarios: Sequence[str] = ("task_incremental",),
+    scenarios: Sequence[str] = (TASK_INCREMENTAL.name,),
 ) -> dict[str, Any]:
     """A recipe, as plain values, of a run that had none: it tells what differs when the run is resumed."""
     defaults = {f.name: f.default for f in dataclasses.fields(args) if f.default is not dataclasses.MISSING}
@@ -132,7 +133,7 @@ def recipe_of_objects(
         "tasks": [{**_entry(task), **task.training} for task in tasks],
         "evaluation_only": [_entry(task) for task in evaluation_only],
         **({"peft": dataclasses.asdict(peft)} if peft else {}),
-        **({"scenarios": list(scenarios)} if list(scenarios) != ["task_incremental"] else {}),
+        **({"scenarios": list(scenarios)} if list(scenarios) != [TASK_INCREMENTAL.name] else {}),
         **{name: value for name, value in values.items() if isinstance(value, (bool, int, float, str))},
     }
 
