@@ -98,7 +98,7 @@ class Workbench:
             except UserError as error:
                 missing.append(f"{name} ({error})")
                 continue
-            found += [task] if task.kind == "classification" else []
+            found += [task] if task.kind.has_labels else []
         if not found:
             raise UserError(f"no task of {run.name} has its labels here: {'; '.join(missing)[:300]}. Type your own")
         labels = label_lists.of_tasks(found, template)
@@ -118,7 +118,7 @@ class Workbench:
     def examples(self, run: Run, name: str) -> list[tuple[int, Image.Image, str | None]]:
         """Some test images of a task: row, image, and label; one a class, as far as they go."""
         task = self.tests.task(run, name)
-        if task.kind == "captions":
+        if not task.kind.has_labels:
             rows = np.linspace(0, len(task.test) - 1, min(EXAMPLES, len(task.test))).astype(int).tolist()
             return [(row, task.test[row][task.image_column], None) for row in rows]
         labels = task.labels("test")
@@ -133,7 +133,7 @@ class Workbench:
         if not 0 <= int(row) < len(task.test):
             raise UserError(f"{name} has the test images 0 to {len(task.test) - 1}")
         image = task.test[int(row)][task.image_column]
-        label = None if task.kind == "captions" else task.class_names[int(task.labels("test")[int(row)])]
+        label = task.class_names[int(task.labels("test")[int(row)])] if task.kind.has_labels else None
         return image, label
 
     def change(self, before: str, after: str, run: Run, task: str) -> Steps[Change]:
@@ -156,10 +156,10 @@ class Workbench:
         shown = []
         for row in rows:
             values = task.test[row]
-            if task.kind == "captions":
+            if task.kind.has_labels:
+                caption = task.class_names[values[task.label_column]]
+            else:
                 caption = values[task.caption_column]
                 caption = caption if isinstance(caption, str) else caption[0]
-            else:
-                caption = task.class_names[values[task.label_column]]
             shown.append((values[task.image_column], caption))
         return shown

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from accelerate import Accelerator
@@ -10,16 +10,24 @@ from transformers import CLIPModel, CLIPProcessor
 
 from ..config.arguments import ContinualTrainingArguments
 from ..data.images.frames import Frames, Normalizer
+from ..data.kinds import CAPTIONS, VIDEOS, Kind
 from ..data.task import Task
 from ..metrics.ranks import mean_recall
 from ..metrics.scenarios import SCENARIOS
 from ..record.run_record import RunRecord
 from ..utils.phases import measured
-from .retrieval import Pairs, RetrievalEvaluator
-from .videos import VideoEvaluator, Videos
+from .context import EvaluationContext, Search
+from .retrieval import search_pairs
+from .videos import search_videos
 from .zero_shot import Choices, TestSet, ZeroShotEvaluator
 
 OUTSIDE = "evaluation_only"
+
+SEARCHES: dict[Kind, Callable[[Sequence[Task], EvaluationContext], Search]] = {
+    CAPTIONS: search_pairs,
+    VIDEOS: search_videos,
+}
+"""For each kind of data without labels, what makes the search of all its tasks."""
 
 
 class StreamEvaluation:
@@ -49,35 +57,28 @@ class StreamEvaluation:
     ):
         self.record, self.show = record, not args.disable_tqdm
         everything = [task for task in [*tasks, *evaluation_only] if task.test is not None]
-        classified = [task for task in everything if task.kind == "classification"]
-        captioned = [task for task in everything if task.kind == "captions"]
+        classified = [task for task in everything if task.kind.has_labels]
         self.tasks = [task.name for task in tasks if task in classified]
         self.outside = [task.name for task in evaluation_only if task in classified]
-        normalize = Normalizer(processor.image_processor)
-        self.zero_shot = ZeroShotEvaluator(
-            {task.name: TestSet(frames(task), task.labels("test"), task.prompts) for task in classified},
-            processor.tokenizer,
-            normalize,
-            accelerator,
-            args.per_device_eval_batch_size,
-        )
-        self.retrieval = RetrievalEvaluator(
-            {task.name: Pairs.of(task, frames(task)) for task in captioned},
-            processor.tokenizer,
-            normalize,
-            accelerator,
-            args.per_device_eval_batch_size,
-        )
-        self.videos = VideoEvaluator(
+        context = EvaluationContext(
             record.tasks,
-            {task.name: Videos.of(task, frames(task)) for task in everything if task.kind == "videos"},
+            frames,
             folder_of,
             args.should_save,
             processor.tokenizer,
-            normalize,
+            Normalizer(processor.image_processor),
             accelerator,
             args.per_device_eval_batch_size,
         )
+        self.zero_shot = ZeroShotEvaluator(
+            {task.name: TestSet(frames(task), task.labels("test"), task.prompts) for task in classified},
+            context.tokenizer,
+            context.normalize,
+            accelerator,
+            context.batch_size,
+        )
+        by_kind = {kind: [task for task in everything if task.kind is kind] for kind in SEARCHES}
+        self.searches = {kind: SEARCHES[kind](own, context) for kind, own in by_kind.items() if own}
 
     def measure(self, model: CLIPModel, after: str | None) -> dict[str, float]:
         """Fill the row of the record that belongs to a model.
@@ -92,7 +93,7 @@ class StreamEvaluation:
         with measured(self.record.phases, "evaluation", after):
             title = f"evaluation after {after}" if after else "evaluation before training"
             found = self.zero_shot(model, self._wanted(after), title, self.show)
-            retrieval = self.retrieval(model, title, self.show) | self._search_videos(model, after, title)
+            retrieval = self._search(self.searches, model, after, title)
         self._write(found, retrieval, after)
         if not self._growing:
             self.zero_shot.forget()
@@ -107,7 +108,7 @@ class StreamEvaluation:
     def repeat(self, model: CLIPModel, after: str) -> None:
         """Fill the row of the record after a task that has not changed the model.
 
-        It is the last row again, unless the classes to choose from have grown, or the videos to search.
+        It is the last row again, unless the classes to choose from have grown, or a database that is searched.
         """
         record = self.record
         if self._growing and not self.zero_shot.embedded:
@@ -116,7 +117,9 @@ class StreamEvaluation:
         retrieval = {
             name: entry["after"][-1] if entry["after"] else entry["zero_shot"]
             for name, entry in record.retrieval.items()
-        } | self._search_videos(model, after, f"videos after {after}")
+        }
+        growing = [kind for kind in self.searches if kind.keeps_database]
+        retrieval |= self._search(growing, model, after, f"videos after {after}")
         if self._growing:
             self._write(self.zero_shot.again(self._wanted(after)), retrieval, after)
             return
@@ -130,14 +133,19 @@ class StreamEvaluation:
         }
         self._write({**found, OUTSIDE: outside}, retrieval, after)
 
-    def _search_videos(self, model: CLIPModel, after: str | None, title: str) -> dict[str, dict[str, float]]:
-        """Search the videos of each task; what was found in the database of all goes to the record at once."""
-        found, database = self.videos(model, after, title, self.show)
-        entry = self.record.video_database
-        if entry is not None and after is None:
-            entry["zero_shot"] = database
-        elif entry is not None:
-            entry["after"].append(database)
+    def _search(
+        self, kinds: Iterable[Kind], model: CLIPModel, after: str | None, title: str
+    ) -> dict[str, dict[str, float]]:
+        """Search the test data of some kinds; measures of a database are added to the record at once."""
+        found: dict[str, dict[str, float]] = {}
+        for kind in kinds:
+            measures, of_database = self.searches[kind](model, after, title, self.show)
+            found |= measures
+            entry = self.record.video_database if kind.keeps_database else None
+            if entry is not None and after is None:
+                entry["zero_shot"] = of_database
+            elif entry is not None:
+                entry["after"].append(of_database)
         return found
 
     def _wanted(self, after: str | None) -> dict[str, Choices]:

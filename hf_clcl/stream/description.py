@@ -39,7 +39,7 @@ def dataset_note(task: Task) -> DatasetNote:
     sizes = {
         split: None if data is None else len(data) for split, data in (("train", task.train), ("test", task.test))
     }
-    captions = {} if task.kind == "classification" else {"captions": task.number_of_captions}
+    captions = {} if task.kind.has_labels else {"captions": task.number_of_captions}
     return {
         "task": task.name,
         "dataset": task.source or OBJECT,
@@ -71,7 +71,7 @@ def logged_losses(history: Iterable[Mapping[str, float]], task: str, step_offset
 
 def new_video_database(tasks: Sequence[Task]) -> VideoDatabase | None:
     """What a record says of the videos of a stream before any is embedded; `None` where it has none."""
-    categories = {task.name: len(task.class_names or ("",)) for task in tasks if task.kind == "videos"}
+    categories = {task.name: len(task.class_names or ("",)) for task in tasks if task.kind.keeps_database}
     return {"categories": categories, "zero_shot": None, "after": []} if categories else None
 
 
@@ -98,7 +98,7 @@ def new_record(
         retrieval={
             task.name: {"zero_shot": None, "after": []}
             for task in everything
-            if task.kind != "classification" and task.test is not None
+            if not task.kind.has_labels and task.test is not None
         },
         video_database=new_video_database(tasks),
         recipe=recipe,

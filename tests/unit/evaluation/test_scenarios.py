@@ -111,7 +111,7 @@ def stream(monkeypatch, evaluator, scenarios: list[str]) -> StreamEvaluation:
     )  # fmt: skip
     made = StreamEvaluation.__new__(StreamEvaluation)
     made.record, made.show, made.tasks, made.outside, made.zero_shot = record, False, list(TASKS), [], evaluator
-    made.retrieval = made._search_videos = lambda *args: {}
+    made.searches = {}
     return made
 
 
