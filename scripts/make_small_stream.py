@@ -138,7 +138,7 @@ def make(cut: Cut, folder: Path, seed: int) -> dict:
     """Make one dataset of the stream and return its entry in the index."""
     name = cut.entry.name
     task = resolve_task(cut.entry, seed=seed)
-    if task.kind == "captions":
+    if not task.kind.has_labels:
         features = Features(image=ImageFeature(), captions=List(Value("string")))
         classes = []
     else:
@@ -158,7 +158,7 @@ def _columns(
     task: Task, split: str, number: int, classes: list[int], side: int, rng: np.random.Generator
 ) -> dict[str, list]:
     data = getattr(task, split)
-    if task.kind == "captions":
+    if not task.kind.has_labels:
         rows = rng.permutation(len(data))[:number]
         second = {"captions": data.select(rows)[task.caption_column][:]}
     else:

@@ -17,21 +17,21 @@ from .views.matrix import numbers
 FORMATS = ("csv", "png", "json")
 
 
-def export(runs: Sequence[Run], kind: str) -> Path:
+def export(runs: Sequence[Run], suffix: str) -> Path:
     """Write the matrices of runs to a new file: all cells as CSV, the records as JSON, or the plots as PNG.
 
     Raises:
-        UserError: For another kind, or no run.
+        UserError: For another suffix, or no run.
     """
-    if kind not in FORMATS:
-        raise UserError(f"there is no export as {kind[:20]!r}; there are {', '.join(FORMATS)}")
+    if suffix not in FORMATS:
+        raise UserError(f"there is no export as {suffix[:20]!r}; there are {', '.join(FORMATS)}")
     if not runs:
         raise UserError("choose at least one run")
     name = re.sub(r"[^\w.-]+", "-", "+".join(run.name for run in runs))[:80].strip("-.") or "runs"
-    path = Path(mkdtemp(prefix="hf_clcl-"), f"{name}.{kind}")
-    if kind == "csv":
+    path = Path(mkdtemp(prefix="hf_clcl-"), f"{name}.{suffix}")
+    if suffix == "csv":
         path.write_text(_csv(runs), encoding="utf-8")
-    elif kind == "json":
+    elif suffix == "json":
         records = [{"run": run.name, **run.record.to_dict()} for run in runs]
         path.write_text(json.dumps(records, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     else:

@@ -50,10 +50,10 @@ class Change:
         """Words of the classes of the task."""
         return required(self.task.class_names, f"class_names of {self.task.name}")
 
-    def rows(self, kind: str, class_name: str | None = None) -> np.ndarray:
+    def rows(self, shown: str, class_name: str | None = None) -> np.ndarray:
         """Test images that were forgotten (`"forgotten"`) or learnt (`"learnt"`), of one class or of all."""
         was, now = self.before == self.truth, self.after == self.truth
-        chosen = was & ~now if kind == "forgotten" else ~was & now
+        chosen = was & ~now if shown == "forgotten" else ~was & now
         if class_name:
             if class_name not in self.names:
                 raise UserError(f"{self.task.name} has no class {class_name[:80]!r}")
@@ -146,7 +146,7 @@ class Outcomes:
             UserError: Where the task has captions.
         """
         task = self.tests.task(run, name)
-        if task.kind == "captions":
+        if not task.kind.has_labels:
             raise UserError(f"{name} has captions and no labels; see the tab Retrieval")
         states, labels = (before, after), label_lists.of_tasks([task])
         embedded = yield from self.embed(states, run, name)

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..data.kinds import Kind, kind_of
 from ..utils.errors import UserError
 from .imports import import_transformers
 from .lru import LeastRecentlyUsed
@@ -32,15 +33,13 @@ class TestSets:
         self._tasks = LeastRecentlyUsed(KEPT_TASKS)
 
     def names(self, run: Run) -> list[str]:
-        """The tasks of a run but those of videos; those never trained on come last."""
-        entries = _entries(run)
-        videos = {entry.get("name") for entry in entries if entry.get("video_column")}
-        names = dict.fromkeys([*run.record.tasks, *(str(entry.get("name")) for entry in entries)])
-        return [name for name in names if name not in videos] or run.record.tasks[:1]
+        """The tasks of a run whose items are images; those never trained on come last."""
+        names = dict.fromkeys([*run.record.tasks, *(str(entry.get("name")) for entry in _entries(run))])
+        return [name for name in names if self.kind(run, name).has_images] or run.record.tasks[:1]
 
-    def is_captions(self, run: Run, name: str) -> bool:
-        """Whether a task has captions in the place of labels."""
-        return any(entry.get("name") == name and entry.get("caption_column") for entry in _entries(run))
+    def kind(self, run: Run, name: str) -> Kind:
+        """What the rows of a task are, by its entry in the recorded recipe."""
+        return kind_of(next((entry for entry in _entries(run) if entry.get("name") == name), {}))
 
     def task(self, run: Run, name: str) -> Task:
         """A task with its test images.
@@ -84,7 +83,7 @@ class TestSets:
                 f"{parsed.name} now has {len(task.class_names)} classes, and had {note['classes']} when the run was "
                 "made; give the same data with --data_root"
             )
-        if task.test is None or task.kind == "videos":
+        if task.test is None or not task.kind.has_images:
             raise UserError(f"{parsed.name} has no test images")
         return task
 

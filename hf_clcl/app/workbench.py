@@ -101,7 +101,7 @@ class Workbench:
             except UserError as error:
                 missing.append(f"{name} ({error})")
                 continue
-            found += [task] if task.kind == "classification" else []
+            found += [task] if task.kind.has_labels else []
         if not found:
             raise UserError(f"no task of {run.name} has its labels here: {'; '.join(missing)[:300]}. Type your own")
         labels = label_lists.of_tasks(found, template)
@@ -121,7 +121,7 @@ class Workbench:
     def examples(self, run: Run, name: str) -> list[tuple[int, Image.Image, str | None]]:
         """Some test images of a task: row, image, and label; one a class, as far as they go."""
         task, test = self._with_test_images(run, name)
-        if task.kind == "captions":
+        if not task.kind.has_labels:
             rows = np.linspace(0, len(test) - 1, min(EXAMPLES, len(test))).astype(int).tolist()
             return [(row, test[row][task.image_column], None) for row in rows]
         labels = task.labels("test")
@@ -136,7 +136,7 @@ class Workbench:
         if not 0 <= int(row) < len(test):
             raise UserError(f"{name} has the test images 0 to {len(test) - 1}")
         image = test[int(row)][task.image_column]
-        label = None if task.kind == "captions" else _class_name(task, int(task.labels("test")[int(row)]))
+        label = _class_name(task, int(task.labels("test")[int(row)])) if task.kind.has_labels else None
         return image, label
 
     def change(self, before: str, after: str, run: Run, task: str) -> Steps[Change]:
@@ -159,11 +159,11 @@ class Workbench:
         shown = []
         for row in rows:
             values = test[row]
-            if task.kind == "captions":
+            if task.kind.has_labels:
+                caption = _class_name(task, values[task.label_column])
+            else:
                 caption = values[task.caption_column]
                 caption = caption if isinstance(caption, str) else caption[0]
-            else:
-                caption = _class_name(task, values[task.label_column])
             shown.append((values[task.image_column], caption))
         return shown
 

@@ -101,11 +101,11 @@ def show_stream(recipe: Recipe) -> None:
             "test": len(task.test) if task.test else None,
             "classes": len(task.class_names or ()) or None,
             "shots": entry.shots(recipe.few_shot) if task.train else None,
-            "prompt": task.training_prompts[0] if task.kind == "classification" else f"({task.kind})",
+            "prompt": task.training_prompts[0] if task.kind.has_labels else f"({task.kind.name})",
             "steps": steps,
             "data": entry.read(evaluated=task.train is None),
         })  # fmt: skip
-    print_stream(rows, recipe.scenarios if any(t.kind == "classification" for t in [*tasks, *others]) else ())
+    print_stream(rows, recipe.scenarios if any(t.kind.has_labels for t in [*tasks, *others]) else ())
 
 
 def run(recipe: Recipe, command: str) -> None:

@@ -10,8 +10,9 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from ..metrics.scenarios import CLASS_INCREMENTAL, SCENARIOS, TASK_INCREMENTAL
 from ..utils.errors import RecipeError
 from ..utils.names import TASK_NAME
 from .class_incremental import ClassIncremental
@@ -20,7 +21,10 @@ from .lora import LoRA
 from .values import build, type_hints
 from .yaml_files import check_values, override, read_yaml, with_task_values
 
-Scenario = Literal["task_incremental", "class_incremental", "domain_agnostic"]
+if TYPE_CHECKING:
+    ScenarioName = str
+else:  # a type checker reads no names that are computed
+    ScenarioName = Literal[tuple(SCENARIOS)]
 
 
 @dataclass
@@ -41,10 +45,9 @@ class Recipe:
             and for the command line (`--task_values.dtd.dataset ikanher/dtd`).
         class_incremental (`ClassIncremental`, *optional*): One dataset cut into steps, in the place of `tasks`.
         scenarios (`list[str]`, defaults to `["task_incremental"]`):
-            What an image is classified among: the classes of its own task (`task_incremental`), those of all tasks
-            seen so far (`class_incremental`), those of all tasks of the stream (`domain_agnostic`). The first is the
-            one that the accuracy matrix shows; the others are measured in the same pass. With a `class_incremental`
-            block of images `["class_incremental", "task_incremental"]`. Videos are always searched in both ways.
+            Names of [`~hf_clcl.metrics.scenarios`], which say what an image is classified among. The accuracy matrix
+            shows the first one; the others are measured in the same pass. With a `class_incremental` block of images,
+            the default is `["class_incremental", "task_incremental"]`. Videos are always searched in both ways.
         few_shot (`int`, *optional*):
             Training images of each class, for tasks that set neither `few_shot` nor `take_train`.
         evaluation_only (`list[TaskEntry]`): Datasets evaluated after each task and never trained on.
@@ -66,7 +69,7 @@ class Recipe:
     task_order: list[str] | None = None
     task_values: dict[str, dict[str, Any]] | None = None
     class_incremental: ClassIncremental | None = None
-    scenarios: list[Scenario] = field(default_factory=lambda: ["task_incremental"])
+    scenarios: list[ScenarioName] = field(default_factory=lambda: [TASK_INCREMENTAL.name])
     few_shot: int | None = None
     skip_broken_images: bool = False
     evaluation_only: list[TaskEntry] = field(default_factory=list)
@@ -141,7 +144,7 @@ def parse_recipe(
     if recipe.class_incremental is not None and not problems:
         recipe.tasks = recipe.class_incremental.tasks()
         if "scenarios" not in values and recipe.class_incremental.video_column is None:
-            recipe.scenarios = ["class_incremental", "task_incremental"]
+            recipe.scenarios = [CLASS_INCREMENTAL.name, TASK_INCREMENTAL.name]
     if not recipe.tasks and not problems:
         problems.append("tasks: the stream is empty; list at least one task with `name` and `dataset`")
     _check_names(recipe, problems)
@@ -203,7 +206,7 @@ def _check_entries(recipe: Recipe, problems: list[str]) -> None:
             problems.append("tasks and class_incremental: choose one of the two; the block makes the tasks")
     problems += [f"scenarios: {name} is listed twice" for name in repeated(recipe.scenarios)]
     if not recipe.scenarios:
-        problems.append("scenarios: is empty; leave it out for task_incremental")
+        problems.append(f"scenarios: is empty; leave it out for {TASK_INCREMENTAL.name}")
     if isinstance(recipe.few_shot, int) and recipe.few_shot < 1:
         problems.append(f"few_shot: must be at least 1, found {recipe.few_shot}")
 

@@ -7,17 +7,15 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..utils.errors import DataError
-from .videos.reading import find_clip, read_frames
+from .images.reading import UNREADABLE
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
     from .task import Task
-from .images.reading import UNREADABLE
 
 logger = logging.getLogger(__name__)
 BATCH = 256
@@ -29,18 +27,16 @@ def leave_out_broken(task: Task) -> None:
     Raises:
         DataError: Where a split has no others.
     """
-    videos = task.kind == "videos"
-    column, kind = (task.video_column, "clips") if videos else (task.image_column, "images")
+    column, noun, decodes = task.kind.item_column(task), task.kind.noun, task.kind.decodes(task)
     notes = [task.split_note] if task.split_note else []
     for split, what in (("train", "training"), ("test", "test")):
         rows = getattr(task, split)
         if rows is None:
             continue
-        decodes = partial(_clip_decodes, Path(task.video_root), task.frames) if videos else None
-        kept, broken = readable(rows, column, f"task {task.name}: {split}", decodes, kind)
+        kept, broken = readable(rows, column, f"task {task.name}: {split}", decodes, noun)
         setattr(task, split, kept)
         if broken:
-            notes.append(f"{broken:,} of {len(rows):,} {what} {kind} cannot be read and are left out.")
+            notes.append(f"{broken:,} of {len(rows):,} {what} {noun} cannot be read and are left out.")
     task.split_note = " ".join(notes) or None
 
 
@@ -82,11 +78,3 @@ def _decodes(feature: Any, cell: dict[str, Any] | None) -> bool:
     except UNREADABLE:
         return False
     return True
-
-
-def _clip_decodes(root: Path, frames: int, name: str) -> bool:
-    path = find_clip(name, root, "clip")
-    try:
-        return path is not None and bool(read_frames(path, frames, "clip"))
-    except DataError:
-        return False

@@ -15,17 +15,9 @@ from .texts.captions import tokenize_captions
 from .texts.tokens import stack_texts, tokenize
 
 if TYPE_CHECKING:
-    from transformers import CLIPProcessor
+    from transformers import BaseImageProcessor, CLIPProcessor
 
     from .task import Task
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from transformers import BaseImageProcessor
-
-    from .task import Task
-from .videos.clips import Clips
 
 
 @dataclass
@@ -52,7 +44,7 @@ class TaskData:
     def of(cls, task: Task, processor: CLIPProcessor, cache: ImageCache | None, min_crop_scale: float) -> TaskData:
         """The data of a task for the model that a processor belongs to."""
         labels = captions_of = None
-        if task.kind != "classification":
+        if not task.kind.has_labels:
             texts, captions_of = task.captions()
             input_ids = tokenize_captions(processor.tokenizer, texts, f"task {task.name}")
         else:
@@ -121,7 +113,4 @@ def frames_of(
         min_crop_scale (`float`, defaults to 0.9): Smallest share of the area that a random training crop keeps.
     """
     dataset = getattr(task, split)
-    if task.kind == "videos":
-        root = Path(task.video_root)
-        return Clips(dataset, task.video_column, root, task.frames, processor, cache, task.name, min_crop_scale)
-    return Frames(dataset, task.image_column, processor, cache, task.name, min_crop_scale)
+    return task.kind.frames_of(task, dataset, processor, cache, min_crop_scale)

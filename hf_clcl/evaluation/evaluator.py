@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from accelerate import Accelerator
@@ -10,34 +10,24 @@ from transformers import CLIPModel, CLIPProcessor
 
 from ..config.arguments import ContinualTrainingArguments
 from ..data.images.frames import Frames, Normalizer
+from ..data.kinds import CAPTIONS, VIDEOS, Kind
 from ..data.task import Task
 from ..metrics.ranks import mean_recall
+from ..metrics.scenarios import SCENARIOS
 from ..record.run_record import RunRecord
 from ..utils.phases import measured
-from .retrieval import Pairs, RetrievalEvaluator
-from .videos import VideoEvaluator, Videos
+from .context import EvaluationContext, Search
+from .retrieval import search_pairs
+from .videos import search_videos
 from .zero_shot import Choices, TestSet, ZeroShotEvaluator
 
 OUTSIDE = "evaluation_only"
 
-
-def choices(scenario: str, tasks: Sequence[str], seen: Sequence[str]) -> dict[str, list[str]]:
-    """For each task of a stream, the tasks among whose classes its images are classified.
-
-    - `task_incremental`: its own.
-    - `class_incremental`: those seen; and its own, where it is not yet among them, as if it came next.
-    - `domain_agnostic`: all of the stream.
-
-    Args:
-        scenario (`str`): One of these.
-        tasks (`Sequence[str]`): The stream, in order.
-        seen (`Sequence[str]`): The tasks learnt so far.
-    """
-    if scenario == "task_incremental":
-        return {task: [task] for task in tasks}
-    if scenario == "domain_agnostic":
-        return {task: list(tasks) for task in tasks}
-    return {task: [*seen, *([] if task in seen else [task])] for task in tasks}
+SEARCHES: dict[Kind, Callable[[Sequence[Task], EvaluationContext], Search]] = {
+    CAPTIONS: search_pairs,
+    VIDEOS: search_videos,
+}
+"""For each kind of data without labels, what makes the search of all its tasks."""
 
 
 class StreamEvaluation:
@@ -67,35 +57,28 @@ class StreamEvaluation:
     ):
         self.record, self.show = record, not args.disable_tqdm
         everything = [task for task in [*tasks, *evaluation_only] if task.test is not None]
-        classified = [task for task in everything if task.kind == "classification"]
-        captioned = [task for task in everything if task.kind == "captions"]
+        classified = [task for task in everything if task.kind.has_labels]
         self.tasks = [task.name for task in tasks if task in classified]
         self.outside = [task.name for task in evaluation_only if task in classified]
-        normalize = Normalizer(processor.image_processor)
-        self.zero_shot = ZeroShotEvaluator(
-            {task.name: TestSet(frames(task), task.labels("test"), task.prompts) for task in classified},
-            processor.tokenizer,
-            normalize,
-            accelerator,
-            args.per_device_eval_batch_size,
-        )
-        self.retrieval = RetrievalEvaluator(
-            {task.name: Pairs.of(task, frames(task)) for task in captioned},
-            processor.tokenizer,
-            normalize,
-            accelerator,
-            args.per_device_eval_batch_size,
-        )
-        self.videos = VideoEvaluator(
+        context = EvaluationContext(
             record.tasks,
-            {task.name: Videos.of(task, frames(task)) for task in everything if task.kind == "videos"},
+            frames,
             folder_of,
             args.should_save,
             processor.tokenizer,
-            normalize,
+            Normalizer(processor.image_processor),
             accelerator,
             args.per_device_eval_batch_size,
         )
+        self.zero_shot = ZeroShotEvaluator(
+            {task.name: TestSet(frames(task), task.labels("test"), task.prompts) for task in classified},
+            context.tokenizer,
+            context.normalize,
+            accelerator,
+            context.batch_size,
+        )
+        by_kind = {kind: [task for task in everything if task.kind is kind] for kind in SEARCHES}
+        self.searches = {kind: SEARCHES[kind](own, context) for kind, own in by_kind.items() if own}
 
     def measure(self, model: CLIPModel, after: str | None) -> dict[str, float]:
         """Fill the row of the record that belongs to a model.
@@ -110,9 +93,9 @@ class StreamEvaluation:
         with measured(self.record.phases, "evaluation", after):
             title = f"evaluation after {after}" if after else "evaluation before training"
             found = self.zero_shot(model, self._wanted(after), title, self.show)
-            retrieval = self.retrieval(model, title, self.show) | self._search_videos(model, after, title)
+            retrieval = self._search(self.searches, model, after, title)
         self._write(found, retrieval, after)
-        if "class_incremental" not in self.record.all_scenarios:
+        if not self._growing:
             self.zero_shot.forget()
         logged = {f"accuracy/{name}": value for name, value in found[self.record.scenario].items()}
         logged |= {f"accuracy/{name}": value for name, value in found[OUTSIDE].items()}
@@ -125,17 +108,19 @@ class StreamEvaluation:
     def repeat(self, model: CLIPModel, after: str) -> None:
         """Fill the row of the record after a task that has not changed the model.
 
-        It is the last row again, unless the classes to choose from have grown, or the videos to search.
+        It is the last row again, unless the classes to choose from have grown, or a database that is searched.
         """
         record = self.record
-        if "class_incremental" in record.all_scenarios and not self.zero_shot.embedded:
+        if self._growing and not self.zero_shot.embedded:
             self.measure(model, after)
             return
         retrieval = {
             name: entry["after"][-1] if entry["after"] else entry["zero_shot"]
             for name, entry in record.retrieval.items()
-        } | self._search_videos(model, after, f"videos after {after}")
-        if "class_incremental" in record.all_scenarios:
+        }
+        growing = [kind for kind in self.searches if kind.keeps_database]
+        retrieval |= self._search(growing, model, after, f"videos after {after}")
+        if self._growing:
             self._write(self.zero_shot.again(self._wanted(after)), retrieval, after)
             return
         found = {}
@@ -148,29 +133,40 @@ class StreamEvaluation:
         }
         self._write({**found, OUTSIDE: outside}, retrieval, after)
 
-    def _search_videos(self, model: CLIPModel, after: str | None, title: str) -> dict[str, dict[str, float]]:
-        """Search the videos of each task; what was found in the database of all goes to the record at once."""
-        found, database = self.videos(model, after, title, self.show)
-        entry = self.record.video_database
-        if entry is not None and after is None:
-            entry["zero_shot"] = database
-        elif entry is not None:
-            entry["after"].append(database)
+    def _search(
+        self, kinds: Iterable[Kind], model: CLIPModel, after: str | None, title: str
+    ) -> dict[str, dict[str, float]]:
+        """Search the test data of some kinds; measures of a database are added to the record at once."""
+        found: dict[str, dict[str, float]] = {}
+        for kind in kinds:
+            measures, of_database = self.searches[kind](model, after, title, self.show)
+            found |= measures
+            entry = self.record.video_database if kind.keeps_database else None
+            if entry is not None and after is None:
+                entry["zero_shot"] = of_database
+            elif entry is not None:
+                entry["after"].append(of_database)
         return found
 
     def _wanted(self, after: str | None) -> dict[str, Choices]:
         """What to classify among what: for each scenario, and for the datasets beside the stream.
 
-        The untrained model is measured among the classes of all tasks in a class-incremental stream, and, for a fair
+        Where the classes grow, the untrained model is measured among the classes of all tasks, and, for a fair
         comparison with each row, among those that the row will have.
         """
         seen = self._seen(after) if after else self.tasks
-        wanted = {scenario: choices(scenario, self.tasks, seen) for scenario in self.record.all_scenarios}
+        wanted = {name: SCENARIOS[name].choices(self.tasks, seen) for name in self.record.all_scenarios}
         wanted[OUTSIDE] = {task: [task] for task in self.outside}
-        if after is None and "class_incremental" in wanted:
-            for task in self.record.tasks:
-                wanted[f"class_incremental/{task}"] = choices("class_incremental", self.tasks, self._seen(task))
+        if after is None:
+            for name in self._growing:
+                for task in self.record.tasks:
+                    wanted[f"{name}/{task}"] = SCENARIOS[name].choices(self.tasks, self._seen(task))
         return wanted
+
+    @property
+    def _growing(self) -> list[str]:
+        """Names of the scenarios of the record whose classes grow along the stream."""
+        return [name for name in self.record.all_scenarios if SCENARIOS[name].classes_grow]
 
     def _seen(self, after: str) -> list[str]:
         learnt = self.record.tasks[: self.record.tasks.index(after) + 1]
@@ -191,12 +187,12 @@ class StreamEvaluation:
                 entry["zero_shot"] = rows[scenario]
             else:
                 entry["accuracy"].append(rows[scenario])
-        if after is None and "class_incremental" in rows:
-            baseline = [rows[f"class_incremental/{task}"] for task in record.tasks]
-            if record.scenario == "class_incremental":
-                record.baseline = baseline
+        for name in self._growing if after is None else ():
+            baseline = [rows[f"{name}/{task}"] for task in record.tasks]
+            if name in record.scenarios:
+                record.scenarios[name]["baseline"] = baseline
             else:
-                record.scenarios["class_incremental"]["baseline"] = baseline
+                record.baseline = baseline
         for name, entry in record.evaluation_only.items():
             if after is None:
                 entry["zero_shot"] = found[OUTSIDE].get(name)

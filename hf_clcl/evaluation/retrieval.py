@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ from ..data.task import Task
 from ..data.texts.captions import tokenize_captions
 from ..metrics.ranks import retrieval_of_embeddings
 from ..models.embedding import TEXT_BATCH, embed_all_images, embed_texts
+from .context import EvaluationContext, Search
 
 
 @dataclass
@@ -87,6 +88,18 @@ class RetrievalEvaluator:
                 images.cpu().numpy()[pairs.rows], texts.cpu().numpy(), pairs.image_of_text
             )
         return found
+
+
+def search_pairs(tasks: Sequence[Task], context: EvaluationContext) -> Search:
+    """The search of tasks of captions."""
+    evaluator = RetrievalEvaluator(
+        {task.name: Pairs.of(task, context.frames(task)) for task in tasks},
+        context.tokenizer,
+        context.normalize,
+        context.accelerator,
+        context.batch_size,
+    )
+    return lambda model, after, description, show: (evaluator(model, description, show), None)
 
 
 def embed_captions(model: CLIPModel, input_ids: Tensor, end: int, accelerator: Accelerator) -> Tensor:

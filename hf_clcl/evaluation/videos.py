@@ -22,6 +22,7 @@ from ..metrics.ranks import ALL_VIDEOS, OWN_VIDEOS, ranks_of_embeddings, recall
 from ..models.embedding import embed_all_images
 from ..utils.errors import UserError
 from ..utils.files import whole_file
+from .context import EvaluationContext, Search
 from .retrieval import embed_captions
 
 DATABASE = "video_database.safetensors"
@@ -166,6 +167,20 @@ class VideoEvaluator:
         if self.writes and self.database and folder.is_dir():
             with whole_file(folder / DATABASE) as path:
                 save_file(self.database, path)
+
+
+def search_videos(tasks: Sequence[Task], context: EvaluationContext) -> Search:
+    """The search of tasks of videos."""
+    return VideoEvaluator(
+        context.stream,
+        {task.name: Videos.of(task, context.frames(task)) for task in tasks},
+        context.folder_of,
+        context.writes,
+        context.tokenizer,
+        context.normalize,
+        context.accelerator,
+        context.batch_size,
+    )
 
 
 def search(

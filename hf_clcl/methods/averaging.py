@@ -90,7 +90,7 @@ class WeightAveraging(TrainerCallback):
     ):
         if kind not in AVERAGING_DECAY:
             raise ValueError(f"no averaging {kind!r}; there are {', '.join(AVERAGING_DECAY)}")
-        self.interval, self.kind, self.buffers, self.device = interval, kind, buffers, device
+        self.interval, self.rule, self.buffers, self.device = interval, kind, buffers, device
         self.decay = AVERAGING_DECAY[kind] if decay is None else decay
         self.count = 0
         self.kept: dict[str, Tensor] = {}  # the average, or the target of a pull
@@ -99,7 +99,7 @@ class WeightAveraging(TrainerCallback):
     @property
     def pulls(self) -> bool:
         """Whether the model itself is moved."""
-        return self.kind.startswith("towards_")
+        return self.rule.startswith("towards_")
 
     def start(self, model: nn.Module, zero_shot: Mapping[str, Tensor] | None = None) -> None:
         """Begin a task.
@@ -109,14 +109,14 @@ class WeightAveraging(TrainerCallback):
             zero_shot (`Mapping[str, Tensor]`, *optional*): Weights of the initial CLIP, for `towards_zero_shot`.
         """
         values = self._values(model)
-        if self.kind == "towards_zero_shot":
+        if self.rule == "towards_zero_shot":
             if zero_shot is None:
                 raise ValueError("towards_zero_shot needs the weights of the initial CLIP")
             values = {name: zero_shot[name] for name in values}
         device = self.device or next(iter(values.values())).device
         self.count = 0
         self.kept = {name: value.detach().to(device, copy=True) for name, value in values.items()}
-        self.anchor = {name: value.clone() for name, value in self.kept.items()} if self.kind == "mixed" else {}
+        self.anchor = {name: value.clone() for name, value in self.kept.items()} if self.rule == "mixed" else {}
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: nn.Module, **kwargs: object
@@ -135,12 +135,12 @@ class WeightAveraging(TrainerCallback):
         if self.pulls:
             target = [tensor.to(own.device) for tensor, own in zip(kept, theta, strict=True)]
             torch._foreach_lerp_(theta, target, 1 - self.decay)
-            if self.kind == "towards_snapshot":
+            if self.rule == "towards_snapshot":
                 torch._foreach_copy_(kept, theta)
             return
-        share = 1 - self.decay if self.kind == "exponential" else 1 / (self.count + 1)
+        share = 1 - self.decay if self.rule == "exponential" else 1 / (self.count + 1)
         torch._foreach_lerp_(kept, [own.to(tensor.device) for tensor, own in zip(kept, theta, strict=True)], share)
-        if self.kind == "mixed":
+        if self.rule == "mixed":
             divide(self.anchor, like)
             torch._foreach_lerp_(kept, [part(tensor) for tensor in self.anchor.values()], 1 - self.decay)
 

@@ -107,9 +107,10 @@ class Method:
     def stream_problems(self, tasks: Sequence[Task]) -> list[str]:
         """What keeps this method from learning a stream, a line each; asked before anything is trained."""
         return [
-            f"{task.name}: {self.name} needs class labels, and this is a task of {task.kind}; choose another method"
+            f"{task.name}: {self.name} needs class labels, and this is a task of {task.kind.name}; "
+            "choose another method"
             for task in tasks
-            if self.needs_labels and task.kind != "classification"
+            if self.needs_labels and not task.kind.has_labels
         ]
 
     def adapter_problems(self) -> list[str]:

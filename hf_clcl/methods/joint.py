@@ -27,7 +27,7 @@ class Joint(Method):
     trains_jointly: ClassVar[bool] = True
 
     def stream_problems(self, tasks: Sequence[Task]) -> list[str]:
-        shapes = {(task.kind, task.frames if task.kind == "videos" else 1): task.name for task in tasks}
+        shapes = {task.kind.batch_shape(task): task.name for task in tasks}
         if len(shapes) == 1:
             return super().stream_problems(tasks)
         return [

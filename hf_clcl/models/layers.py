@@ -100,10 +100,10 @@ class MLP(CLIPMLP):
 
     def forward(self, hidden_states: Tensor) -> Tensor:
         """From `[..., d]` to `[..., d]`."""
-        kind, layers = hidden_states.device.type, (self.fc1, self.fc2)
-        if kind != "cpu" or torch.compiler.is_compiling() or any(type(layer) is not nn.Linear for layer in layers):
+        device, layers = hidden_states.device.type, (self.fc1, self.fc2)
+        if device != "cpu" or torch.compiler.is_compiling() or any(type(layer) is not nn.Linear for layer in layers):
             return super().forward(hidden_states)
-        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden_states.dtype
+        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden_states.dtype
         weights = [tensor.to(dtype) for layer in layers for tensor in (layer.weight, layer.bias)]
         return _MLP.apply(hidden_states.to(dtype), *weights)
 

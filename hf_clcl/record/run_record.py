@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ..config.values import type_hints
-from ..metrics.accuracy_matrix import AccuracyMatrix, incremental_metrics, seen_accuracy, update_metrics
+from ..metrics.accuracy_matrix import AccuracyMatrix, seen_accuracy, update_metrics
 from ..metrics.ranks import recall_problems
-from ..metrics.scenarios import SCENARIOS
+from ..metrics.scenarios import SCENARIOS, TASK_INCREMENTAL
 from ..utils.errors import UserError
 from ..utils.files import whole_file
 from .parts import DatasetNote, Loss, Outside, Phase, RecordedRecipe, Retrieval, Row, ScenarioRows
@@ -33,7 +33,8 @@ class RunRecord:
         accuracy (`list[list[float | None]]`):
             One row in percent for each finished task. The accuracy on a dataset of captions is the mean R@1 of both
             directions of retrieval.
-        scenario (`str`, defaults to `"task_incremental"`): What images are classified among in these rows.
+        scenario (`str`, defaults to `"task_incremental"`):
+            What images are classified among in these rows: a name of [`~hf_clcl.metrics.scenarios`].
         baseline (`list[list[float | None]]`, *optional*):
             Where the classes to choose from grow: for each task, finished or not, the untrained model among the
             classes that its row has. `zero_shot` is then among those of the last row.
@@ -66,7 +67,7 @@ class RunRecord:
     tasks: list[str]
     zero_shot: list[float | None] | None = None
     accuracy: list[list[float | None]] = field(default_factory=list)
-    scenario: str = "task_incremental"
+    scenario: str = TASK_INCREMENTAL.name
     baseline: list[Row] | None = None
     scenarios: dict[str, ScenarioRows] = field(default_factory=dict)
     evaluation_only: dict[str, Outside] = field(default_factory=dict)
@@ -96,10 +97,7 @@ class RunRecord:
     @property
     def metrics(self) -> dict[str, float]:
         """The metrics of the main scenario and, where classes were held out, of the update as a whole; of videos."""
-        if self.scenario == "class_incremental":
-            of_stream = incremental_metrics(self.matrix(), self.test_images, self.baseline)
-        else:
-            of_stream = self.matrix().metrics()
+        of_stream = SCENARIOS[self.scenario].metrics(self.matrix(), self.test_images, self.baseline)
         return {**of_stream, **self._update_metrics(), **video_metrics(self)}
 
     def _update_metrics(self) -> dict[str, float]:

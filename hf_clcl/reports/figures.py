@@ -18,6 +18,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
+from ..metrics.scenarios import SCENARIOS
 from ..record.parts import Outside, Row
 from ..record.run_record import RunRecord
 from ..utils.files import whole_file
@@ -57,8 +58,8 @@ def plot_matrix(record: RunRecord, folder: str | Path) -> list[Path]:
 def plot_curves(record: RunRecord, folder: str | Path) -> list[Path]:
     """Draw the accuracy of each task over the stream, one panel a task: `curves.png` and `curves.svg`.
 
-    Of a class-incremental stream, accuracy on all classes seen so far against their number. Of a stream of many tasks,
-    the mean over those learnt so far and over those not yet learnt.
+    Where the classes grow along the stream, accuracy on all classes seen so far against their number. Of a stream of
+    many tasks, the mean over those learnt so far and over those not yet learnt.
 
     Args:
         record (`RunRecord`): The run, finished or not.
@@ -66,7 +67,7 @@ def plot_curves(record: RunRecord, folder: str | Path) -> list[Path]:
     """
     with matplotlib.rc_context(STYLE):
         draw = _means_figure if len(record.tasks) > MANY else _curves_figure
-        figure = _seen_figure(record) if record.scenario == "class_incremental" else draw(record)
+        figure = _seen_figure(record) if SCENARIOS[record.scenario].classes_grow else draw(record)
         return save_figure(figure, Path(folder) / "curves")
 
 
@@ -186,7 +187,7 @@ def _seen_figure(record: RunRecord) -> Figure:
     axes.set_ylabel("accuracy on all of them in %")
     axes.grid(color="#EEEEEE", linewidth=0.6)
     axes.legend(frameon=False)
-    figure.suptitle(f"{record.method}: class-incremental", x=0.01, ha="left", fontsize=10)
+    figure.suptitle(f"{record.method}: {record.scenario.replace('_', '-')}", x=0.01, ha="left", fontsize=10)
     return figure
 
 

@@ -40,9 +40,10 @@ def print_results(record: RunRecord, console: Console | None = None) -> None:
     for start in range(0, len(columns), per_block):
         console.print(_matrix_table(record, columns[start : start + per_block], label_width, digits, console.width))
     console.print(Text("* task just trained   + above zero-shot   - below zero-shot", style="dim"))
-    if record.scenario != "task_incremental":
+    scenario = SCENARIOS[record.scenario]
+    if not scenario.task_is_known:
         all_classes = "; zero-shot: among those of all tasks" if record.baseline else ""
-        console.print(Text(f"{record.scenario}: {SCENARIOS[record.scenario]}{all_classes}", style="dim"))
+        console.print(Text(f"{scenario.name}: {scenario.words}{all_classes}", style="dim"))
     outside = ", ".join(f"{column.key} {column.name}" for column in columns if column.key.isalpha())
     if outside:
         console.print(Text(f"| evaluated, never trained on: {outside}", style="dim"))
@@ -57,7 +58,7 @@ def print_results(record: RunRecord, console: Console | None = None) -> None:
         console.print(Text("BWF: R@1 that earlier tasks lost among their own videos, and among all", style="dim"))
     for name in record.scenarios:
         if record.of(name).metrics:
-            console.print(Text(f"\nalso {name}: {SCENARIOS[name]}", style="dim"))
+            console.print(Text(f"\nalso {name}: {SCENARIOS[name].words}", style="dim"))
             console.print(_metrics_table(record.of(name)))
     for task, count in record.skipped_steps.items():
         steps = f"{task}: {count} steps were skipped: a loss or a gradient was not a finite number"
@@ -97,7 +98,7 @@ def print_stream(
             span = str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
             console.print(Text(f"{span}: {data}", style="dim"))
     for place, name in enumerate(scenarios):
-        console.print(Text(f"{'also ' * (place > 0)}{name}: {SCENARIOS[name]}", style="dim"))
+        console.print(Text(f"{'also ' * (place > 0)}{name}: {SCENARIOS[name].words}", style="dim"))
 
 
 @dataclass

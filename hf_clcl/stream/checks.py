@@ -84,7 +84,7 @@ def stream_problems(
     problems += [
         f"{t.name}: has no test data"
         for t in [*tasks, *evaluation_only]
-        if t.test is None and (t.kind != "captions" or t in evaluation_only)
+        if t.test is None and (t.kind.needs_test or t in evaluation_only)
     ]
     if method.needs_reference_images and not has_images:
         problems.append(f"{method.name} distils on reference images: give reference_images")

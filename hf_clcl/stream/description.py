@@ -12,6 +12,7 @@ from ..config.lora import LoRA
 from ..data.fingerprint import fingerprint, of_reference
 from ..data.task import Task
 from ..methods import Method
+from ..metrics.scenarios import TASK_INCREMENTAL
 from ..record.parts import DatasetNote, Loss
 from ..record.run_record import RunRecord
 from ..record.videos import VideoDatabase
@@ -38,7 +39,7 @@ def dataset_note(task: Task) -> DatasetNote:
     sizes = {
         split: None if data is None else len(data) for split, data in (("train", task.train), ("test", task.test))
     }
-    captions = {} if task.kind == "classification" else {"captions": task.number_of_captions}
+    captions = {} if task.kind.has_labels else {"captions": task.number_of_captions}
     return {
         "task": task.name,
         "dataset": task.source or OBJECT,
@@ -70,7 +71,7 @@ def logged_losses(history: Iterable[Mapping[str, float]], task: str, step_offset
 
 def new_video_database(tasks: Sequence[Task]) -> VideoDatabase | None:
     """What a record says of the videos of a stream before any is embedded; `None` where it has none."""
-    categories = {task.name: len(task.class_names or ("",)) for task in tasks if task.kind == "videos"}
+    categories = {task.name: len(task.class_names or ("",)) for task in tasks if task.kind.keeps_database}
     return {"categories": categories, "zero_shot": None, "after": []} if categories else None
 
 
@@ -97,7 +98,7 @@ def new_record(
         retrieval={
             task.name: {"zero_shot": None, "after": []}
             for task in everything
-            if task.kind != "classification" and task.test is not None
+            if not task.kind.has_labels and task.test is not None
         },
         video_database=new_video_database(tasks),
         recipe=recipe,
@@ -119,7 +120,7 @@ def recipe_of_objects(
     evaluation_only: list[Task],
     args: ContinualTrainingArguments,
     peft: LoRA | None = None,
-    scenarios: Sequence[str] = ("task_incremental",),
+    scenarios: Sequence[str] = (TASK_INCREMENTAL.name,),
 ) -> dict[str, Any]:
     """A recipe, as plain values, of a run that had none: it tells what differs when the run is resumed."""
     defaults = {f.name: f.default for f in dataclasses.fields(args) if f.default is not dataclasses.MISSING}
@@ -132,7 +133,7 @@ def recipe_of_objects(
         "tasks": [{**_entry(task), **task.training} for task in tasks],
         "evaluation_only": [_entry(task) for task in evaluation_only],
         **({"peft": dataclasses.asdict(peft)} if peft else {}),
-        **({"scenarios": list(scenarios)} if list(scenarios) != ["task_incremental"] else {}),
+        **({"scenarios": list(scenarios)} if list(scenarios) != [TASK_INCREMENTAL.name] else {}),
         **{name: value for name, value in values.items() if isinstance(value, (bool, int, float, str))},
     }
 

@@ -12,10 +12,11 @@ from typing import Any, TypedDict
 import matplotlib
 from matplotlib.figure import Figure
 
+from ..metrics.scenarios import SCENARIOS
 from ..record.schema import plain, problems_of
 from ..reports.cards.markdown import table, text
 from ..reports.figures import STYLE, save_figure
-from ..reports.terminal import SCENARIOS, number
+from ..reports.terminal import number
 from ..utils.errors import UserError
 from ..utils.files import whole_file
 
@@ -104,7 +105,7 @@ class Evaluations:
                 cells += [mean(values, self.tasks), *(values.get(name) for name in beside)]
                 shown = ["–" if value is None else number(value) for value in cells]
                 rows.append([text(entry["checkpoint"]), f"{entry['alpha']:g}", *shown])
-            parts.append(f"Accuracy in percent, {SCENARIOS[scenario]} ({scenario}):\n\n{table(head, rows)}")
+            parts.append(f"Accuracy in percent, {SCENARIOS[scenario].words} ({scenario}):\n\n{table(head, rows)}")
         note = "`alpha`: share of the checkpoint's weights; the rest is the base model's (0: the base model itself)."
         return "\n\n".join([*parts, note]) + "\n"
 

@@ -12,6 +12,7 @@ from ..config.arguments import ContinualTrainingArguments
 from ..config.lora import LoRA
 from ..data.task import Task
 from ..methods import Method, create_method
+from ..metrics.scenarios import TASK_INCREMENTAL
 from ..record.run_record import RunRecord
 from ..utils.errors import RecipeError
 from .stream import Stream
@@ -32,7 +33,7 @@ def run_stream(
     recipe: dict[str, Any] | None = None,
     command: str | None = None,
     peft: LoRA | None = None,
-    scenarios: Sequence[str] = ("task_incremental",),
+    scenarios: Sequence[str] = (TASK_INCREMENTAL.name,),
     **training_values: Any,
 ) -> RunRecord:
     """Teach a CLIP one task after another, evaluating all of them after each.

@@ -183,7 +183,7 @@ class Standalone:
     def _kept_videos(self, name: str) -> Path:
         """Where the videos of a task that were embedded are kept, to go on after a stop."""
         folder = self.folder / "videos" / name
-        if self.args.should_save and any(task.kind == "videos" for task in self.tasks):
+        if self.args.should_save and any(task.kind.keeps_database for task in self.tasks):
             folder.mkdir(parents=True, exist_ok=True)
         return folder
 

@@ -30,12 +30,12 @@ def sources(bench: Workbench, run: Run) -> list[str]:
 
 def labelled(bench: Workbench, run: Run) -> list[str]:
     """The tasks of a run with labels."""
-    return [name for name in bench.tests.names(run) if not bench.tests.is_captions(run, name)]
+    return [name for name in bench.tests.names(run) if bench.tests.kind(run, name).has_labels]
 
 
 def searchable(bench: Workbench, run: Run) -> list[str]:
     """The tasks whose images can be looked for: those with captions first."""
-    return sorted(bench.tests.names(run), key=lambda name: not bench.tests.is_captions(run, name))
+    return sorted(bench.tests.names(run), key=lambda name: bench.tests.kind(run, name).has_labels)
 
 
 def newest(run: Run) -> str:

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 SHOWN = 48
 
 
-def changes(change: Change, kind: str, class_name: str | None, headings: tuple[str, str]) -> str:
+def changes(change: Change, shown: str, class_name: str | None, headings: tuple[str, str]) -> str:
     """The gallery of one kind of change, the classes, and the confusions that changed most."""
-    rows = change.rows(kind, class_name)
+    rows = change.rows(shown, class_name)
     before, after = change.accuracy()
     forgotten, learnt = (len(change.rows(k, class_name)) for k in ("forgotten", "learnt"))
     facts = (
@@ -31,11 +31,10 @@ def changes(change: Change, kind: str, class_name: str | None, headings: tuple[s
     if len(rows):
         more = f" The first {SHOWN} of {len(rows)}." if len(rows) > SHOWN else ""
         figures = joined(_figure(change, int(row)) for row in rows[:SHOWN])
-        title = f"{len(rows)} test images{of_class} {'forgotten' if kind == 'forgotten' else 'learnt'}"
+        title = f"{len(rows)} test images{of_class} {shown}"
         gallery = section(title, f'<div class="pictures">{figures}</div>', f"Right label, then A → B.{more}")
     else:
-        word = "forgotten" if kind == "forgotten" else "learnt"
-        gallery = empty(f"No image{of_class} was {word}", "Try another pair of states, task or class.", "✓")
+        gallery = empty(f"No image{of_class} was {shown}", "Try another pair of states, task or class.", "✓")
     return facts + gallery + f'<div class="two">{_confusions(change)}{_classes(change)}</div>'
 
 

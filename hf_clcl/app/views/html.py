@@ -35,11 +35,13 @@ def joined(parts: Iterable[str]) -> str:
     return "".join(parts)
 
 
-def notice(words: str, kind: str = "info") -> str:
+def notice(words: str, level: str = "info") -> str:
     """A line that tells of something: `info` or `error`."""
-    sign = {"info": "i", "error": "!"}[kind]
-    role = "alert" if kind == "error" else "status"
-    return f'<div class="notice {kind}" role="{role}"><b aria-hidden="true">{sign}</b><span>{text(words)}</span></div>'
+    sign = {"info": "i", "error": "!"}[level]
+    role = "alert" if level == "error" else "status"
+    return (
+        f'<div class="notice {level}" role="{role}"><b aria-hidden="true">{sign}</b><span>{text(words)}</span></div>'
+    )
 
 
 def empty(title: str, words: str, icon: str = "◇") -> str:

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...metrics.accuracy_matrix import METRICS
+from ...metrics.accuracy_matrix import ALL_METRICS
 from ...metrics.ranks import RECALL_AT
 from ...record.repetitions import repetitions
 from ...record.run_record import RunRecord
@@ -86,7 +86,7 @@ def tiles(shown: Sequence[Group]) -> str:
     measured = [metric for metric in (*INCREMENTAL, *TILES) if any(group.values(metric) for group in shown)]
     finished = all(group.record.matrix().finished for group in shown)
     for metric in measured if finished else dict.fromkeys([*TILES, *measured]):
-        name, meaning = METRICS[metric]
+        name, meaning = ALL_METRICS[metric]
         best = _best(shown, metric)
         rows = joined(_tile_row(group, metric, group is best, len(shown) > 1) for group in shown)
         good = "lower is better" if metric in LOW_IS_GOOD else "higher is better"

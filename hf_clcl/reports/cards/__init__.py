@@ -9,6 +9,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from ...metrics.accuracy_matrix import ALL_METRICS
 from ...metrics.ranks import MEASURES
+from ...metrics.scenarios import SCENARIOS
 from ...record.run_record import RunRecord
 from ...utils.files import whole_file
 from ..figures import plot_curves, plot_matrix
@@ -39,7 +40,7 @@ def write_card(record: RunRecord, task: str | None = None) -> str:
         status=sections.status(record, of_task=task is not None),
         usage=usage(record),
         matrix=sections.matrix(record),
-        incremental=record.scenario == "class_incremental",
+        classes_grow=SCENARIOS[record.scenario].classes_grow,
         others=sections.other_scenarios(record),
         measured=record.shown_measure[0].upper() + record.shown_measure[1:],
         measure=searches.measure(record),

@@ -27,12 +27,6 @@ _NOT_TRAINING = {
     "resume_from_hub", "logging_steps", "logging_strategy", "logging_first_step", "save_steps", "save_strategy",
     "save_total_limit",
 }  # fmt: skip
-_KNOWN_AT_TEST = {
-    "task_incremental": "Every image is classified among the classes of its own dataset: which task it comes from is "
-    "known at test.",
-    "class_incremental": "Every image is classified among the classes of the tasks seen so far, and none other.",
-    "domain_agnostic": "Every image is classified among the classes of this stream, and none other.",
-}
 _SECRET = re.compile(r"(token|password|secret|api_key)$", re.IGNORECASE)
 _SECRET_OPTION = re.compile(r"(--\S*(?:token|password|secret|api_key)[ =])\S+", re.IGNORECASE)
 _FOLDERS = {"data", "datasets", "models", "checkpoints", "outputs", "out", "runs", "shared", "tmp"}
@@ -102,9 +96,10 @@ def matrix(record: RunRecord) -> str:
 
 def among(record: RunRecord) -> str:
     """What the images of the matrix are classified among."""
-    if record.scenario == "task_incremental":
+    scenario = SCENARIOS[record.scenario]
+    if scenario.task_is_known:
         return "Zero-shot accuracy in percent, each dataset among its own classes."
-    line = f"Zero-shot accuracy in percent, {SCENARIOS[record.scenario]} ({code(record.scenario)})"
+    line = f"Zero-shot accuracy in percent, {scenario.words} ({code(scenario.name)})"
     return f"{line}; the zero-shot row among those of all tasks." if record.baseline else f"{line}."
 
 
@@ -115,7 +110,7 @@ def other_scenarios(record: RunRecord) -> str:
         view = record.of(name)
         if matrix(view):
             shown = "\n\n".join(filter(None, [metrics(view), matrix(view)]))
-            parts.append(f"The same model, {SCENARIOS[name]} ({code(name)}):\n\n{shown}")
+            parts.append(f"The same model, {SCENARIOS[name].words} ({code(name)}):\n\n{shown}")
     return "\n\n".join(parts)
 
 
@@ -202,7 +197,7 @@ def limits(record: RunRecord) -> str:
         f"Measured on {listed(names)} alone; what the model has lost elsewhere is not known."
         if matrix(record)
         else "",
-        _KNOWN_AT_TEST[record.scenario]
+        SCENARIOS[record.scenario].at_test
         if any(name not in record.retrieval for name in (*record.tasks, *record.evaluation_only))
         else "",
         "Retrieval searches the test split of one dataset, far fewer items than a real collection has."

@@ -180,6 +180,9 @@ def test_recall_and_growing_classes_are_shown():
     assert "−30.00 against zero-shot (80.00)" in heatmap.heatmap(grown)
     cells = [cell for cell in matrix.numbers([Run("r", grown)]) if cell["state"] == 1]
     assert [cell["against_zero_shot"] for cell in cells] == [-30.0]
+    counts = [{"task": task, "dataset": "", "classes": 2, "train": 1, "test": 10} for task in ("a", "b")]
+    grown.accuracy[0], grown.datasets = [50.0, 0.0], counts
+    assert "Last, incremental" in matrix.matrix([Run("r", grown)])
 
 
 def test_the_page_is_built_without_torch(app_run: Path):

@@ -67,7 +67,7 @@ def test_rendered_domains_bring_their_templates():
 
 def test_rendered_captions_and_references():
     pairs = task("rendered:captioned", take_train=9, take_test=9, caption_column="captions")
-    assert pairs.kind == "captions" and pairs.train["captions"][:] != pairs.test["captions"][:]
+    assert pairs.kind.name == "captions" and pairs.train["captions"][:] != pairs.test["captions"][:]
     images, column = resolve_reference_images(ReferenceEntry("rendered:reference", take=5))
     assert len(images) == 5 and images[0][column].size == (32, 32)
     texts = resolve_reference_texts(ReferenceEntry("rendered:reference@16", take=40))

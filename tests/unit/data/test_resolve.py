@@ -124,7 +124,7 @@ def test_a_metadata_file_gives_captions(tmp_path):
     lines = [json.dumps({"file_name": f"{index}.JPG", "text": f"number {index}"}) for index in range(2)]
     (tmp_path / "train" / "metadata.jsonl").write_text("\n".join(lines))
     found = task(str(tmp_path), caption_column="text", test_split="train", evaluation_only=True)
-    assert found.kind == "captions" and found.test["text"][:] == ["number 0", "number 1"]
+    assert found.kind.name == "captions" and found.test["text"][:] == ["number 0", "number 1"]
 
 
 # What an entry asks for

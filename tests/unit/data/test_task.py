@@ -33,7 +33,7 @@ def captioned(captions: list, feature=None) -> Dataset:
 def test_columns_are_found_by_type_and_the_others_left_out():
     data = rows([0, 1, 2], image="img", label="fine_label", number=([7, 8, 9], Value("int64")))
     task = Task("animals", train=data, test=data)
-    assert (task.image_column, task.label_column, task.kind) == ("img", "fine_label", "classification")
+    assert (task.image_column, task.label_column, task.kind.name) == ("img", "fine_label", "classification")
     assert task.train.column_names == ["img", "fine_label"]
 
 
@@ -70,8 +70,8 @@ def test_labels_of_text_are_encoded_alike_in_both_splits():
 
 def test_captions_need_no_labels():
     task = Task("pairs", train=captioned([["a", "b"], ["c"]]), caption_column="said")
-    assert (task.kind, task.image_column, task.class_names, task.prompts) == ("captions", "photo", None, [[]])
-    assert Task("pairs", test=captioned(["a"], Value("string")), caption_column="said").kind == "captions"
+    assert (task.kind.name, task.image_column, task.class_names, task.prompts) == ("captions", "photo", None, [[]])
+    assert Task("pairs", test=captioned(["a"], Value("string")), caption_column="said").kind.name == "captions"
 
 
 def test_a_class_without_training_images_is_a_warning(caplog):

@@ -1,18 +1,24 @@
 """What images are classified among: every scenario from known embeddings, worked out by hand."""
 
+import io
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
+from rich.console import Console
 
 from hf_clcl.evaluation import zero_shot
-from hf_clcl.evaluation.evaluator import StreamEvaluation, choices
+from hf_clcl.evaluation.evaluator import StreamEvaluation
 from hf_clcl.evaluation.zero_shot import TestSet, ZeroShotEvaluator
 from hf_clcl.metrics.accuracy_matrix import AccuracyMatrix, incremental_metrics, seen_accuracy
+from hf_clcl.metrics.scenarios import SCENARIOS, Scenario
 from hf_clcl.record.run_record import RunRecord
+from hf_clcl.reports.cards import write_card
 from hf_clcl.reports.comparison import as_csv, as_markdown, group_runs
+from hf_clcl.reports.figures import plot_curves
+from hf_clcl.reports.terminal import print_results
 
 # Each class points along an axis of its own, but for `c`, which two tasks have.
 AXES = {"a": 0, "b": 1, "c": 2, "d": 3, "e": 4}
@@ -62,9 +68,9 @@ MODEL = SimpleNamespace(eval=lambda: None, device="cpu")
 
 def test_what_each_scenario_chooses_from():
     names = ["one", "two", "three"]
-    assert choices("task_incremental", names, ["one"]) == {"one": ["one"], "two": ["two"], "three": ["three"]}
-    assert choices("domain_agnostic", names, []) == {name: names for name in names}
-    assert choices("class_incremental", names, ["one"]) == {
+    assert SCENARIOS["task_incremental"].choices(names, ["one"]) == {name: [name] for name in names}
+    assert SCENARIOS["domain_agnostic"].choices(names, []) == {name: names for name in names}
+    assert SCENARIOS["class_incremental"].choices(names, ["one"]) == {
         "one": ["one"], "two": ["one", "two"], "three": ["one", "three"],
     }  # fmt: skip
 
@@ -72,10 +78,10 @@ def test_what_each_scenario_chooses_from():
 def test_every_scenario_by_hand_from_one_look(evaluator):
     names = list(TASKS)
     wanted = {
-        "own": choices("task_incremental", names, []),
-        "all": choices("domain_agnostic", names, []),
-        "first": choices("class_incremental", names, ["one"]),
-        "second": choices("class_incremental", names, ["one", "two"]),
+        "own": SCENARIOS["task_incremental"].choices(names, []),
+        "all": SCENARIOS["domain_agnostic"].choices(names, []),
+        "first": SCENARIOS["class_incremental"].choices(names, ["one"]),
+        "second": SCENARIOS["class_incremental"].choices(names, ["one", "two"]),
     }
     found = evaluator(MODEL, wanted, show=False)
     assert len(evaluator.looks) == 3
@@ -105,7 +111,7 @@ def stream(monkeypatch, evaluator, scenarios: list[str]) -> StreamEvaluation:
     )  # fmt: skip
     made = StreamEvaluation.__new__(StreamEvaluation)
     made.record, made.show, made.tasks, made.outside, made.zero_shot = record, False, list(TASKS), [], evaluator
-    made.retrieval = made._search_videos = lambda *args: {}
+    made.searches = {}
     return made
 
 
@@ -141,6 +147,31 @@ def test_a_model_that_has_changed_is_looked_at_again(monkeypatch, evaluator):
     assert len(evaluator.looks) == 6 and not evaluator.embedded
     evaluation.repeat(MODEL, "two")
     assert evaluation.record.accuracy == [pytest.approx(list(ALL.values()))] * 2 and len(evaluator.looks) == 6
+
+
+def test_a_new_scenario_needs_nothing_but_its_entry(monkeypatch, evaluator, tmp_path):
+    """Among the classes of the last task seen and of the own one: evaluation, record, card, terminal and plots."""
+    latest = Scenario(
+        "latest_task", "among the classes of the latest task and its own", "Only the latest task is open.",
+        lambda task, tasks, seen: [*(other for other in seen[-1:] if other != task), task], classes_grow=True,
+        metrics=lambda matrix, images, untrained: {"last": matrix.metrics()["last"]} if matrix.finished else {},
+    )  # fmt: skip
+    monkeypatch.setitem(SCENARIOS, latest.name, latest)
+    evaluation = stream(monkeypatch, evaluator, [latest.name, "task_incremental"])
+    record = evaluation.record
+    evaluation.measure(MODEL, None)
+    for task in TASKS:
+        evaluation.repeat(MODEL, task)
+    rows = [[75.0, 50.0, 200 / 3], [50.0, 100.0, 100 / 3], [50.0, 100.0, 200 / 3]]
+    assert record.accuracy == [pytest.approx(row) for row in rows] and record.baseline == record.accuracy
+    assert record.metrics == {"last": pytest.approx(sum(rows[-1]) / 3)}
+    assert RunRecord.from_dict(record.to_dict()) == record
+    card, console = write_card(record), Console(width=100, file=io.StringIO())
+    print_results(record, console)
+    assert latest.words in card and latest.at_test in card and "on all classes seen so far" in card
+    assert f"latest_task: {latest.words}" in console.file.getvalue()
+    plot_curves(record, tmp_path)
+    assert "latest-task" in (tmp_path / "curves.svg").read_text()
 
 
 def test_accuracy_on_all_classes_seen_counts_images():

@@ -1,0 +1,283 @@
+"""Kinds of data: what a row of a task is, and what follows from it.
+
+A new kind is one class in this file, listed in `KINDS`. A kind without labels also has a line in `SEARCHES` of
+`evaluation/evaluator.py`, which names the search of its test data.
+"""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import numpy as np
+
+from ..utils.errors import DataError
+from . import columns
+from .texts.captions import captions_of
+from .videos.reading import find_clip, read_frames
+from .videos.rows import categories_of, check_clips, name_column
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import BaseImageProcessor
+
+    from .images.frames import Frames, ImageCache
+
+logger = logging.getLogger(__name__)
+
+
+class TaskFields(Protocol):
+    """What a kind reads and sets of a [`~hf_clcl.data.task.Task`]."""
+
+    name: str
+    train: Dataset | None
+    test: Dataset | None
+    class_names: list[str] | None
+    image_column: str | None
+    label_column: str | None
+    caption_column: str | None
+    video_column: str | None
+    video_root: str | Path | None
+    frames: int
+
+    @property
+    def splits(self) -> dict[str, Dataset]: ...
+
+
+class Kind(ABC):
+    """What a row of a task is. There is one object for each kind.
+
+    Attributes:
+        name (`str`): Name of the kind.
+        column (`str`, *optional*): The key that makes a task, or the entry of a recipe, one of this kind.
+        noun (`str`, defaults to `"images"`): What its items are called in messages.
+        has_labels (`bool`, defaults to `True`):
+            Whether each item has a label, so that accuracy is measured in each scenario. Items without labels have
+            captions, which the model is trained on. Their test data are searched, and recall is measured.
+        needs_test (`bool`, defaults to `True`): Whether a task of the stream must have test data.
+        has_images (`bool`, defaults to `True`): Whether an item is one image, which a page can show.
+        keeps_database (`bool`, defaults to `False`):
+            Whether test items are embedded once, when their task ends, and kept in a database. Later models search it.
+    """
+
+    name: ClassVar[str]
+    column: ClassVar[str | None] = None
+    noun: ClassVar[str] = "images"
+    has_labels: ClassVar[bool] = True
+    needs_test: ClassVar[bool] = True
+    has_images: ClassVar[bool] = True
+    keeps_database: ClassVar[bool] = False
+
+    def __repr__(self) -> str:
+        return f"<Kind {self.name}>"
+
+    @abstractmethod
+    def find_columns(self, task: TaskFields) -> None:
+        """Set the columns that a task reads, from the names given and the types in its first split.
+
+        Raises:
+            DataError: Where a column is missing, or more than one fits.
+        """
+
+    @abstractmethod
+    def check(self, task: TaskFields) -> None:
+        """Check the rows of a task, and set the words of its classes.
+
+        Raises:
+            DataError: Where the data cannot be used as they are.
+        """
+
+    def item_column(self, task: TaskFields) -> str | None:
+        """The column of the items."""
+        return task.image_column
+
+    def decodes(self, task: TaskFields) -> Callable[[Any], bool] | None:
+        """The check whether a cell of `item_column` can be decoded; `None` for images of `datasets`."""
+        return None
+
+    def batch_shape(self, task: TaskFields) -> Hashable:
+        """What two tasks must have in common for their rows to be in one training batch."""
+        return self.name
+
+    def frames_of(
+        self,
+        task: TaskFields,
+        dataset: Dataset,
+        processor: BaseImageProcessor,
+        cache: ImageCache | None,
+        min_crop_scale: float,
+    ) -> Frames:
+        """The items of one split as the model sees them; see [`~hf_clcl.data.task_data.frames_of`]."""
+        from .images.frames import Frames  # imports torch, which reading a recipe or showing a run does not need
+
+        return Frames(dataset, task.image_column, processor, cache, task.name, min_crop_scale)
+
+
+class Classification(Kind):
+    """An image with a label."""
+
+    name = "classification"
+
+    def find_columns(self, task: TaskFields) -> None:
+        features, where = _features(task), f"task {task.name}"
+        task.image_column = columns.find_image_column(features, task.image_column, where)
+        task.label_column = columns.find_label_column(features, task.label_column, where)
+
+    def check(self, task: TaskFields) -> None:
+        _read_class_names(task)
+        _check_labels(task)
+
+
+class Captions(Kind):
+    """An image with captions."""
+
+    name = "captions"
+    column = "caption_column"
+    has_labels = False
+    needs_test = False
+
+    def find_columns(self, task: TaskFields) -> None:
+        features, where = _features(task), f"task {task.name}"
+        task.image_column = columns.find_image_column(features, task.image_column, where)
+        task.caption_column = columns.find_text_column(features, task.caption_column, where)
+
+    def check(self, task: TaskFields) -> None:
+        _check_captions(task)
+
+
+class Videos(Captions):
+    """A clip with captions, and possibly a category."""
+
+    name = "videos"
+    column = "video_column"
+    noun = "clips"
+    needs_test = True
+    has_images = False
+    keeps_database = True
+
+    def find_columns(self, task: TaskFields) -> None:
+        where = f"task {task.name}"
+        if task.video_root is None or not Path(task.video_root).is_dir():
+            problem = f"{task.video_root} is no folder" if task.video_root else "`video_root` is missing"
+            raise DataError(f"{where}: {problem}; give the folder that holds the clips as `video_root`")
+        if task.frames < 1:
+            raise DataError(f"{where}: frames must be at least 1, found {task.frames}")
+        for split, dataset in task.splits.items():
+            names = name_column(dataset, task.video_column, f"{where}: {split}")
+            check_clips(names, Path(task.video_root), f"{where}: {split}")
+        if task.label_column is not None:
+            task.class_names = task.class_names or categories_of(task.splits, task.label_column, where)
+            task.label_column = None  # a category tells which task a clip belongs to, and is not learnt
+        task.caption_column = columns.find_text_column(_features(task), task.caption_column, where)
+
+    def item_column(self, task: TaskFields) -> str | None:
+        return task.video_column
+
+    def decodes(self, task: TaskFields) -> Callable[[Any], bool] | None:
+        root, frames = Path(task.video_root or ""), task.frames
+
+        def decodes(name: str) -> bool:
+            path = find_clip(name, root, "clip")
+            try:
+                return path is not None and bool(read_frames(path, frames, "clip"))
+            except DataError:
+                return False
+
+        return decodes
+
+    def batch_shape(self, task: TaskFields) -> Hashable:
+        return self.name, task.frames
+
+    def frames_of(
+        self,
+        task: TaskFields,
+        dataset: Dataset,
+        processor: BaseImageProcessor,
+        cache: ImageCache | None,
+        min_crop_scale: float,
+    ) -> Frames:
+        from .videos.clips import Clips  # imports torch
+
+        root = Path(task.video_root or "")
+        return Clips(dataset, task.video_column, root, task.frames, processor, cache, task.name, min_crop_scale)
+
+
+CLASSIFICATION, CAPTIONS, VIDEOS = Classification(), Captions(), Videos()
+
+KINDS: tuple[Kind, ...] = (VIDEOS, CAPTIONS, CLASSIFICATION)
+"""Every kind. A task is of the first one whose column it names; the last one has no such column."""
+
+
+def kind_of(keys: Mapping[str, Any]) -> Kind:
+    """The kind of a task.
+
+    Args:
+        keys (`Mapping[str, Any]`): The fields of a task, or the entry of a recipe or of a record.
+    """
+    return next(kind for kind in KINDS if kind.column is None or keys.get(kind.column) is not None)
+
+
+def _features(task: TaskFields) -> Any:
+    return next(iter(task.splits.values())).features
+
+
+def _read_class_names(task: TaskFields) -> None:
+    where = f"task {task.name}"
+    label = _features(task)[task.label_column]
+    own = getattr(label, "names", None)
+    if task.class_names is None:
+        what = f"label column {task.label_column!r}"
+        if own is None:
+            raise DataError(f"{where}: {what} has numbers without names; give `class_names` in their order")
+        task.class_names = [columns.words(name) for name in own]
+        if all(name.isdigit() for name in task.class_names):
+            raise DataError(
+                f"{where}: the classes of {what} are named by numbers only "
+                f"({columns.some(task.class_names)}), which tell CLIP nothing; give their words as `class_names`"
+            )
+    task.class_names = [str(name) for name in task.class_names]
+    repeated = sorted({name for name in task.class_names if task.class_names.count(name) > 1})
+    if repeated:
+        raise DataError(f"{where}: two classes are called {repeated[0]!r}; no prompt can tell them apart")
+    if not all(name.strip() for name in task.class_names):
+        number = [bool(name.strip()) for name in task.class_names].index(False)
+        raise DataError(f"{where}: class {number} has an empty name; give it words in `class_names`")
+    if own is not None and len(own) != len(task.class_names):
+        raise DataError(
+            f"{where}: {len(task.class_names)} class names for the {len(own)} classes of the dataset "
+            f"({columns.some(own)}); `class_names` needs one for each, in label order"
+        )
+
+
+def _check_labels(task: TaskFields) -> None:
+    where = f"task {task.name}"
+    number = len(task.class_names)
+    for split, dataset in task.splits.items():
+        # A missing label becomes -1 and is reported like any other that is out of range.
+        labels = columns.values(dataset, task.label_column).fill_null(-1).to_numpy()
+        wrong = np.flatnonzero((labels < 0) | (labels >= number))
+        if len(wrong):
+            raise DataError(
+                f"{where}: row {wrong[0]} of {split} has the label {labels[wrong[0]]}, but with {number} "
+                f"class names labels run from 0 to {number - 1} ({len(wrong)} such rows); drop them, or list "
+                "every class in `class_names`"
+            )
+        unseen = np.flatnonzero(np.bincount(labels, minlength=number) == 0)
+        if split == "train" and len(unseen):
+            names = columns.some([task.class_names[index] for index in unseen])
+            logger.warning("%s: %d classes have no training image: %s", where, len(unseen), names)
+
+
+def _check_captions(task: TaskFields) -> None:
+    where = f"task {task.name}"
+    for split, dataset in task.splits.items():
+        captions = captions_of(dataset, task.caption_column)
+        empty = [row for row, found in enumerate(captions) if not found]
+        if empty:
+            raise DataError(
+                f"{where}: row {empty[0]} of {split} has no caption in {task.caption_column!r} "
+                f"({len(empty)} such rows); drop them, or name another column"
+            )
