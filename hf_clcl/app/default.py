@@ -10,12 +10,13 @@ from pathlib import Path
 
 import yaml
 
+from ..config.recipe_files import find_recipe
 from ..record.run_record import RunRecord
 from ..utils.errors import UserError
 from .runs import RECORD, Run, Runs
 
 ROOT = Path(__file__).resolve().parents[2]
-RECIPE = Path("recipes", "quickstart.yaml")
+RECIPE = "recipes/quickstart.yaml"
 SECONDS_TO_SAVE = 20.0
 
 
@@ -68,16 +69,15 @@ def default_runs(recipe: Path | None = None, folder: Path | None = None) -> Runs
     """The quickstart's run, in the making where it is not finished.
 
     Args:
-        recipe (`Path`, *optional*): The recipe; `recipes/quickstart.yaml` here or beside the package.
+        recipe (`Path`, *optional*): The recipe; `recipes/quickstart.yaml` here, or that of the package.
         folder (`Path`, *optional*): Its output folder; `outputs/quickstart`.
 
     Raises:
         UserError: Where the recipe is not there.
     """
-    places = [recipe] if recipe else [RECIPE, ROOT / RECIPE]
-    found = next((place for place in places if place.is_file()), None)
-    if found is None:
-        raise UserError(f"{places[0]} is not here, and no run is named; give the folder of a run, or owner/name")
+    found = recipe or find_recipe(RECIPE)
+    if not found.is_file():
+        raise UserError(f"{found} is not here, and no run is named; give the folder of a run, or owner/name")
     folder = (folder or Path("outputs", "quickstart")).resolve()
     run = DefaultRun(found, folder)
     if not (folder / RECORD).exists() or not run.record.finished:
