@@ -61,9 +61,7 @@ def _new_name(name: str) -> str:
 
 
 def _message(name: str) -> str:
-    return (
-        f"{name.removesuffix('.__main__')} has moved to {_new_name(name)}; the next release removes the old path"
-    )
+    return f"{name.removesuffix('.__main__')} has moved to {_new_name(name)}; the next release removes the old path"
 
 
 def support_old_paths() -> None:
