@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import atexit
 import os
+import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
@@ -16,7 +20,7 @@ from ..utils.errors import UserError
 from .runs import RECORD, Run, Runs
 
 ROOT = Path(__file__).resolve().parents[2]
-RECIPE = "recipes/quickstart.yaml"
+RECIPE = Path("recipes", "quickstart.yaml")
 SECONDS_TO_SAVE = 20.0
 
 
@@ -24,12 +28,12 @@ class DefaultRun(Run):
     """The run of a recipe that another process may still be making.
 
     Args:
-        recipe (`Path`): The recipe.
+        recipe (`Path`): The recipe, a file or a name.
         folder (`Path`): Where the run is, or will be.
     """
 
     def __init__(self, recipe: Path, folder: Path):
-        values = yaml.safe_load(recipe.read_text(encoding="utf-8"))
+        values = yaml.safe_load(find_recipe(recipe).read_text(encoding="utf-8"))
         record = RunRecord(
             method=values.get("method", "zscl"),
             model=values["model_name_or_path"],
@@ -46,7 +50,8 @@ class DefaultRun(Run):
             command = [sys.executable, "-m", "hf_clcl.train", str(self.recipe), "--output_dir", str(self.folder)]
             paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
             atexit.register(self.stop)  # also where the page ends before it is there
-            self.process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": paths})
+            with _signals_wait():  # one in the middle of this line would leave a process that nobody ends
+                self.process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": paths})
 
     def stop(self) -> None:
         """End the training, which saves its step in hand; the same command goes on where it stood."""
@@ -75,11 +80,28 @@ def default_runs(recipe: Path | None = None, folder: Path | None = None) -> Runs
     Raises:
         UserError: Where the recipe is not there.
     """
-    found = recipe or find_recipe(RECIPE)
-    if not found.is_file():
-        raise UserError(f"{found} is not here, and no run is named; give the folder of a run, or owner/name")
+    recipe = recipe or RECIPE
+    if not find_recipe(recipe).is_file():
+        raise UserError(f"{recipe} is not here, and no run is named; give the folder of a run, or owner/name")
     folder = (folder or Path("outputs", "quickstart")).resolve()
-    run = DefaultRun(found, folder)
+    run = DefaultRun(recipe, folder)
     if not (folder / RECORD).exists() or not run.record.finished:
         run.make()
     return Runs([run])
+
+
+@contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Delay SIGINT and SIGTERM until the block has ended."""
+    if threading.current_thread() is not threading.main_thread():  # Python handles signals in the main thread alone
+        yield
+        return
+    came: list[int] = []
+    before = {n: signal.signal(n, lambda number, _: came.append(number)) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    for number in came:
+        signal.raise_signal(number)
