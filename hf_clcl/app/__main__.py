@@ -1,4 +1,4 @@
-"""Open the page: `python app.py [RUN_OR_REPO ...]`, `python -m hf_clcl.app ...` or `hf-clcl-app ...`."""
+"""Open the page: `python app.py [RUN_OR_REPO ...]`, `hf-clcl app ...` or `python -m hf_clcl.app ...`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..utils.errors import UserError, printable
 
 EPILOG = """\
 RUN is the output folder of a run, or a folder with runs below; REPO is owner/name on the Hub. Without any, the page
-shows the run of recipes/quickstart.yaml, and makes it first where it is not there. On a Space, where there is no
+shows the run of the recipe quickstart, and makes it first where it is not there. On a Space, where there is no
 command line, set the variable HF_CLCL_RUNS.
 
 The page makes no request to anywhere but this machine. The machine itself asks the Hub for the repositories named
@@ -24,9 +24,9 @@ here, and for the base model and the test sets that their records name; HF_HUB_O
 """
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None, prog: str = "python -m hf_clcl.app") -> int:
     """Open the page and stay until it is stopped; returns the exit code."""
-    options = _parser().parse_args(argv)
+    options = _parser(prog).parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
@@ -76,9 +76,9 @@ def _end(number: int, frame: FrameType | None) -> NoReturn:
     sys.exit(128 + number)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(prog: str = "python -m hf_clcl.app") -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="hf-clcl-app",
+        prog=prog,
         description="See what CLIP learnt and what it forgot: predictions, matrices and test images of runs.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import atexit
 import os
+import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
 
+from ..config.recipe_files import find_recipe
 from ..record.run_record import RunRecord
 from ..utils.errors import UserError
 from .runs import RECORD, Run, Runs
@@ -23,12 +28,12 @@ class DefaultRun(Run):
     """The run of a recipe that another process may still be making.
 
     Args:
-        recipe (`Path`): The recipe.
+        recipe (`Path`): The recipe, a file or a name.
         folder (`Path`): Where the run is, or will be.
     """
 
     def __init__(self, recipe: Path, folder: Path):
-        values = yaml.safe_load(recipe.read_text(encoding="utf-8"))
+        values = yaml.safe_load(find_recipe(recipe).read_text(encoding="utf-8"))
         record = RunRecord(
             method=values.get("method", "zscl"),
             model=values["model_name_or_path"],
@@ -45,7 +50,8 @@ class DefaultRun(Run):
             command = [sys.executable, "-m", "hf_clcl.train", str(self.recipe), "--output_dir", str(self.folder)]
             paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
             atexit.register(self.stop)  # also where the page ends before it is there
-            self.process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": paths})
+            with _signals_wait():  # one in the middle of this line would leave a process that nobody ends
+                self.process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": paths})
 
     def stop(self) -> None:
         """End the training, which saves its step in hand; the same command goes on where it stood."""
@@ -68,18 +74,34 @@ def default_runs(recipe: Path | None = None, folder: Path | None = None) -> Runs
     """The quickstart's run, in the making where it is not finished.
 
     Args:
-        recipe (`Path`, *optional*): The recipe; `recipes/quickstart.yaml` here or beside the package.
+        recipe (`Path`, *optional*): The recipe; `recipes/quickstart.yaml` here, or that of the package.
         folder (`Path`, *optional*): Its output folder; `outputs/quickstart`.
 
     Raises:
         UserError: Where the recipe is not there.
     """
-    places = [recipe] if recipe else [RECIPE, ROOT / RECIPE]
-    found = next((place for place in places if place.is_file()), None)
-    if found is None:
-        raise UserError(f"{places[0]} is not here, and no run is named; give the folder of a run, or owner/name")
+    recipe = recipe or RECIPE
+    if not find_recipe(recipe).is_file():
+        raise UserError(f"{recipe} is not here, and no run is named; give the folder of a run, or owner/name")
     folder = (folder or Path("outputs", "quickstart")).resolve()
-    run = DefaultRun(found, folder)
+    run = DefaultRun(recipe, folder)
     if not (folder / RECORD).exists() or not run.record.finished:
         run.make()
     return Runs([run])
+
+
+@contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Delay SIGINT and SIGTERM until the block has ended."""
+    if threading.current_thread() is not threading.main_thread():  # Python handles signals in the main thread alone
+        yield
+        return
+    came: list[int] = []
+    before = {n: signal.signal(n, lambda number, _: came.append(number)) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    for number in came:
+        signal.raise_signal(number)

@@ -1,4 +1,4 @@
-"""Runs side by side: `python -m hf_clcl.compare FOLDER_OR_REPOSITORY ... [--published FILE] [--output DIR]`."""
+"""Runs side by side: `hf-clcl compare FOLDER_OR_REPOSITORY ... [--published FILE] [--output DIR]`."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def find_records(paths: Iterable[str | Path]) -> dict[str, RunRecord]:
     return records
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None, prog: str = "python -m hf_clcl.compare") -> int:
     """Compare runs; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m hf_clcl.compare", description="Set runs side by side.")
+    parser = argparse.ArgumentParser(prog=prog, description="Compare runs in one table and one plot.")
     parser.add_argument(
         "runs",
         nargs="+",

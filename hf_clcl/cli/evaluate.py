@@ -1,4 +1,4 @@
-"""Evaluate existing checkpoints: `python -m hf_clcl.evaluate RECIPE --checkpoint DIR_OR_REPOSITORY ...`.
+"""Evaluate existing checkpoints: `hf-clcl evaluate RECIPE --checkpoint DIR_OR_REPOSITORY ...`.
 
 With several devices: `accelerate launch -m hf_clcl.evaluate RECIPE ...`.
 """
@@ -23,19 +23,19 @@ The same command again goes on where it stopped.
 """
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None, prog: str = "python -m hf_clcl.evaluate") -> int:
     """Evaluate checkpoints; returns the exit code."""
     arguments = sys.argv[1:] if argv is None else argv
-    return exit_code(lambda: _run_command(arguments), stopped="the same command goes on from here")
+    return exit_code(lambda: _run_command(arguments, prog), stopped="the same command goes on from here")
 
 
-def _run_command(arguments: list[str]) -> None:
+def _run_command(arguments: list[str], prog: str) -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m hf_clcl.evaluate", description="Fill the matrix of a stream from existing checkpoints.",
+        prog=prog, description="Fill the matrix of a stream from existing checkpoints.",
         epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
         usage="%(prog)s RECIPE (--checkpoint X ... | --run DIR) [--wise_ft_alphas A ...] [--key value ...]",
     )  # fmt: skip
-    parser.add_argument("recipe", help="the recipe: base model, tasks, scenarios")
+    parser.add_argument("recipe", help="the recipe, a file or a name: base model, tasks, scenarios")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--checkpoint", nargs="+", metavar="X", help="folders, or owner/name[@revision] on the Hub")
     source.add_argument("--run", metavar="DIR_OR_REPOSITORY", help="all tasks of a finished run")
@@ -56,7 +56,7 @@ def _run_command(arguments: list[str]) -> None:
     alphas = options.wise_ft_alphas
     if wrong := [alpha for alpha in alphas or [] if not 0 <= alpha <= 1]:
         raise RecipeError(f"--wise_ft_alphas: must lie between 0 and 1, found {wrong[0]:g}", "the command line")
-    command = "python -m hf_clcl.evaluate " + printable(shlex.join(arguments))
+    command = f"{prog} {printable(shlex.join(arguments))}"
     evaluate(recipe, checkpoints, alphas or ([1.0] if len(checkpoints) > len(names) else None), command)
 
 

@@ -1,4 +1,4 @@
-"""Push, pull and list streams: `python -m hf_clcl.hub push OUTPUT_DIR`, `pull REPO`, `list REPO`."""
+"""Push, pull and list streams: `hf-clcl hub push OUTPUT_DIR`, `pull REPO`, `list REPO`."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from ..utils.errors import RecipeError
 from .exit_code import exit_code
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None, prog: str = "python -m hf_clcl.hub") -> int:
     """Run one of the commands; returns the exit code."""
     arguments = sys.argv[1:] if argv is None else argv
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    return exit_code(lambda: _run_command(arguments), stopped="the same command goes on")
+    return exit_code(lambda: _run_command(arguments, prog), stopped="the same command goes on")
 
 
-def _run_command(arguments: list[str]) -> None:
+def _run_command(arguments: list[str], prog: str) -> None:
     if any(argument.split("=")[0] in ("--token", "--hub_token") for argument in arguments):
         raise RecipeError(
             "a token never stands in a command; set HF_TOKEN, log in with `hf auth login`, or name the variable that "
             "holds it with --hub_token_env",
             "the command line",
         )
-    options = _parser().parse_args(arguments)
+    options = _parser(prog).parse_args(arguments)
     for line in options.run(options, token_from(options.hub_token_env)):
         sys.stdout.write(f"{line}\n")
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m hf_clcl.hub",
+        prog=prog,
         description="One repository a stream, one revision a task.",
         epilog="Tokens come from HF_TOKEN or `hf auth login`. Exit code: 0 done, 1 not done, 2 the command is wrong.",
     )

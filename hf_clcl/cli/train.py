@@ -1,4 +1,4 @@
-"""Teach a CLIP a stream of tasks: `python -m hf_clcl.train RECIPE [--key value ...]`.
+"""Run a recipe: `hf-clcl train RECIPE [--key value ...]`, or `python -m hf_clcl.train RECIPE ...`.
 
 With several devices: `accelerate launch -m hf_clcl.train RECIPE`.
 """
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..config.recipe import Recipe
 
 EPILOG = """\
+RECIPE is a YAML file, or the name of a recipe of the package such as quickstart: `hf-clcl recipes` lists them.
 Every value of the recipe can be set on the command line, which wins: --method finetune --learning_rate 1.0e-5
 --output_dir outputs/mine. A dotted name reaches into a block: --methods.zscl.l2_weight 0.5.
 
@@ -42,14 +43,14 @@ stopped run, which SIGINT (Ctrl-C) and SIGTERM end with a checkpoint. Exit code:
 """
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None, prog: str = "python -m hf_clcl.train") -> int:
     """Run a recipe; returns the exit code."""
     arguments = sys.argv[1:] if argv is None else argv
-    return exit_code(lambda: _run_command(arguments), stopped="the same command goes on from here")
+    return exit_code(lambda: _run_command(arguments, prog), stopped="the same command goes on from here")
 
 
-def _run_command(arguments: list[str]) -> None:
-    options, overrides = parse_command_line(arguments)
+def _run_command(arguments: list[str], prog: str) -> None:
+    options, overrides = parse_command_line(arguments, prog)
     set_up()
     from ..stream.recipes import read_recipe
 
@@ -57,13 +58,15 @@ def _run_command(arguments: list[str]) -> None:
     if options.dry_run:
         show_stream(recipe)
     else:
-        run(recipe, "python -m hf_clcl.train " + printable(shlex.join(arguments)))
+        run(recipe, f"{prog} {printable(shlex.join(arguments))}")
 
 
-def parse_command_line(arguments: list[str]) -> tuple[argparse.Namespace, dict[str, str]]:
+def parse_command_line(
+    arguments: list[str], prog: str = "python -m hf_clcl.train"
+) -> tuple[argparse.Namespace, dict[str, str]]:
     """The program's own options, and the values that override the recipe."""
     parser = argparse.ArgumentParser(
-        prog="python -m hf_clcl.train",
+        prog=prog,
         description="Teach a CLIP a stream of tasks, and report after each what it learnt and what it forgot.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -77,7 +80,8 @@ def parse_command_line(arguments: list[str]) -> tuple[argparse.Namespace, dict[s
     recipes = [*first, *([options.config] if options.config else [])]
     if len(recipes) != 1:
         raise RecipeError(
-            "give one recipe as the first argument, such as recipes/quickstart.yaml; --help tells more",
+            "give one recipe as the first argument: a YAML file, or a name such as quickstart "
+            "(`hf-clcl recipes` lists them)",
             "the command line",
         )
     options.recipe = recipes[0]

@@ -19,6 +19,7 @@ from transformers.integrations.integration_utils import (
 from ..distributed.zero import CONFIGURATION, missing
 from ..utils.errors import RecipeError
 from ..utils.files import CACHE
+from ..utils.names import launch_file
 from .hub_values import hub_problems, is_repository
 from .values import describe, nearest
 
@@ -41,7 +42,7 @@ NOT_USED = {
     "hub_always_push": "a push never starts before the one before it is done, and none is left out",
     "hub_revision": "main is the newest task, and each task is a tag",
     "hub_token": "a token belongs into HF_TOKEN, the login, or the variable that hub_token_env names",
-    "fsdp": "the launcher chooses it: accelerate launch --config_file recipes/accelerate/fsdp.yaml",
+    "fsdp": f"the launcher chooses it: accelerate launch --config_file {launch_file('fsdp')}",
     "deepspeed": f"the launcher chooses it: accelerate launch --config_file {CONFIGURATION}",
     "train_sampling_strategy": "each epoch is a fresh permutation of the task's images",
     "remove_unused_columns": "columns are chosen by the task",

@@ -18,6 +18,7 @@ from ..utils.names import TASK_NAME
 from .class_incremental import ClassIncremental
 from .entries import ReferenceEntry, TaskEntry, repeated
 from .lora import LoRA
+from .recipe_files import find_recipe
 from .values import build, type_hints
 from .yaml_files import check_values, override, read_yaml, with_task_values
 
@@ -100,7 +101,9 @@ def read_recipe(
     """Read a recipe, let the command line win, and check it as a whole.
 
     Args:
-        path (`str` or `Path`): YAML file. Its `include:` names another file, relative to it, to take values from.
+        path (`str` or `Path`):
+            YAML file, or the name of a recipe of the package: see [`~hf_clcl.config.recipe_files.find_recipe`]. Its
+            `include:` names another file, relative to it, to take values from.
         overrides (`Mapping[str, str]`, *optional*):
             Values from the command line as text; a dotted key reaches into a block (`methods.zscl.l2_weight`).
         checks (`Sequence[Callable[[Recipe], list[str]]]`): See [`parse_recipe`].
@@ -108,7 +111,8 @@ def read_recipe(
     Raises:
         RecipeError: With every problem of the recipe, before anything is loaded.
     """
-    values = read_yaml(Path(path))
+    path = find_recipe(path)
+    values = read_yaml(path)
     for key, text in (overrides or {}).items():
         override(values, key, text, str(path))
     return parse_recipe(values, str(path), checks)

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from ..utils.errors import RecipeError
+from .recipe_files import find_recipe, recipe_names
 from .values import TOKEN, describe, half_a_character, nearest, walk
 
 MOST_BYTES, MOST_VALUES, MOST_DEEP = 2**20, 100_000, 32  # of a recipe; the names of 21,000 classes are half of a MB
@@ -105,8 +106,9 @@ def read_yaml(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
             raise ValueError(f"it has {path.stat().st_size:,} bytes; a recipe has at most {MOST_BYTES:,}")
         values = load_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
+        near = nearest(path.stem, recipe_names())
         raise RecipeError(
-            f"no such file{_yaml_beside(path)}; the recipes of this project lie in recipes/", str(path)
+            f"no such file{_yaml_beside(path)}{near} (`hf-clcl recipes` lists the recipes of the package)", str(path)
         ) from None
     except (OSError, ValueError) as error:
         raise RecipeError(f"cannot be read: {error}", str(path)) from None
@@ -118,7 +120,7 @@ def read_yaml(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
         return values
     if not isinstance(include, str):
         raise RecipeError(f"include: needs the name of one YAML file, found {describe(include)}", str(path))
-    return _merge(read_yaml(path.parent / include, (*seen, path.resolve())), values)
+    return _merge(read_yaml(find_recipe(include, path.parent), (*seen, path.resolve())), values)
 
 
 def _yaml_beside(path: Path) -> str:

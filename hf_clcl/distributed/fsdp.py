@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 
-CONFIGURATION = "recipes/accelerate/fsdp.yaml"
+from ..utils.names import launch_file
+
+CONFIGURATION = launch_file("fsdp")
 # What the launcher has to say, and why.
 NEEDED = {
     "FSDP_VERSION": ("2", "fsdp_version", "the first FSDP flattens weights, which methods need by name"),
@@ -35,7 +37,7 @@ def fsdp_problems(adapters: bool, trains_logit_scale: bool, keeps_on_cpu: str | 
         if os.environ.get(name, needed).lower() != needed.lower()
     ]
     if adapters:
-        found.append("peft: adapters are small and are not divided by FSDP; use recipes/accelerate/several_gpus.yaml")
+        found.append(f"peft: adapters are small and are not divided by FSDP; use {launch_file('several_gpus')}")
     if trains_logit_scale:
         found.append("train_logit_scale: FSDP divides no single number; leave it out, or use several_gpus.yaml")
     if keeps_on_cpu is not None:

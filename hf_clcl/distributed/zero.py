@@ -12,8 +12,10 @@ from collections.abc import Collection
 
 from accelerate.utils import is_deepspeed_available
 
-CONFIGURATION = "recipes/accelerate/deepspeed_zero2.yaml"
-INSTEAD = "use recipes/accelerate/fsdp.yaml, which divides the same, or several_gpus.yaml"
+from ..utils.names import launch_file
+
+CONFIGURATION = launch_file("deepspeed_zero2")
+INSTEAD = f"use {launch_file('fsdp')}, which divides the same, or several_gpus.yaml"
 # What the launcher may not say (any other value than these), and why.
 LEFT_OUT = {
     "ACCELERATE_DEEPSPEED_CONFIG_FILE": ("none", "deepspeed_config_file", "it would overrule the recipe"),
@@ -74,7 +76,7 @@ def zero_problems(
             f"averages and anchors with them; leave it out, or {INSTEAD}"
         )
     if adapters:
-        found.append("peft: adapters are small and are not divided; use recipes/accelerate/several_gpus.yaml")
+        found.append(f"peft: adapters are small and are not divided; use {launch_file('several_gpus')}")
     if trains_logit_scale:
         found.append("train_logit_scale: DeepSpeed takes no single number as a weight; leave it out, or use "
                      "several_gpus.yaml")  # fmt: skip

@@ -15,7 +15,9 @@ def read_recipe(path: str | Path, overrides: Mapping[str, str] | None = None) ->
     """Read a recipe file, apply the values of the command line, and check all of it.
 
     Args:
-        path (`str` or `Path`): YAML file. Its `include:` names another file, relative to it, to take values from.
+        path (`str` or `Path`):
+            YAML file, or the name of a recipe of the package, such as `mtil`. Its `include:` names another file,
+            relative to it, to take values from.
         overrides (`Mapping[str, str]`, *optional*):
             Values from the command line as text; a dotted key reaches into a block (`methods.zscl.l2_weight`).
 

@@ -17,3 +17,8 @@ ZERO_SHOT = "task-00-zero-shot"
 def task_folder(index: int, name: str) -> str:
     """Name of the folder, and of the Hub's revision, of the task at `index` (from 0) of a stream."""
     return f"task-{index + 1:02d}-{name}"
+
+
+def launch_file(name: str) -> str:
+    """How messages name a configuration of `accelerate launch`: its path, and the command that writes it there."""
+    return f"recipes/accelerate/{name}.yaml (`hf-clcl recipes --copy accelerate/{name} recipes` writes it)"

@@ -11,7 +11,8 @@ import pytest
 
 from helpers import ROOT
 
-PAGES = sorted([*ROOT.glob("docs/*.md"), ROOT / "benchmarks" / "README.md", ROOT / "SECURITY.md"])
+AGENTS = [ROOT / "AGENTS.md", ROOT / "llms.txt"]
+PAGES = sorted([*ROOT.glob("docs/*.md"), ROOT / "benchmarks" / "README.md", ROOT / "SECURITY.md", *AGENTS])
 
 
 def page_id(page: Path) -> str:

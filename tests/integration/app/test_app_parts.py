@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import threading
@@ -144,6 +145,33 @@ def test_the_default_run_is_made_while_the_page_is_open(tmp_path: Path, recipe: 
     assert run.refresh() and not run.pending
     with pytest.raises(UserError, match="is not here"):
         default.default_runs(tmp_path / "none.yaml", tmp_path / "made")
+
+
+def test_a_signal_while_the_training_starts_is_handled_once_it_can_be_ended(
+    tmp_path: Path, recipe: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The signal comes between the start of the process and its assignment."""
+    from hf_clcl.app import default
+
+    class Process:
+        def __init__(self, command: list[str], env: dict[str, str]):
+            signal.raise_signal(signal.SIGTERM)
+
+        def poll(self) -> int:
+            return 0
+
+    def end(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    monkeypatch.setattr(default.subprocess, "Popen", Process)
+    run = default.DefaultRun(recipe, tmp_path / "made")
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        with pytest.raises(SystemExit):
+            run.make()
+        assert isinstance(run.process, Process)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_a_record_from_the_hub_names_no_folder_of_this_machine(tmp_path: Path, folders: Path):

@@ -14,7 +14,7 @@ import yaml
 from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
 
-from hf_clcl.cli.cards import main
+from hf_clcl.cli.card import main
 from hf_clcl.record.run_record import RunRecord
 from hf_clcl.reports.cards import save_card, write_card
 from hf_clcl.reports.cards.markdown import block, code, text

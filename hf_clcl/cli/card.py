@@ -1,4 +1,4 @@
-"""Write cards and plots anew: `python -m hf_clcl.cards model_cards`."""
+"""Write cards and plots again: `hf-clcl card model_cards`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from ..reports.cards import save_card
 from ..utils.errors import UserError, printable
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None, prog: str = "hf-clcl card") -> int:
     """Write `README.md` and the plots of every folder that holds a `results.json`; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m hf_clcl.cards", description=main.__doc__.split(";")[0] + ".")
+    parser = argparse.ArgumentParser(prog=prog, description=main.__doc__.split(";")[0] + ".")
     parser.add_argument("folder", metavar="MODEL_CARDS_DIR", help="folder with one folder for each run")
     folder = Path(parser.parse_args(argv).folder)
     try:
