@@ -1,13 +1,12 @@
 """Configuration of the documentation site: `python -m sphinx -W -b html docs build/docs`.
 
-The build needs no network. Pages about methods, recipes and code are generated in `docs/reference/`, which is removed at
-the end of the build.
+The build needs no network. Pages about methods, recipes and code are generated in `docs/reference/`, which is removed
+at the end of the build.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import inspect
 import re
 import shutil
@@ -19,6 +18,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE / "_site"), str(HERE.parent)]
 
 from docstrings import Docstrings  # noqa: E402
+from docutils import nodes  # noqa: E402
 from links import DOCS, GENERATED, ROOT, rewrite, source_url  # noqa: E402
 from names import Package  # noqa: E402
 from pages import write_pages  # noqa: E402
@@ -52,7 +52,7 @@ toc_object_entries_show_parents = "hide"
 autodoc_default_options = {"members": True, "no-value": True, "ignore-module-all": True, "show-inheritance": True}
 autodoc_inherit_docstrings = False
 autodoc_member_order = "bysource"
-autodoc_mock_imports = [name for name in ("gradio", "av") if importlib.util.find_spec(name) is None]
+autodoc_mock_imports = ["gradio", "av"]  # optional, and slow to import
 
 # References in docstrings are `py:obj` and must resolve. Types in signatures may be those of other libraries.
 nitpicky = True
@@ -86,25 +86,28 @@ def read_page(app: Any, docname: str, content: list[str]) -> None:
     if docname == "index":
         content[0] += navigation(content[0])
     if docname == "methods":
-        names = [path.stem for path in sorted((DOCS / GENERATED / "methods").glob("*.md"))]
-        for name in names:
+        from hf_clcl.methods import METHODS
+
+        for name in METHODS:
             link = f"| [`{name}`]({GENERATED}/methods/{name}.md) |"
             content[0] = re.sub(rf"^\| `{name}` \|", link, content[0], flags=re.M)
-        content[0] += toctree("", [f"{GENERATED}/methods/{name}" for name in names])
+        content[0] += toctree("", [f"{GENERATED}/methods/{name}" for name in METHODS])
 
 
 def navigation(text: str) -> str:
     """The navigation: the sections of the first page, with the pages that their lists link to."""
     trees = []
     for section in text.split("\n## ")[1:]:
-        pages = re.findall(r"^- \[[^\]]+\]\(([\w/-]+)\.md\)", section, flags=re.M)
-        if pages:
-            trees.append(toctree(section.splitlines()[0], pages))
+        links = re.findall(r"^- \[([^\]]+)\]\(([\w/-]+)\.md\)", section, flags=re.M)
+        if links:
+            trees.append(toctree(section.splitlines()[0], [f"{title} <{page}>" for title, page in links]))
     return "".join(trees)
 
 
 def toctree(caption: str, pages: list[str]) -> str:
-    return "\n".join(["", "", "```{toctree}", ":hidden:", f":caption: {caption}" if caption else "", *pages, "```", ""])
+    return "\n".join(
+        ["", "", "```{toctree}", ":hidden:", f":caption: {caption}" if caption else "", *pages, "```", ""]
+    )
 
 
 def read_docstring(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
@@ -142,6 +145,15 @@ def qualify_types(app: Any, doctree: Any) -> None:
             node["reftarget"] = found.name if found else target
 
 
+def separate_fields(app: Any, doctree: Any) -> None:
+    """Write fields as docstrings do: `name (type): text`, not `name -- (type): text`."""
+    for field_list in doctree.findall(nodes.field_list):
+        for text in [text for text in field_list.findall(nodes.Text) if text == " -- "]:
+            following = text.parent[text.parent.index(text) + 1 :]
+            described = "".join(node.astext() for node in following)
+            text.parent.replace(text, nodes.Text(" " if described.startswith("(") else ": "))
+
+
 def setup(app: Any) -> dict[str, bool]:
     app.connect("config-inited", generate)
     app.connect("build-finished", clean)
@@ -149,4 +161,5 @@ def setup(app: Any) -> dict[str, bool]:
     app.connect("autodoc-process-docstring", read_docstring)
     app.connect("autodoc-process-signature", shorten_signature)
     app.connect("doctree-read", qualify_types)
+    app.connect("doctree-read", separate_fields)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -9,7 +9,14 @@ from dataclasses import dataclass
 
 from names import REFERENCE, Module, Package
 
-SECTIONS = {"Args": "param", "Returns": "returns", "Yields": "yields", "Raises": "raises", "Example": "", "Examples": ""}
+SECTIONS = {
+    "Args": "param",
+    "Returns": "returns",
+    "Yields": "yields",
+    "Raises": "raises",
+    "Example": "",
+    "Examples": "",
+}
 SPECIAL = re.compile(r"(\*\*[^*\n]+\*\*|\*\w[^*\n]*\*)|([\\*|]|_(?!\w))")
 """Emphasis, which stays, or a character that reStructuredText would read as markup."""
 CODE = re.compile(r"(\[`[^`]+`\]|``[^`]+``|`[^`]+`)")

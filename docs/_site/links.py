@@ -39,8 +39,8 @@ def source_url(path: str, line: int | None = None) -> str:
 def rewrite(text: str, source: Path, page: str) -> str:
     """Markdown with the relative links of a file, changed to those of a page of the site.
 
-    Links between pages in `docs/` stay as they are. A file that has a page becomes a link to the page, any other file or
-    folder a link to the repository.
+    Links between pages in `docs/` stay as they are. A link to a file that has a page becomes a link to the page, and a
+    link to any other file or folder becomes one to the repository.
 
     Args:
         text (`str`): Markdown.

@@ -126,7 +126,9 @@ def _read(path: Path, name: str) -> Module:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     module = Module(name, path, ast.get_docstring(tree))
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and (node.level or (node.module or "").split(".")[0] == name.split(".")[0]):
+        if isinstance(node, ast.ImportFrom) and (
+            node.level or (node.module or "").split(".")[0] == name.split(".")[0]
+        ):
             source = _source(node, module)
             module.imports |= {alias.asname or alias.name: f"{source}.{alias.name}" for alias in node.names}
     _define(tree.body, module, "")
@@ -160,5 +162,7 @@ def _define(body: list[ast.stmt], module: Module, scope: str) -> None:
 
 def _text_after(body: list[ast.stmt], place: int) -> str | None:
     after = body[place + 1] if place + 1 < len(body) else None
-    is_text = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) and isinstance(after.value.value, str)
+    is_text = (
+        isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) and isinstance(after.value.value, str)
+    )
     return after.value.value if is_text else None

@@ -62,8 +62,10 @@ def _options(name: str, method: type, docstrings: Docstrings) -> str:
     parts.append(f"The values above are the defaults. On the command line: `--methods.{name}.OPTION VALUE`.")
     parts += [_option_table(own, method, docstrings)] if own else []
     if inherited:
-        bases = [b for b in method.__mro__[1:] if {o.name for o in inherited} & set(b.__dict__.get("__annotations__", ()))]
-        parts += [f"Inherited from {' and '.join(map(_object, bases))}:", _option_table(inherited, method, docstrings)]
+        bases = [
+            b for b in method.__mro__[1:] if {o.name for o in inherited} & set(b.__dict__.get("__annotations__", ()))
+        ]
+        parts += [f"Inherited from {', '.join(map(_object, bases))}:", _option_table(inherited, method, docstrings)]
     return "\n\n".join(parts)
 
 
@@ -135,8 +137,8 @@ def recipes_page() -> str:
         parts += [f"## {title}", text]
         for path in sorted((ROOT / "recipes" / folder).glob("*.yaml")):
             name = path.relative_to(ROOT / "recipes").as_posix()
-            source = f"[Source]({source_url(f'recipes/{name}')})"
-            parts += [f"({_anchor(name)})=\n### {name}", *_header(path), source]
+            source = f"[`recipes/{name}`]({source_url(f'recipes/{name}')})"
+            parts += [f"({_anchor(name)})=\n### {name.removesuffix('.yaml')}", *_header(path), f"File: {source}"]
     return "\n\n".join(parts) + "\n"
 
 
@@ -151,7 +153,8 @@ def _header(path: Path) -> list[str]:
         if all(line.startswith("  ") for line in block.splitlines()):
             parts.append(f"```bash\n{textwrap.dedent(block)}\n```")
         elif re.match(r"\w+\s{2,}", block):
-            parts += [_header_field(text) for text in re.split(r"\n(?=\S)", block)]
+            command, *others = [_header_field(text) for text in re.split(r"\n(?=\S)", block)]
+            parts += [command, "\n".join(others)]
         else:
             parts.append(_plain(" ".join(block.split())))
     return parts
@@ -160,13 +163,14 @@ def _header(path: Path) -> list[str]:
 def _header_field(text: str) -> str:
     key, value = re.match(r"(\w+)\s+(.*)", text, flags=re.S).groups()
     if key != "command":
-        return f"**{key.capitalize()}**: {_plain(' '.join(value.split()))}"
+        return f"- **{key.capitalize()}**: {_plain(' '.join(value.split()))}"
     command, *rest = re.split(r"\s{2,}", value)
     return f"```bash\n{command}\n```" + (f"\n\n{_plain(' '.join(rest))}" if rest else "")
 
 
 def _plain(text: str) -> str:
-    """Plain text as Markdown, where only code stays code."""
+    """Plain text as Markdown, where code and command-line options are code."""
+    text = re.sub(r"(?<![\w`-])(--[\w.]+\w)(?![^`]*`(?:[^`]*`[^`]*`)*[^`]*$)", r"`\1`", text)
     pieces = re.split(r"(`[^`]+`)", text)
     return "".join(piece if n % 2 else re.sub(r"([*<>\[\]_\\])", r"\\\1", piece) for n, piece in enumerate(pieces))
 
@@ -191,24 +195,26 @@ def api_pages(package: Package) -> dict[str, str]:
     pages = {"public": _public_page(package)}
     for room, modules in rooms.items():
         if room not in commands:
-            pages[room] = _room_page(package, f"`{root}.{room}`", modules)
+            pages[room] = _room_page(package, f"{root}.{room}", modules)
     modules = [module for room in commands for module in rooms[room]]
     pages["commands"] = _room_page(package, "Commands", modules, "Modules that are run with `python -m`.")
-    rows = []
-    for floor in floors:
-        cells = [f"[`{room}`]({'commands' if room in commands else room}.md)" for room in floor]
-        texts = [] if floor[0] in commands else [_first_sentence(rooms[room][0]) for room in floor]
-        rows.append(f"| {', '.join(cells)} | {' '.join(texts) or 'Modules that are run with `python -m`.'} |")
-    order = ["public", *dict.fromkeys("commands" if room in commands else room for floor in floors for room in floor)]
+    page_of = {room: "commands" if room in commands else room for floor in floors for room in floor}
+    rows = [
+        f"| {number} | [`{room}`]({page_of[room]}.md) | {_first_sentence(rooms[room][0])} |"
+        for number, floor in zip(range(len(floors), 0, -1), floors, strict=True)
+        for room in floor
+    ]
     pages["index"] = "\n\n".join(
         [
             "# API reference",
-            "`import hf_clcl` gives the [public names](public.md). They are imported when they are first used.",
+            "## Public names",
+            "These names are imported from `hf_clcl`. Each module is loaded when one of its names is first used.",
             _public_table(package),
-            "The package has ten floors. A module imports from lower floors only. Rooms of one floor do not import each "
-            "other.",
-            "\n".join(["| rooms, from the top floor down | |", "| --- | --- |", *rows]),
-            "\n".join(["```{toctree}", ":hidden:", "", *order, "```"]),
+            "## Floors",
+            "The package is a stack of floors. A module imports from lower floors only. Modules of different rooms on "
+            "one floor do not import each other.",
+            "\n".join(["| floor | room | content |", "| ---: | --- | --- |", *rows]),
+            "\n".join(["```{toctree}", ":hidden:", "", "public", *dict.fromkeys(page_of.values()), "```"]),
         ]
     )
     return {name: text + "\n" for name, text in pages.items()}
@@ -227,13 +233,12 @@ def _modules_of(package: Package, name: str) -> list[Module]:
 
 def _public_page(package: Package) -> str:
     parts = ["# Public names", f"These names are imported from `{package.folder.name}`."]
-    for name, target in package.public.items():
-        parts.append(f"## {name}\n\n" + _rest(_directive(package.find(target).name)))
+    parts += [_rest(_directive(package.find(target).name)) for target in package.public.values()]
     return "\n\n".join(parts)
 
 
 def _public_table(package: Package) -> str:
-    rows = ["| name | |", "| --- | --- |"]
+    rows = ["| name | content |", "| --- | --- |"]
     for name, target in package.public.items():
         found = package.find(target)
         rows.append(f"| {{py:obj}}`{name} <{found.name}>` | {_first_sentence(found)} |")
@@ -245,7 +250,7 @@ def _room_page(package: Package, title: str, modules: list[Module], text: str = 
     for module in modules:
         inner = module.name.split(".", 2)[-1]
         if len(modules) > 1 and not (module is modules[0] and module.is_package):
-            parts.append(f"## {inner}")
+            parts.append(f"## {_plain(inner)}")
         elsewhere = [n for n, target in package.public.items() if package.find(target) in module.definitions.values()]
         options = [f":exclude-members: {', '.join(elsewhere)}"] if elsewhere else []
         parts.append(_rest([f".. automodule:: {module.name}", *(f"   {option}" for option in options)]))
