@@ -117,23 +117,27 @@ def read_docstring(app: Any, what: str, name: str, obj: Any, options: Any, lines
     lines[:] = [] if made_up else Docstrings(PACKAGE).rest(text, name)
 
 
+def skip_member(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
+    """Leave out functions of other libraries that are the default of an option."""
+    module = getattr(obj, "__module__", None)
+    return True if callable(obj) and module and module.split(".")[0] != "hf_clcl" else None
+
+
 def shorten_signature(
     app: Any, what: str, name: str, obj: Any, options: Any, signature: str | None, returns: str | None
 ) -> tuple[str, str | None] | None:
-    """Leave out the fields of a dataclass that come from another library, such as those of `TrainingArguments`."""
-    if what != "class" or not dataclasses.is_dataclass(obj):
+    """Write functions that are defaults by their name; leave out the fields of bases such as `TrainingArguments`."""
+    if signature is None:
         return None
-    foreign = {
-        field
-        for base in obj.__mro__
-        if not base.__module__.startswith("hf_clcl.") and dataclasses.is_dataclass(base)
-        for field in inspect.get_annotations(base)
-    }
-    if not foreign:
-        return None
-    own = [field for field in dataclasses.fields(obj) if field.init and field.name not in foreign]
-    shown = [f"{field.name}: {field.type} = {field.default!r}" for field in own]
-    return f"({', '.join([*shown, '**kwargs'])})", returns
+    signature = re.sub(r"<(?:built-in )?function ([\w.]+)(?: at \w+)?>", r"\1", signature)
+    if what == "class" and dataclasses.is_dataclass(obj):
+        bases = [base for base in obj.__mro__ if base.__module__.split(".")[0] != "hf_clcl"]
+        foreign = {name for base in bases if dataclasses.is_dataclass(base) for name in inspect.get_annotations(base)}
+        if foreign:
+            own = [field for field in dataclasses.fields(obj) if field.init and field.name not in foreign]
+            shown = [f"{field.name}: {field.type} = {field.default!r}" for field in own]
+            signature = f"({', '.join([*shown, '**kwargs'])})"
+    return signature, returns
 
 
 def qualify_types(app: Any, doctree: Any) -> None:
@@ -145,8 +149,10 @@ def qualify_types(app: Any, doctree: Any) -> None:
             node["reftarget"] = found.name if found else target
 
 
-def separate_fields(app: Any, doctree: Any) -> None:
-    """Write fields as docstrings do: `name (type): text`, not `name -- (type): text`."""
+def tidy(app: Any, doctree: Any) -> None:
+    """Write fields as docstrings do: `name (type): text`, not `name -- (type): text`; drop `Bases: object`."""
+    for paragraph in [node for node in doctree.findall(nodes.paragraph) if node.astext() == "Bases: object"]:
+        paragraph.parent.remove(paragraph)
     for field_list in doctree.findall(nodes.field_list):
         for text in [text for text in field_list.findall(nodes.Text) if text == " -- "]:
             following = text.parent[text.parent.index(text) + 1 :]
@@ -159,7 +165,8 @@ def setup(app: Any) -> dict[str, bool]:
     app.connect("build-finished", clean)
     app.connect("source-read", read_page)
     app.connect("autodoc-process-docstring", read_docstring)
+    app.connect("autodoc-skip-member", skip_member)
     app.connect("autodoc-process-signature", shorten_signature)
     app.connect("doctree-read", qualify_types)
-    app.connect("doctree-read", separate_fields)
+    app.connect("doctree-read", tidy)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
