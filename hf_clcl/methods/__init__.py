@@ -35,6 +35,7 @@ METHODS: dict[str, type[Method]] = {
         Joint,
     )
 }  # fmt: skip
+"""The methods of the package by name."""
 
 __all__ = [
     "METHODS", "Distilling", "Embeddings", "Guided", "Method", "Regularized", "TaskContext", "check_method",
