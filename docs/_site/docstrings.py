@@ -11,6 +11,7 @@ from names import REFERENCE, Module, Package
 
 SECTIONS = {
     "Args": "param",
+    "Attributes": "param",
     "Returns": "returns",
     "Yields": "yields",
     "Raises": "raises",
