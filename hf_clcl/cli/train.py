@@ -138,8 +138,8 @@ def run(recipe: Recipe, command: str) -> None:
     try:
         record = run_stream(
             recipe.model_name_or_path, tasks, method, evaluation_only=others, reference_images=images,
-            reference_texts=texts, args=args, model_revision=recipe.model_revision, random_init=recipe.random_init, recipe=recipe.to_dict(),
-            command=command, peft=recipe.peft, scenarios=recipe.scenarios,
+            reference_texts=texts, args=args, model_revision=recipe.model_revision, random_init=recipe.random_init,
+            recipe=recipe.to_dict(), command=command, peft=recipe.peft, scenarios=recipe.scenarios,
         )  # fmt: skip
         if args.should_save:
             print_results(record)

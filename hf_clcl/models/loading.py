@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,6 +23,7 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 
 from ..utils.errors import UserError
 from .layers import lean
+from .weights import plain_weights
 
 BUILT_IN = {"builtin:tiny-clip": str(Path(__file__).parents[1] / "assets" / "tiny-clip")}
 
@@ -165,6 +167,14 @@ def check_model(model: object) -> None:
             f"the weights of the model are in {', '.join(sorted(map(str, other)))}, and need float32: load it with "
             "dtype=torch.float32, and set bf16=True in the arguments for mixed precision"
         )
+
+
+def copy_model(model: CLIPModel) -> CLIPModel:
+    """A copy of a loaded model, as `load_model` would load it; the model is not changed."""
+    copied = CLIPModel(copy.deepcopy(model.config))
+    copied.load_state_dict(plain_weights(model))
+    copied.set_attn_implementation(attention())
+    return lean(copied)
 
 
 def check_tokenizer(model: CLIPModel, tokenizer: PreTrainedTokenizerBase) -> None:

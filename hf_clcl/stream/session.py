@@ -14,8 +14,7 @@ from ..data.images.frames import Frames, ImageCache
 from ..data.task import Task
 from ..data.task_data import frames_of
 from ..evaluation.evaluator import StreamEvaluation
-from ..models.loading import check_tokenizer, load_model, load_processor, with_pil_images
-from ..models.weights import frozen_copy
+from ..models.loading import check_tokenizer, copy_model, load_model, load_processor, with_pil_images
 from ..record.run_record import RunRecord
 from .spec import StreamSpec
 
@@ -45,7 +44,7 @@ class Session:
     def base_model(self) -> CLIPModel:
         """A new copy of the base model, frozen."""
         if not isinstance(self.spec.model, str):
-            return frozen_copy(self.spec.model)
+            return copy_model(self.spec.model).requires_grad_(False).eval()
         if self.spec.random_init:
             torch.manual_seed(self.spec.args.seed)
         return self.load(self.spec.model, self.spec.revision, self.spec.random_init)
