@@ -114,9 +114,9 @@ def test_a_method_of_a_user_says_itself_whether_it_moves_weights(monkeypatch: py
     class Moves(Mine):
         moves_weights = "averaging_interval: 5"
 
+    args = ContinualTrainingArguments(output_dir=str(tmp_path))
     for name, value in launch_environment(FOLDER / "deepspeed_zero2.yaml").items():
         monkeypatch.setenv(name, value)
-    args = ContinualTrainingArguments(output_dir=str(tmp_path))
     assert launch_problems(launch_needs(Mine(), args, None, [])) == []
     (problem,) = launch_problems(launch_needs(Moves(), args, None, []))
     assert problem.startswith("averaging_interval: 5 moves the weights")

@@ -67,8 +67,8 @@ def test_a_method_may_be_given_by_name_class_or_instance():
         create_method(by_class, {"l2_weight": 1.0})
     with pytest.raises(RecipeError, match="a name, a class that extends Method, or an instance, found 3"):
         create_method(3)
-    with pytest.raises(RecipeError, match="wait: no such key; did you mean"):
-        create_method(zscl, {"wait": 1})
+    with pytest.raises(RecipeError, match="l2_wait: no such key; did you mean l2_weight"):
+        create_method(zscl, {"l2_wait": 1})
 
 
 def test_a_module_works_as_a_file_does(file, tmp_path, monkeypatch):
