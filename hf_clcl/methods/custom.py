@@ -56,6 +56,8 @@ def _load_file(path: Path) -> ModuleType:
 
 def _execute(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"hf_clcl_custom.{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their types up there
     spec.loader.exec_module(module)

@@ -49,7 +49,8 @@ def dataset_note(task: Task) -> DatasetNote:
 
 def fingerprints(spec: StreamSpec) -> dict[str, dict[str, str]]:
     """Fingerprints of the data of a run: of each task, of the reference set, and of a model that has no name."""
-    reference = of_reference(*(spec.reference_images or (None, None)), spec.reference_texts)
+    images, column = spec.reference_images or (None, None)
+    reference = of_reference(images, column, spec.reference_texts)
     return {
         **{task.name: fingerprint(task) for task in spec.everything},
         **({"the reference": reference} if reference else {}),

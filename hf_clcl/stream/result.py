@@ -31,8 +31,6 @@ class StreamResult(RunRecord):
             return NotImplemented
         return all(getattr(self, f.name) == getattr(other, f.name) for f in dataclasses.fields(RunRecord))
 
-    __hash__ = None  # as that of any record that can be changed
-
     def plot(self, kind: Literal["matrix", "curves"] = "matrix") -> Figure:
         """Draw the run.
 
@@ -49,7 +47,8 @@ class StreamResult(RunRecord):
         if kind not in figures:
             raise ValueError(f"kind: needs matrix or curves, found {kind!r}")
         figure = figures[kind](self)
-        figure._repr_png_ = lambda: _png(figure)  # a notebook shows a plain figure only where pyplot is imported
+        # A notebook shows a plain figure only where pyplot is imported.
+        figure._repr_png_ = lambda: _png(figure)  # type: ignore[attr-defined]
         return figure
 
     def _repr_html_(self) -> str:

@@ -96,6 +96,8 @@ def task_data(
     """
     if isinstance(train_dataset, TaskData):
         return train_dataset
+    if processor is None:
+        raise UserError("a dataset needs the model's processor: give processing_class")
     return TaskData.of(training_task(train_dataset), processor, cache, min_crop_scale)
 
 
