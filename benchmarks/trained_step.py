@@ -19,7 +19,7 @@ from hf_clcl.methods import create_method
 from hf_clcl.models.embedding import cut
 from hf_clcl.models.layers import lean
 from hf_clcl.models.loading import attention, load_model
-from hf_clcl.training.trainer import ContinualTrainer
+from hf_clcl.training.trainer import ContinualTrainer, StreamPlace
 
 LEARNING_RATE, SMOOTHING = 1e-5, 0.2
 CLASS_TEXT_LENGTH = 12  # "a photo of a ..." in tokens; class prompts use 8 to 20
@@ -135,7 +135,7 @@ def trainer(
     model, images = ours(), TensorImages(inputs.images, inputs.references)
     return InOrderTrainer(
         model, args, method=create_method("zscl", {"averaging_interval": 0}),
-        task=TaskData("step", images, cut(inputs.class_ids, model), inputs.labels.numpy()),
-        reference_images=images, reference_input_ids=inputs.text_ids,
-        initial_model=lambda: ours().requires_grad_(False), callbacks=callbacks,
+        train_dataset=TaskData("step", images, cut(inputs.class_ids, model), inputs.labels.numpy()),
+        reference_images=images, reference_texts=inputs.text_ids,
+        stream=StreamPlace(initial_model=lambda: ours().requires_grad_(False)), callbacks=callbacks,
     )  # fmt: skip

@@ -225,10 +225,10 @@ def build(tiny_clip: Path, colours, tmp_path: Path):
             model or load_model(tiny_clip),
             ContinualTrainingArguments(**{**defaults, **values}),
             method=create_method(method, options),
-            task=Task("colours", train=colours(24)),
+            train_dataset=Task("colours", train=colours(24)),
             processing_class=processor,
             reference_images=Frames(colours(30, seed=9), "image", processor.image_processor),
-            reference_input_ids=tokenize(processor.tokenizer, ["a red thing", "a blue thing", "grey"]),
+            reference_texts=tokenize(processor.tokenizer, ["a red thing", "a blue thing", "grey"]),
             callbacks=[seen],
         )
         built.seen = seen

@@ -117,6 +117,18 @@ class Method:
         """What keeps this method from learning by adapters (`peft`), a line each."""
         return [] if self.takes_adapters else [f"peft: {self.name} does not learn by adapters; leave peft out"]
 
+    def reference_problems(self, has_images: bool, has_texts: bool) -> list[str]:
+        """Which reference data this method needs and does not have, one line each."""
+        missing = {
+            "images": self.needs_reference_images and not has_images,
+            "texts": self.needs_reference_texts and not has_texts,
+        }
+        return [
+            f"{self.name} distils on reference {what}: give reference_{what}"
+            for what, lacks in missing.items()
+            if lacks
+        ]
+
     def model_problems(self, model: CLIPModel) -> list[str]:
         """What keeps this method from teaching a model, a line each; asked before anything is measured."""
         return []

@@ -13,7 +13,7 @@ import torch
 from accelerate import Accelerator
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import CLIPModel
 
 from ..data.images.frames import Frames
@@ -92,12 +92,23 @@ def key_of(model: CLIPModel, frames: Frames, rows: np.ndarray, batch_size: int, 
     }
     found = hashlib.blake2b(json.dumps(facts, sort_keys=True, default=str).encode(), digest_size=20)
     found.update(np.ascontiguousarray(rows, dtype=np.int64).tobytes())
-    for name, weight in sorted(plain_weights(model).items()):
-        found.update(name.encode())
-        found.update(_bytes(weight))
+    _add_weights(found, model)
     for encoded in frames.encoded(rows):
         found.update(hashlib.blake2b(encoded).digest())
     return found.hexdigest()
+
+
+def digest_of_weights(model: nn.Module) -> str:
+    """A digest of the names and values of a model's weights."""
+    found = hashlib.blake2b(digest_size=20)
+    _add_weights(found, model)
+    return found.hexdigest()
+
+
+def _add_weights(found: hashlib.blake2b, model: nn.Module) -> None:
+    for name, weight in sorted(plain_weights(model).items()):
+        found.update(name.encode())
+        found.update(_bytes(weight))
 
 
 def _bytes(tensor: Tensor) -> memoryview:

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
-from transformers import AutoConfig, AutoTokenizer, CLIPConfig, CLIPModel, CLIPProcessor, PreTrainedTokenizerBase
+from torch import nn
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    AutoTokenizer,
+    CLIPConfig,
+    CLIPModel,
+    CLIPProcessor,
+    PreTrainedTokenizerBase,
+)
+from transformers.image_processing_backends import PilBackend
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from ..utils.errors import UserError
 from .layers import lean
+from .weights import plain_weights
 
 BUILT_IN = {"builtin:tiny-clip": str(Path(__file__).parents[1] / "assets" / "tiny-clip")}
 
@@ -113,6 +126,55 @@ def _not_loaded(what: str, name: str, error: Exception) -> str:
         "give another as model_name_or_path; needed are config.json, model.safetensors, processor_config.json "
         "and the files of the tokenizer"
     )
+
+
+def with_pil_images(processor: CLIPProcessor) -> CLIPProcessor:
+    """The processor with the PIL variant of its image processor; changed in place.
+
+    `from_pretrained` chooses torchvision's variant where torchvision is installed, which resizes differently.
+
+    Raises:
+        UserError: Where it is not a processor of images and texts.
+    """
+    images = getattr(processor, "image_processor", None)
+    if images is None or getattr(processor, "tokenizer", None) is None:
+        raise UserError(
+            f"processing_class needs a tokenizer and an image processor, found a {type(processor).__name__}; give "
+            "the model's processor, such as CLIPProcessor.from_pretrained(...)"
+        )
+    if not isinstance(images, PilBackend):
+        with TemporaryDirectory() as folder:
+            images.save_pretrained(folder)
+            processor.image_processor = AutoImageProcessor.from_pretrained(folder, backend="pil")
+    return processor
+
+
+def check_model(model: object) -> None:
+    """Check that an object is a model that can be trained.
+
+    Raises:
+        UserError: Where it is no CLIP, or its weights are not in fp32.
+    """
+    config = getattr(model, "config", None)
+    if not isinstance(model, nn.Module) or not isinstance(config, CLIPConfig):
+        found = getattr(config, "model_type", None) or type(model).__name__
+        raise UserError(
+            f"model needs a loaded CLIP (model_type 'clip'), found {found!r}; load one with "
+            "CLIPModel.from_pretrained(...)"
+        )
+    if other := {parameter.dtype for parameter in model.parameters()} - {torch.float32}:
+        raise UserError(
+            f"the weights of the model are in {', '.join(sorted(map(str, other)))}, and need float32: load it with "
+            "dtype=torch.float32, and set bf16=True in the arguments for mixed precision"
+        )
+
+
+def copy_model(model: CLIPModel) -> CLIPModel:
+    """A copy of a loaded model, as `load_model` would load it; the model is not changed."""
+    copied = CLIPModel(copy.deepcopy(model.config))
+    copied.load_state_dict(plain_weights(model))
+    copied.set_attn_implementation(attention())
+    return lean(copied)
 
 
 def check_tokenizer(model: CLIPModel, tokenizer: PreTrainedTokenizerBase) -> None:
