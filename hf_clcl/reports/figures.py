@@ -18,6 +18,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
+from ..metrics.scenarios import SCENARIOS
 from ..record.parts import Outside, Row
 from ..record.run_record import RunRecord
 from ..utils.files import whole_file
