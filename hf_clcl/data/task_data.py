@@ -15,7 +15,7 @@ from .texts.captions import tokenize_captions
 from .texts.tokens import stack_texts, tokenize
 
 if TYPE_CHECKING:
-    from transformers import CLIPProcessor
+    from transformers import ProcessorMixin
 
     from .task import Task
 from pathlib import Path
@@ -49,7 +49,7 @@ class TaskData:
     class_groups: Tensor | None = None
 
     @classmethod
-    def of(cls, task: Task, processor: CLIPProcessor, cache: ImageCache | None, min_crop_scale: float) -> TaskData:
+    def of(cls, task: Task, processor: ProcessorMixin, cache: ImageCache | None, min_crop_scale: float) -> TaskData:
         """The data of a task for the model that a processor belongs to."""
         labels = captions_of = None
         if task.kind != "classification":

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from accelerate import Accelerator
-from transformers import CLIPModel, CLIPProcessor
+from transformers import PreTrainedModel, ProcessorMixin
 
 from ..config.arguments import ContinualTrainingArguments
 from ..data.images.frames import Frames, Normalizer
@@ -48,7 +48,7 @@ class StreamEvaluation:
         tasks (`Sequence[Task]`): The stream, in order.
         evaluation_only (`Sequence[Task]`): Datasets that are never trained on, each among its own classes.
         frames (`Callable[[Task], Frames]`): The test images of a task as frames of the model's size.
-        processor (`CLIPProcessor`): Tokenizer and image processor of the model.
+        processor (`ProcessorMixin`): Tokenizer and image processor of the model.
         accelerator (`Accelerator`): Device, precision and processes.
         args (`ContinualTrainingArguments`): Batch size, and whether to show progress.
         folder_of (`Callable[[str], Path]`): Folder of a finished task, where videos that were embedded are kept.
@@ -60,7 +60,7 @@ class StreamEvaluation:
         tasks: Sequence[Task],
         evaluation_only: Sequence[Task],
         frames: Callable[[Task], Frames],
-        processor: CLIPProcessor,
+        processor: ProcessorMixin,
         accelerator: Accelerator,
         args: ContinualTrainingArguments,
         folder_of: Callable[[str], Path],
@@ -97,11 +97,11 @@ class StreamEvaluation:
             args.per_device_eval_batch_size,
         )
 
-    def measure(self, model: CLIPModel, after: str | None) -> dict[str, float]:
+    def measure(self, model: PreTrainedModel, after: str | None) -> dict[str, float]:
         """Fill the row of the record that belongs to a model.
 
         Args:
-            model (`CLIPModel`): The model as it stands.
+            model (`PreTrainedModel`): The model as it stands.
             after (`str`, *optional*): The task that it has just learnt; `None` for the untrained model.
 
         Returns:
@@ -122,7 +122,7 @@ class StreamEvaluation:
             f"retrieval/{name}/{key}": value for name, recall in retrieval.items() for key, value in recall.items()
         }
 
-    def repeat(self, model: CLIPModel, after: str) -> None:
+    def repeat(self, model: PreTrainedModel, after: str) -> None:
         """Fill the row of the record after a task that has not changed the model.
 
         It is the last row again, unless the classes to choose from have grown, or the videos to search.
@@ -148,7 +148,7 @@ class StreamEvaluation:
         }
         self._write({**found, OUTSIDE: outside}, retrieval, after)
 
-    def _search_videos(self, model: CLIPModel, after: str | None, title: str) -> dict[str, dict[str, float]]:
+    def _search_videos(self, model: PreTrainedModel, after: str | None, title: str) -> dict[str, dict[str, float]]:
         """Search the videos of each task; what was found in the database of all goes to the record at once."""
         found, database = self.videos(model, after, title, self.show)
         entry = self.record.video_database

@@ -13,7 +13,7 @@ from accelerate import Accelerator, PartialState
 from rich.console import Console
 from rich.markdown import Markdown
 from torch import Tensor
-from transformers import CLIPModel
+from transformers import PreTrainedModel
 
 from ..config.arguments import ContinualTrainingArguments
 from ..data.images.frames import Frames, ImageCache
@@ -86,7 +86,7 @@ class Standalone:
         Source: WiSE-FT (Wortsman et al., CVPR 2022, eq. 1).
         """
         results = self._open_mixtures()
-        base: CLIPModel | None = None
+        base: PreTrainedModel | None = None
         for checkpoint in checkpoints:
             wanted = [alpha for alpha in alphas if results.found(checkpoint.name, alpha) is None]
             if not wanted:
@@ -110,7 +110,7 @@ class Standalone:
             sys.stdout.write(f"\nTable and plot: {self.folder}\n")
         return results
 
-    def _evaluation(self, model: CLIPModel, name: str, alpha: float) -> Evaluation:
+    def _evaluation(self, model: PreTrainedModel, name: str, alpha: float) -> Evaluation:
         """One model, which has seen all tasks."""
         self.evaluation.record = record = self._record()
         self.evaluation.measure(model, None)
@@ -168,11 +168,11 @@ class Standalone:
             plot_matrix(record, self.folder)
             plot_curves(record, self.folder)
 
-    def _base(self) -> CLIPModel:
+    def _base(self) -> PreTrainedModel:
         torch.manual_seed(self.args.seed)  # for random_init, as a run does
         return self._load(self.recipe.model_name_or_path, self.recipe.model_revision, self.recipe.random_init)
 
-    def _load(self, name: str, revision: str | None, random_init: bool = False) -> CLIPModel:
+    def _load(self, name: str, revision: str | None, random_init: bool = False) -> PreTrainedModel:
         model = load_model(name, revision, random_init).requires_grad_(False).eval()
         check_tokenizer(model, self.processor.tokenizer)
         return model.to(self.args.device)

@@ -16,7 +16,7 @@ from accelerate import Accelerator
 from datasets import Dataset
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers import CLIPModel
+from transformers import PreTrainedModel
 from transformers.integrations import get_reporting_integration_callbacks
 
 from ..config.arguments import ContinualTrainingArguments
@@ -165,12 +165,12 @@ class Stream:
             lambda name: self._task_folder([task.name for task in self.tasks].index(name)),
         )
 
-    def _initial_model(self) -> CLIPModel:
+    def _initial_model(self) -> PreTrainedModel:
         if self.random_init:
             torch.manual_seed(self.args.seed)
         return load_model(self.model_name, self.model_revision, self.random_init).requires_grad_(False).eval()
 
-    def _start_model(self) -> CLIPModel:
+    def _start_model(self) -> PreTrainedModel:
         """The model that the next task starts from, on its device."""
         done = len(self.record.accuracy)
         if done and self.method.trains:
@@ -193,7 +193,7 @@ class Stream:
             check_room(self.output.path, self.args, self.record, left)
         return model.to(self.args.device)
 
-    def _finished_model(self, folder: Path) -> CLIPModel:
+    def _finished_model(self, folder: Path) -> PreTrainedModel:
         """The model of a finished task, and with it what the method has to remember."""
         check_finished(folder, self.method.remembers, self.args.hub_model_id)
         if (folder / METHOD_STATE).exists():
@@ -202,7 +202,7 @@ class Stream:
 
     # Training
 
-    def _learn(self, model: CLIPModel, index: int) -> CLIPModel:
+    def _learn(self, model: PreTrainedModel, index: int) -> PreTrainedModel:
         """Train one task unless its folder is already there, save it, and evaluate."""
         task, folder = self.tasks[index], self._task_folder(index)
         if self.method.trains_jointly and index:
@@ -217,7 +217,7 @@ class Stream:
         self._evaluate(model, task)
         return model
 
-    def _train(self, model: CLIPModel, index: int) -> CLIPModel:
+    def _train(self, model: PreTrainedModel, index: int) -> PreTrainedModel:
         task = self.tasks[index]
         scratch = self.output.scratch(index, task.name)
         args = self.args.of_task(task.training, scratch)
@@ -281,7 +281,7 @@ class Stream:
         data = [TaskData.of(task, self.processor, self.cache, min_crop_scale) for task in self.tasks]
         return TaskData.joined("all tasks", data)
 
-    def _save(self, model: CLIPModel, index: int, adapter: Adapter | None) -> None:
+    def _save(self, model: PreTrainedModel, index: int, adapter: Adapter | None) -> None:
         if self.args.should_save:
             with whole_folder(self._task_folder(index)) as folder:
                 with measured(self.record.phases, "saving", self.tasks[index].name):
@@ -290,7 +290,7 @@ class Stream:
                 self.output.write_record(self.record)
         self.accelerator.wait_for_everyone()
 
-    def _fill(self, folder: Path, model: CLIPModel, index: int, adapter: Adapter | None) -> None:
+    def _fill(self, folder: Path, model: PreTrainedModel, index: int, adapter: Adapter | None) -> None:
         model.save_pretrained(folder)
         self.processor.save_pretrained(folder)
         if adapter is not None and self.peft.keep_adapters:
@@ -304,7 +304,7 @@ class Stream:
 
     # Evaluation and record
 
-    def _evaluate(self, model: CLIPModel, task: Task | None) -> None:
+    def _evaluate(self, model: PreTrainedModel, task: Task | None) -> None:
         """Fill the row of the matrix after a task, or the zero-shot row."""
         # The same model gives the same row.
         if task and (not self.method.trains or (self.method.trains_jointly and self.record.accuracy)):
@@ -316,6 +316,6 @@ class Stream:
                 self.trainer.log(numbers)
         self.output.write(self.record)
 
-    def _close_reporters(self, model: CLIPModel) -> None:
+    def _close_reporters(self, model: PreTrainedModel) -> None:
         for reporter in self.reporters if self.trainer is not None else []:
             reporter.close(self.trainer, model)

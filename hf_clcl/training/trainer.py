@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from transformers import CLIPModel, CLIPProcessor, TrainerCallback
+from transformers import PreTrainedModel, ProcessorMixin, TrainerCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, TrainOutput, rotate_checkpoints
 from transformers.utils import logging
@@ -29,6 +29,7 @@ from ..distributed.tensors import whole
 from ..methods import Method, TaskContext
 from ..models.checkpointing import checkpoint_texts
 from ..models.embedding_cache import EmbeddingCache
+from ..models.fast_layers import fast_layers, use_stock_layers
 from ..models.sharded import whole_model
 from ..models.weights import choose_trainable, copy_of, forget_other_trainers
 from ..utils.unpickling import refusing
@@ -47,15 +48,15 @@ class ContinualTrainer(DividedTrainer):
     lie in `args.output_dir` and hold the method's state beside the trainer's.
 
     Args:
-        model (`CLIPModel`): The model to teach; changed in place.
+        model (`PreTrainedModel`): The model to teach; changed in place.
         args (`ContinualTrainingArguments`): Training values of this task.
         method (`Method`): How to learn; the same object for all tasks of a stream.
         task (`Task` or `TaskData`):
             What to learn; `TaskData` where images and texts are already as the model wants them.
-        processing_class (`CLIPProcessor`, *optional*): Tokenizer and image processor; not needed with `TaskData`.
+        processing_class (`ProcessorMixin`, *optional*): Tokenizer and image processor; not needed with `TaskData`.
         reference_images (`Frames`, *optional*): Images for distillation.
         reference_input_ids (`Tensor` of shape `[M, L]`, *optional*): Texts for distillation.
-        initial_model (`Callable[[], CLIPModel]`, *optional*):
+        initial_model (`Callable[[], PreTrainedModel]`, *optional*):
             Loads the untrained CLIP for methods that distil from it; a copy of `model` where not given.
         index (`int`, defaults to 0): Place of the task in its stream.
         step_offset (`int`, defaults to 0): Steps of the stream before this task; trackers see the sum.
@@ -66,21 +67,21 @@ class ContinualTrainer(DividedTrainer):
         TrainingError: While training, where a loss is not a finite number.
     """
 
-    # `CLIPModel.forward` takes any keyword, so the Trainer would believe that losses are already divided by the
+    # The models' `forward` takes any keyword, so the Trainer would believe that losses are already divided by the
     # number of accumulation steps.
     loss_is_scaled_for_ga = False
 
     def __init__(
         self,
-        model: CLIPModel,
+        model: PreTrainedModel,
         args: ContinualTrainingArguments,
         *,
         method: Method,
         task: Task | TaskData,
-        processing_class: CLIPProcessor | None = None,
+        processing_class: ProcessorMixin | None = None,
         reference_images: Frames | None = None,
         reference_input_ids: Tensor | None = None,
-        initial_model: Callable[[], CLIPModel] | None = None,
+        initial_model: Callable[[], PreTrainedModel] | None = None,
         index: int = 0,
         step_offset: int = 0,
         cache: ImageCache | None = None,
@@ -132,6 +133,10 @@ class ContinualTrainer(DividedTrainer):
 
     def train(self, resume_from_checkpoint: str | None = None, **kwargs: Any) -> TrainOutput:
         """Learn the task from its start, or from one of its checkpoints; the method's end of the task included."""
+        with fast_layers(self.model, self.method.wants_patch_tokens):
+            return self._train(resume_from_checkpoint, **kwargs)
+
+    def _train(self, resume_from_checkpoint: str | None, **kwargs: Any) -> TrainOutput:
         self._started = time.monotonic()
         self.method.begin_task(self.model, self.context)
         if resume_from_checkpoint is not None:
@@ -146,7 +151,9 @@ class ContinualTrainer(DividedTrainer):
             output = super().train(resume_from_checkpoint, **kwargs)
         self._drain()
         self._check_weights()
-        self.model = self.method.end_task(whole_model(self.model))
+        with fast_layers(model := whole_model(self.model), self.method.wants_patch_tokens):
+            self.model = self.method.end_task(model)
+        use_stock_layers(self.model)  # also where the method returns a copy
         return output
 
     @property
