@@ -26,7 +26,7 @@ def family_of(model: PreTrainedModel | PreTrainedConfig, name: str = "the model"
     Raises:
         UserError: Where this program has no such family.
     """
-    config = getattr(model, "config", model)
+    config = model if isinstance(model, PreTrainedConfig) else model.config
     if (family := FAMILIES.get(config.model_type)) is None:
         raise UserError(
             f"{name} is a {config.model_type!r} model; this program supports {', '.join(FAMILIES)}. Give a model "

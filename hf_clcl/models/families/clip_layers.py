@@ -98,6 +98,8 @@ class FastMLP(nn.Module):
     """
 
     stock_class: ClassVar[type[nn.Module]]
+    fc1: nn.Linear
+    fc2: nn.Linear
 
     def forward(self, hidden_states: Tensor) -> Tensor:
         """From `[..., d]` to `[..., d]`."""
@@ -123,6 +125,14 @@ class ClassTokenAttention(nn.Module):
     """Attention of the class token alone, to all tokens. A subclass also inherits from the attention of a family."""
 
     stock_class: ClassVar[type[nn.Module]]
+    config: Any  # of the class that the family has
+    head_dim: int
+    scale: float
+    dropout: Any
+    q_proj: nn.Linear
+    k_proj: nn.Linear
+    v_proj: nn.Linear
+    out_proj: nn.Linear
 
     def forward(
         self, hidden_states: Tensor, attention_mask: Tensor | None = None, **kwargs: Any
@@ -148,6 +158,10 @@ class ClassTokenLayer(nn.Module):
     """
 
     stock_class: ClassVar[type[nn.Module]]
+    self_attn: Any
+    layer_norm1: nn.LayerNorm
+    layer_norm2: nn.LayerNorm
+    mlp: Any
 
     def forward(self, hidden_states: Tensor, attention_mask: Tensor | None, **kwargs: Any) -> Tensor:
         """From `[B, T, d]` to `[B, 1, d]`."""
@@ -200,10 +214,10 @@ def fast_layers(
         for name in ("layer_norm1", "layer_norm2"):  # those before products; others feed sums in fp32
             if type(norm := getattr(module, name, None)) is nn.LayerNorm:
                 yield norm, Norm
-    last = model.vision_model.encoder.layers[-1]
+    last = list(model.get_submodule("vision_model.encoder.layers").children())[-1]
     if type(last) is layer.stock_class and not patch_tokens:
         yield last, layer
-        yield last.self_attn, attention
-    patches = model.vision_model.embeddings.patch_embedding
+        yield last.get_submodule("self_attn"), attention
+    patches = model.get_submodule("vision_model.embeddings.patch_embedding")
     if type(patches) is nn.Conv2d:
         yield patches, Patches
