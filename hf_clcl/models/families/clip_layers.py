@@ -211,9 +211,10 @@ def fast_layers(
             yield module, QuickGELU
         elif type(module) is mlp.stock_class and isinstance(module.activation_fn, QuickGELUActivation):
             yield module, mlp
-        for name in ("layer_norm1", "layer_norm2"):  # those before products; others feed sums in fp32
-            if type(norm := getattr(module, name, None)) is nn.LayerNorm:
-                yield norm, Norm
+        elif isinstance(module, layer.stock_class):
+            # The norms before matrix products; others feed sums in fp32.
+            norms = (module.get_submodule(name) for name in ("layer_norm1", "layer_norm2"))
+            yield from ((norm, Norm) for norm in norms if type(norm) is nn.LayerNorm)
     last = list(model.get_submodule("vision_model.encoder.layers").children())[-1]
     if type(last) is layer.stock_class and not patch_tokens:
         yield last, layer
