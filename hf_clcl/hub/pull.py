@@ -70,7 +70,7 @@ def pull_task(repo_id: str, task: str, output_dir: str | Path | None = None, tok
         token (`str`, *optional*): Token for a private one; `HF_TOKEN` or the login where not given.
 
     Returns:
-        `Path`: The folder of the checkpoint, for `CLIPModel.from_pretrained`.
+        `Path`: The folder of the checkpoint, for `AutoModel.from_pretrained`.
 
     Raises:
         UserError: Where the repository or the task cannot be fetched; nothing half is left.

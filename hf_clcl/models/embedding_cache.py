@@ -14,7 +14,7 @@ from accelerate import Accelerator
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from transformers import CLIPModel
+from transformers import PreTrainedModel
 
 from ..data.images.frames import Frames
 from ..utils.environment import device_name
@@ -68,13 +68,13 @@ class EmbeddingCache:
         return self.folder / f"{key}.safetensors"
 
 
-def key_of(model: CLIPModel, frames: Frames, rows: np.ndarray, batch_size: int, accelerator: Accelerator) -> str:
+def key_of(model: PreTrainedModel, frames: Frames, rows: np.ndarray, batch_size: int, accelerator: Accelerator) -> str:
     """Names what the embeddings of some images depend on, to the last bit.
 
     These are the weights, the image files, the transform, which images share a forward, the precision and the machine.
 
     Args:
-        model (`CLIPModel`): The teacher.
+        model (`PreTrainedModel`): The teacher.
         frames (`Frames`): The images.
         rows (`np.ndarray`): Which of them are embedded.
         batch_size (`int`): Images a forward.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from transformers import CLIPModel
+from transformers import PreTrainedModel
 
 from ..data.images.frames import Frames, ImageCache
 from ..data.task import Task
@@ -41,7 +41,7 @@ class Session:
             folder_of,
         )  # fmt: skip
 
-    def base_model(self) -> CLIPModel:
+    def base_model(self) -> PreTrainedModel:
         """A new copy of the base model, frozen."""
         if not isinstance(self.spec.model, str):
             return copy_model(self.spec.model).requires_grad_(False).eval()
@@ -49,11 +49,13 @@ class Session:
             torch.manual_seed(self.spec.args.seed)
         return self.load(self.spec.model, self.spec.revision, self.spec.random_init)
 
-    def load(self, name_or_path: str | Path, revision: str | None = None, random_init: bool = False) -> CLIPModel:
+    def load(
+        self, name_or_path: str | Path, revision: str | None = None, random_init: bool = False
+    ) -> PreTrainedModel:
         """Load a model, frozen and in evaluation mode. The arguments are those of `load_model`."""
         return load_model(name_or_path, revision, random_init).requires_grad_(False).eval()
 
-    def to_device(self, model: CLIPModel) -> CLIPModel:
+    def to_device(self, model: PreTrainedModel) -> PreTrainedModel:
         """Move a model to the device, after checking it against the tokenizer."""
         check_tokenizer(model, self.processor.tokenizer)
         return model.to(self.spec.args.device)

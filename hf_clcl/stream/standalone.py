@@ -13,7 +13,7 @@ from accelerate import PartialState
 from rich.console import Console
 from rich.markdown import Markdown
 from torch import Tensor
-from transformers import CLIPModel
+from transformers import PreTrainedModel
 
 from ..config.arguments import ContinualTrainingArguments
 from ..data.recipe_tasks import resolve_stream
@@ -89,7 +89,7 @@ class Standalone:
         Source: WiSE-FT (Wortsman et al., CVPR 2022, eq. 1).
         """
         results = self._open_mixtures()
-        base: CLIPModel | None = None
+        base: PreTrainedModel | None = None
         for checkpoint in checkpoints:
             wanted = [alpha for alpha in alphas if results.found(checkpoint.name, alpha) is None]
             if not wanted:
@@ -113,7 +113,7 @@ class Standalone:
             sys.stdout.write(f"\nTable and plot: {self.folder}\n")
         return results
 
-    def _evaluation(self, model: CLIPModel, name: str, alpha: float) -> Evaluation:
+    def _evaluation(self, model: PreTrainedModel, name: str, alpha: float) -> Evaluation:
         """One model, which has seen all tasks."""
         self.evaluation.record = record = self._record()
         self.evaluation.measure(model, None)
@@ -167,10 +167,10 @@ class Standalone:
             plot_matrix(record, self.folder)
             plot_curves(record, self.folder)
 
-    def _base(self) -> CLIPModel:
+    def _base(self) -> PreTrainedModel:
         return self.session.to_device(self.session.base_model())
 
-    def _load(self, name: str, revision: str | None) -> CLIPModel:
+    def _load(self, name: str, revision: str | None) -> PreTrainedModel:
         return self.session.to_device(self.session.load(name, revision))
 
     def _kept_videos(self, name: str) -> Path:

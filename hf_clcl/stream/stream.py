@@ -12,7 +12,7 @@ from pathlib import Path
 
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers import CLIPModel
+from transformers import PreTrainedModel
 from transformers.integrations import get_reporting_integration_callbacks
 
 from ..data.task import Task
@@ -111,7 +111,7 @@ class Stream:
         self.trainer: ContinualTrainer | None = None
         self.reference_frames = self.session.reference_frames()
 
-    def _start_model(self) -> CLIPModel:
+    def _start_model(self) -> PreTrainedModel:
         """The model that the next task starts from, on its device."""
         done = len(self.record.accuracy)
         if done and self.method.trains:
@@ -134,7 +134,7 @@ class Stream:
             check_room(self.output.path, self.args, self.record, left)
         return model
 
-    def _finished_model(self, folder: Path) -> CLIPModel:
+    def _finished_model(self, folder: Path) -> PreTrainedModel:
         """The model of a finished task, and with it what the method has to remember."""
         check_finished(folder, self.method.remembers, self.args.hub_model_id)
         if (folder / METHOD_STATE).exists():
@@ -143,7 +143,7 @@ class Stream:
 
     # Training
 
-    def _learn(self, model: CLIPModel, index: int) -> CLIPModel:
+    def _learn(self, model: PreTrainedModel, index: int) -> PreTrainedModel:
         """Train one task unless its folder is already there, save it, and evaluate."""
         task, folder = self.tasks[index], self._task_folder(index)
         if self.method.trains_jointly and index:
@@ -158,7 +158,7 @@ class Stream:
         self._evaluate(model, task)
         return model
 
-    def _train(self, model: CLIPModel, index: int) -> CLIPModel:
+    def _train(self, model: PreTrainedModel, index: int) -> PreTrainedModel:
         task = self.tasks[index]
         scratch = self.output.scratch(index, task.name)
         args = self.args.of_task(task.training, scratch)
@@ -221,7 +221,7 @@ class Stream:
         data = [TaskData.of(task, session.processor, session.cache, min_crop_scale) for task in self.tasks]
         return TaskData.joined("all tasks", data)
 
-    def _save(self, model: CLIPModel, index: int, adapter: Adapter | None) -> None:
+    def _save(self, model: PreTrainedModel, index: int, adapter: Adapter | None) -> None:
         if self.args.should_save:
             with whole_folder(self._task_folder(index)) as folder:
                 with measured(self.record.phases, "saving", self.tasks[index].name):
@@ -230,7 +230,7 @@ class Stream:
                 self.output.write_record(self.record)
         self.session.accelerator.wait_for_everyone()
 
-    def _fill(self, folder: Path, model: CLIPModel, index: int, adapter: Adapter | None) -> None:
+    def _fill(self, folder: Path, model: PreTrainedModel, index: int, adapter: Adapter | None) -> None:
         model.save_pretrained(folder)
         self.session.processor.save_pretrained(folder)
         if adapter is not None and self.peft.keep_adapters:
@@ -247,7 +247,7 @@ class Stream:
 
     # Evaluation and record
 
-    def _evaluate(self, model: CLIPModel, task: Task | None) -> None:
+    def _evaluate(self, model: PreTrainedModel, task: Task | None) -> None:
         """Fill the row of the matrix after a task, or the zero-shot row."""
         # The same model gives the same row.
         if task and (not self.method.trains or (self.method.trains_jointly and self.record.accuracy)):
@@ -259,6 +259,6 @@ class Stream:
                 self.trainer.log(numbers)
         self.output.write(self.record)
 
-    def _close_reporters(self, model: CLIPModel) -> None:
+    def _close_reporters(self, model: PreTrainedModel) -> None:
         for reporter in self.reporters if self.trainer is not None else []:
             reporter.close(self.trainer, model)

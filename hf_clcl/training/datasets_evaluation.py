@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from accelerate import Accelerator
-from transformers import CLIPModel, CLIPProcessor
+from transformers import PreTrainedModel, ProcessorMixin
 
 from ..config.arguments import ContinualTrainingArguments
 from ..data.images.frames import ImageCache
@@ -22,7 +22,7 @@ class DatasetsEvaluation:
 
     Args:
         tasks (`Mapping[str, Task]`): The datasets by the names under which they are reported.
-        processor (`CLIPProcessor`): Tokenizer and image processor of the model.
+        processor (`ProcessorMixin`): Tokenizer and image processor of the model.
         accelerator (`Accelerator`): Device, precision and processes.
         args (`ContinualTrainingArguments`): Batch size, and whether to show progress.
         cache (`ImageCache`): Where decoded images are kept.
@@ -31,7 +31,7 @@ class DatasetsEvaluation:
     def __init__(
         self,
         tasks: Mapping[str, Task],
-        processor: CLIPProcessor,
+        processor: ProcessorMixin,
         accelerator: Accelerator,
         args: ContinualTrainingArguments,
         cache: ImageCache,
@@ -48,11 +48,11 @@ class DatasetsEvaluation:
             lambda name: Path(args.output_dir or ".") / "videos" / name,
         )
 
-    def __call__(self, model: CLIPModel) -> dict[str, float]:
+    def __call__(self, model: PreTrainedModel) -> dict[str, float]:
         """Measure a model; see [`~hf_clcl.training.trainer.ContinualTrainer.evaluate`] for the names.
 
         Args:
-            model (`CLIPModel`): The model, on its device.
+            model (`PreTrainedModel`): The model, on its device.
 
         Returns:
             `dict[str, float]`: `<name>_accuracy` and `<name>_<direction>_<measure>`, where a name that is empty is

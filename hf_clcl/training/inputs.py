@@ -8,7 +8,7 @@ from typing import Any
 
 from datasets import Dataset
 from torch import Tensor
-from transformers import CLIPModel, CLIPProcessor, TrainingArguments
+from transformers import PreTrainedModel, ProcessorMixin, TrainingArguments
 
 from ..config.arguments import ContinualTrainingArguments
 from ..data.images.frames import Frames, ImageCache
@@ -39,18 +39,18 @@ def check_arguments(args: Any) -> None:
 
 
 def check_alone(
-    model: CLIPModel, method: Method, train_dataset: Any, processing_class: CLIPProcessor | None
-) -> CLIPProcessor | None:
+    model: PreTrainedModel, method: Method, train_dataset: Any, processing_class: ProcessorMixin | None
+) -> ProcessorMixin | None:
     """Check what a stream checks before its first task, for a trainer that is used without a stream.
 
     Args:
-        model (`CLIPModel`): The model to train.
+        model (`PreTrainedModel`): The model to train.
         method (`Method`): How to learn.
         train_dataset (`Dataset`, `Task` or `TaskData`): What to train on.
-        processing_class (`CLIPProcessor`, *optional*): The model's processor.
+        processing_class (`ProcessorMixin`, *optional*): The model's processor.
 
     Returns:
-        `CLIPProcessor`: A copy of the processor that suits the model; `None` where there is none.
+        `ProcessorMixin`: A copy of the processor that suits the model; `None` where there is none.
 
     Raises:
         UserError: Where they do not go together.
@@ -72,7 +72,7 @@ def check_alone(
         if isinstance(train_dataset, TaskData):
             return None
         raise UserError(
-            "processing_class is missing: give the model's processor, such as CLIPProcessor.from_pretrained(...)"
+            "processing_class is missing: give the model's processor, such as ProcessorMixin.from_pretrained(...)"
         )
     processing_class = with_pil_images(copy.deepcopy(processing_class))
     check_tokenizer(model, processing_class.tokenizer)
@@ -85,7 +85,7 @@ def check_alone(
 
 def task_data(
     train_dataset: Dataset | Task | TaskData,
-    processor: CLIPProcessor | None,
+    processor: ProcessorMixin | None,
     cache: ImageCache | None,
     min_crop_scale: float,
 ) -> TaskData:
@@ -102,7 +102,7 @@ def task_data(
 
 
 def reference_frames(
-    images: Dataset | ReferenceImages | Frames | None, processor: CLIPProcessor | None, cache: ImageCache | None
+    images: Dataset | ReferenceImages | Frames | None, processor: ProcessorMixin | None, cache: ImageCache | None
 ) -> Frames | None:
     """Reference images as frames of the model's size; anything but a dataset is taken as it is."""
     if images is None or hasattr(images, "evaluation_batch"):
@@ -113,7 +113,7 @@ def reference_frames(
     return Frames(rows, column, processor.image_processor, cache, "reference_images")
 
 
-def reference_ids(texts: Sequence[str] | Tensor | None, processor: CLIPProcessor | None) -> Tensor | None:
+def reference_ids(texts: Sequence[str] | Tensor | None, processor: ProcessorMixin | None) -> Tensor | None:
     """Token ids `[M, L]` of reference texts."""
     if texts is None or isinstance(texts, Tensor):
         return texts

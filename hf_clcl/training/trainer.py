@@ -17,7 +17,7 @@ from datasets import Dataset
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from transformers import CLIPModel, CLIPProcessor, TrainerCallback
+from transformers import PreTrainedModel, ProcessorMixin, TrainerCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, TrainOutput, rotate_checkpoints
 from transformers.utils import logging
@@ -33,6 +33,7 @@ from ..distributed.tensors import whole
 from ..methods import Method, TaskContext, create_method
 from ..models.checkpointing import checkpoint_texts
 from ..models.embedding_cache import EmbeddingCache
+from ..models.fast_layers import fast_layers, use_stock_layers
 from ..models.sharded import whole_model
 from ..models.weights import choose_trainable, copy_of, forget_other_trainers
 from ..utils.errors import RecipeError, UserError
@@ -55,13 +56,13 @@ class StreamPlace:
         index (`int`, defaults to 0): Place of the task in the stream.
         step_offset (`int`, defaults to 0): Steps of the stream before this task; trackers see the sum.
         cache (`ImageCache`, *optional*): Decoded images, shared by the tasks of the stream.
-        initial_model (`Callable[[], CLIPModel]`, *optional*): Loads the base model of the stream, frozen.
+        initial_model (`Callable[[], PreTrainedModel]`, *optional*): Loads the base model of the stream, frozen.
     """
 
     index: int = 0
     step_offset: int = 0
     cache: ImageCache | None = None
-    initial_model: Callable[[], CLIPModel] | None = None
+    initial_model: Callable[[], PreTrainedModel] | None = None
 
 
 class ContinualTrainer(DividedTrainer):
@@ -82,7 +83,7 @@ class ContinualTrainer(DividedTrainer):
     state of the method beside that of the `Trainer`.
 
     Args:
-        model (`CLIPModel`): The model to train; its weights are changed in place.
+        model (`PreTrainedModel`): The model to train; its weights are changed in place.
         args (`ContinualTrainingArguments`): Training values; they are copied, and never changed.
         method (`str`, `Method` or `type[Method]`, defaults to `"zscl"`):
             How to learn without forgetting: a name of `METHODS`, `file.py:Class`, a class, or an instance.
@@ -90,7 +91,7 @@ class ContinualTrainer(DividedTrainer):
             What to train on. Class names of a `Dataset` are those of its `ClassLabel` column, and the prompt is "a
             photo of a {}."; a `Task` sets columns, class names and prompts. A `TaskData` is taken as it is.
         eval_dataset (`Dataset`, `Task`, or a `dict` of them, *optional*): What [`evaluate`] measures.
-        processing_class (`CLIPProcessor`, *optional*):
+        processing_class (`ProcessorMixin`, *optional*):
             Tokenizer and image processor; needed unless `train_dataset` is a `TaskData`.
         reference_images (`Dataset`, *optional*): Images for methods that distil on a reference set.
         reference_texts (`Sequence[str]`, *optional*): Texts for them, or their token ids `[M, L]`.
@@ -103,19 +104,19 @@ class ContinualTrainer(DividedTrainer):
         TrainingError: While training, where a loss is not a finite number.
     """
 
-    # `CLIPModel.forward` takes any keyword, so the Trainer would believe that losses are already divided by the
+    # The models' `forward` takes any keyword, so the Trainer would believe that losses are already divided by the
     # number of accumulation steps.
     loss_is_scaled_for_ga = False
 
     def __init__(
         self,
-        model: CLIPModel,
+        model: PreTrainedModel,
         args: ContinualTrainingArguments,
         method: str | Method | type[Method] = "zscl",
         *,
         train_dataset: Dataset | Task | TaskData,
         eval_dataset: Dataset | Task | Mapping[str, Dataset | Task] | None = None,
-        processing_class: CLIPProcessor | None = None,
+        processing_class: ProcessorMixin | None = None,
         reference_images: Dataset | Frames | None = None,
         reference_texts: Sequence[str] | Tensor | None = None,
         method_options: dict[str, Any] | None = None,
@@ -184,6 +185,10 @@ class ContinualTrainer(DividedTrainer):
         """
         if self._eval_tasks is not None and self._untrained is None:
             self._untrained = self._measure()
+        with fast_layers(self.model, self.method.wants_patch_tokens):
+            return self._train(resume_from_checkpoint, **kwargs)
+
+    def _train(self, resume_from_checkpoint: str | None, **kwargs: Any) -> TrainOutput:
         self._started = time.monotonic()
         self.method.begin_task(self.model, self.context)
         if resume_from_checkpoint is not None:
@@ -198,7 +203,9 @@ class ContinualTrainer(DividedTrainer):
             output = super().train(resume_from_checkpoint, **kwargs)
         self._drain()
         self._check_weights()
-        self.model = self.method.end_task(whole_model(self.model))
+        with fast_layers(model := whole_model(self.model), self.method.wants_patch_tokens):
+            self.model = self.method.end_task(model)
+        use_stock_layers(self.model)  # also where the method returns a copy
         return output
 
     @property
