@@ -10,14 +10,16 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge
 
 from ..utils.errors import RecipeError
 from ..utils.names import TASK_NAME
 from .class_incremental import ClassIncremental
 from .entries import ReferenceEntry, TaskEntry, repeated
 from .lora import LoRA
-from .values import build, type_hints
+from .validation import build
 from .yaml_files import check_values, override, read_yaml, with_task_values
 
 Scenario = Literal["task_incremental", "class_incremental", "domain_agnostic"]
@@ -67,7 +69,7 @@ class Recipe:
     task_values: dict[str, dict[str, Any]] | None = None
     class_incremental: ClassIncremental | None = None
     scenarios: list[Scenario] = field(default_factory=lambda: ["task_incremental"])
-    few_shot: int | None = None
+    few_shot: Annotated[int, Ge(1)] | None = None
     skip_broken_images: bool = False
     evaluation_only: list[TaskEntry] = field(default_factory=list)
     reference_images: ReferenceEntry | None = None
@@ -80,6 +82,29 @@ class Recipe:
     @property
     def method_options(self) -> dict[str, Any]:
         return self.methods.get(self.method, {})
+
+    def problems(self) -> list[str]:
+        """What is wrong with the values together, a line each."""
+        found = self.name_problems()
+        if not self.tasks and self.class_incremental is None:
+            found.append("tasks: the stream is empty; list at least one task with `name` and `dataset`")
+        if self.tasks and self.class_incremental is not None:
+            found.append("tasks and class_incremental: choose one of the two; the block makes the tasks")
+        found += [f"scenarios: {name} is listed twice" for name in repeated(self.scenarios)]
+        if not self.scenarios:
+            found.append("scenarios: is empty; leave it out for task_incremental")
+        return found
+
+    def name_problems(self) -> list[str]:
+        """What is wrong with the names of the tasks, a line each."""
+        names = [task.name for task in [*self.tasks, *self.evaluation_only]]
+        found = [
+            f"tasks: {name!r}: a name has 1 to 64 letters, digits, '-' and '_', since it names a folder"
+            for name in names
+            if not TASK_NAME.fullmatch(name)
+        ]
+        twice = repeated(name.lower() for name in names)
+        return found + [f"tasks: {name}: two tasks have this name; give each its own" for name in twice]
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe as plain YAML values: only what is not default, training values beside the others."""
@@ -129,48 +154,25 @@ def parse_recipe(
 
     check_values(values, source)
     problems: list[str] = []
-    training_types = type_hints(ContinualTrainingArguments)
-    training_fields = {
-        f.name: training_types[f.name] for f in dataclasses.fields(ContinualTrainingArguments) if f.init
-    }
     values = with_task_values(values, problems)
-    recipe = build(Recipe, values, "", problems, training_fields)
-    if recipe.training.get("output_dir") == "":
-        problems.append("output_dir: is empty; give a name")
-    _check_entries(recipe, problems)
-    if recipe.class_incremental is not None and not problems:
+    recipe = build(Recipe, values, "", problems, ContinualTrainingArguments)
+    if recipe is None or problems:
+        raise RecipeError(problems, source)
+    if recipe.class_incremental is not None:
         recipe.tasks = recipe.class_incremental.tasks()
         if "scenarios" not in values and recipe.class_incremental.video_column is None:
             recipe.scenarios = ["class_incremental", "task_incremental"]
-    if not recipe.tasks and not problems:
-        problems.append("tasks: the stream is empty; list at least one task with `name` and `dataset`")
-    _check_names(recipe, problems)
-    if recipe.task_order is not None and not problems:
+        problems += recipe.name_problems()
+    if recipe.task_order is not None:
         _order_tasks(recipe, problems)
-    if not problems:
-        problems += ContinualTrainingArguments.problems(recipe.training)
-        for task in recipe.tasks:
-            where = f"tasks: {task.name}: "
-            problems += [where + problem for problem in ContinualTrainingArguments.problems(task.training, task=True)]
-        problems += recipe.peft.problems() if recipe.peft else []
-        problems += [problem for check in checks for problem in check(recipe)]
+    problems += ContinualTrainingArguments.problems(recipe.training)
+    for task in recipe.tasks:
+        where = f"tasks: {task.name}: "
+        problems += [where + problem for problem in ContinualTrainingArguments.problems(task.training, task=True)]
+    problems += [problem for check in checks for problem in check(recipe)]
     if problems:
         raise RecipeError(problems, source)
     return recipe
-
-
-def _check_names(recipe: Recipe, problems: list[str]) -> None:
-    seen: set[str] = set()
-    for task in [*recipe.tasks, *recipe.evaluation_only]:
-        if not task.name:
-            continue
-        if not TASK_NAME.fullmatch(task.name):
-            problems.append(
-                f"tasks: {task.name!r}: a name has 1 to 64 letters, digits, '-' and '_', since it names a folder"
-            )
-        if task.name.lower() in seen:
-            problems.append(f"tasks: {task.name}: two tasks have this name; give each its own")
-        seen.add(task.name.lower())
 
 
 def _order_tasks(recipe: Recipe, problems: list[str]) -> None:
@@ -190,22 +192,6 @@ def _order_tasks(recipe: Recipe, problems: list[str]) -> None:
         problems.append(f"task_order: needs the names of all {len(tasks)} tasks, each once: {'; '.join(told)}")
     else:
         recipe.tasks, recipe.task_order = [tasks[name] for name in recipe.task_order], None
-
-
-def _check_entries(recipe: Recipe, problems: list[str]) -> None:
-    """Problems of each entry by itself, and of what the scenarios make of them together."""
-    for task in [*recipe.tasks, *recipe.evaluation_only]:
-        problems += [f"tasks: {task.name}: {problem}" for problem in task.problems()]
-    block = recipe.class_incremental
-    if block is not None:
-        problems += [f"class_incremental: {problem}" for problem in block.problems()]
-        if recipe.tasks:
-            problems.append("tasks and class_incremental: choose one of the two; the block makes the tasks")
-    problems += [f"scenarios: {name} is listed twice" for name in repeated(recipe.scenarios)]
-    if not recipe.scenarios:
-        problems.append("scenarios: is empty; leave it out for task_incremental")
-    if isinstance(recipe.few_shot, int) and recipe.few_shot < 1:
-        problems.append(f"few_shot: must be at least 1, found {recipe.few_shot}")
 
 
 def _flatten(entry: Any) -> Any:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..config.recipe import Recipe
-from ..config.values import build, nearest
+from ..config.validation import build
+from ..config.values import nearest
 from ..utils.errors import RecipeError
 from .base import Embeddings, Method, TaskContext, option_names
 from .custom import load_custom
@@ -66,7 +67,6 @@ def create_method(name: str, options: dict[str, Any] | None = None) -> Method:
     """
     problems: list[str] = []
     method = build(method_class(name), options or {}, f"methods.{name}: ", problems)
-    problems += [f"methods.{name}: {problem}" for problem in ([] if problems else method.problems())]
     if problems:
         raise RecipeError(problems)
     return method

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Sequence
 from typing import Any
 
 from ..config.arguments import TASK_VALUES, ContinualTrainingArguments
 from ..config.lora import LoRA
+from ..config.validation import build
 from ..data.task import Task
 from ..distributed.launcher import LaunchNeeds
 from ..methods import Method
@@ -92,7 +94,8 @@ def stream_problems(
         problems.append(f"{method.name} distils on reference texts: give reference_texts")
     problems += method.stream_problems(tasks)
     if peft is not None:
-        problems += peft.problems() + method.adapter_problems()
+        build(LoRA, dataclasses.asdict(peft), "peft: ", problems)
+        problems += method.adapter_problems()
     for task in tasks:
         unknown = set(task.training) - set(TASK_VALUES)
         problems += [f"{task.name}: {key} cannot be set for one task" for key in sorted(unknown)]
