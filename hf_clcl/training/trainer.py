@@ -109,7 +109,8 @@ class ContinualTrainer(DividedTrainer):
             self.remove_callback(printing)
         self.finite = FiniteSteps(args.skip_nonfinite_steps, task.name, self.accelerator)
         self.add_callback(self.finite)
-        self.add_callback(TaskProgress(f"task {index + 1}: {task.name}"))
+        if not args.disable_tqdm:
+            self.add_callback(TaskProgress(f"task {index + 1}: {task.name}"))
         self.context = TaskContext(
             name=task.name,
             index=index,
