@@ -6,7 +6,6 @@ import logging
 import sys
 
 from ..config.values import TOKEN
-from ..utils.allocator import keep_freed
 from ..utils.errors import RecipeError
 
 
@@ -29,8 +28,7 @@ def pairs(rest: list[str]) -> dict[str, str]:
 
 
 def set_up() -> None:
-    """Warnings and errors to the terminal, as plain lines; freed memory is kept for what comes next."""
-    keep_freed()
+    """Warnings and errors to the terminal, as plain lines."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     from transformers.utils.logging import disable_progress_bar
 
