@@ -177,11 +177,11 @@ def parse_recipe(
 
 def _order_tasks(recipe: Recipe, problems: list[str]) -> None:
     """Put the tasks in the order of `task_order`, which is then of no more use."""
-    tasks = {task.name: task for task in recipe.tasks}
+    tasks, order = {task.name: task for task in recipe.tasks}, recipe.task_order or []
     faults = {
-        "missing": [name for name in tasks if name not in recipe.task_order],
-        "no tasks": [name for name in recipe.task_order if name not in tasks],
-        "listed twice": repeated(recipe.task_order),
+        "missing": [name for name in tasks if name not in order],
+        "no tasks": [name for name in order if name not in tasks],
+        "listed twice": repeated(order),
     }
     told = [f"{what} {', '.join(names)}" for what, names in faults.items() if names]
     if recipe.class_incremental is not None:
@@ -191,7 +191,7 @@ def _order_tasks(recipe: Recipe, problems: list[str]) -> None:
     elif told:
         problems.append(f"task_order: needs the names of all {len(tasks)} tasks, each once: {'; '.join(told)}")
     else:
-        recipe.tasks, recipe.task_order = [tasks[name] for name in recipe.task_order], None
+        recipe.tasks, recipe.task_order = [tasks[name] for name in order], None
 
 
 def _flatten(entry: Any) -> Any:
@@ -204,9 +204,8 @@ def _flatten(entry: Any) -> Any:
     for name in ["name", *(n for n in fields if n not in ("name", "training"))]:
         if name not in fields:
             continue
-        default = fields[name].default
-        if fields[name].default_factory is not dataclasses.MISSING:
-            default = fields[name].default_factory()
+        make = fields[name].default_factory
+        default = fields[name].default if make is dataclasses.MISSING else make()
         if getattr(entry, name) != default:
             values[name] = _flatten(getattr(entry, name))
     return {**values, **getattr(entry, "training", {})}

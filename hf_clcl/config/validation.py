@@ -36,11 +36,14 @@ SENTENCES = {
 }
 STRICT = ConfigDict(strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
 
+_typed_dict: Any = TypedDict  # a type checker knows no types whose names and keys are computed
+_generic: dict[Any, Any] = {list: list, dict: dict}
+
 # Of a class; working them out takes longer than all checks.
 type_hints = functools.cache(functools.partial(typing.get_type_hints, include_extras=True))
 
 
-def build(cls: type, values: Any, where: str, problems: list[str], training: Any = None) -> Any:
+def build(cls: Any, values: Any, where: str, problems: list[str], training: Any = None) -> Any:
     """An object of a dataclass from plain values; `None` and at least one problem where they cannot be used.
 
     Args:
@@ -56,9 +59,10 @@ def build(cls: type, values: Any, where: str, problems: list[str], training: Any
         return _adapter(cls, training).validate_python(values)
     except ValidationError as error:
         problems += [f"{where}{line}" for line in _lines(error, values)]
+        return None
 
 
-def json_problems(cls: type, values: Any) -> list[str]:
+def json_problems(cls: Any, values: Any) -> list[str]:
     """Where JSON values are not of the types that a dataclass or a `TypedDict` declares. Further keys are allowed."""
     try:
         _json_adapter(cls).validate_python(values, strict=True)
@@ -79,26 +83,27 @@ def between(low: float, high: float) -> AfterValidator:
 
 
 @functools.cache
-def _adapter(cls: type, training: Any) -> TypeAdapter[Any]:
+def _adapter(cls: Any, training: Any) -> TypeAdapter[Any]:
     return TypeAdapter(_block(cls, training))
 
 
 @functools.cache
-def _json_adapter(cls: type) -> TypeAdapter[Any]:
-    if dataclasses.is_dataclass(cls):
-        cls = TypedDict(cls.__name__, {f.name: _key(f, type_hints(cls)[f.name]) for f in dataclasses.fields(cls)})
-    return TypeAdapter(cls)
+def _json_adapter(cls: Any) -> TypeAdapter[Any]:
+    if not hasattr(cls, "__dataclass_fields__"):
+        return TypeAdapter(cls)
+    keys = {field.name: _key(field, type_hints(cls)[field.name]) for field in dataclasses.fields(cls)}
+    return TypeAdapter(_typed_dict(cls.__name__, keys))
 
 
 @functools.cache
-def _block(cls: type, training: Any) -> Any:
+def _block(cls: Any, training: Any) -> Any:
     """The type of a block of values that becomes an object of a dataclass."""
     own = _keys(cls, training)
     beside = _keys(training, None) if training is not None and "training" in type_hints(cls) else {}
     block = _typed(cls, {**own, **({"training": _training(training)} if beside else {})})
 
     def construct(values: Any, check: Callable[[Any], dict[str, Any]]) -> Any:
-        found = []
+        found, built = [], None
         if isinstance(values, dict):
             known = [*own, *beside]
             found = [_detail(f"no such key{nearest(str(key), known)}", key) for key in values if key not in known]
@@ -124,17 +129,17 @@ def _block(cls: type, training: Any) -> Any:
 
 
 @functools.cache
-def _training(cls: type) -> Any:
+def _training(cls: Any) -> Any:
     return _typed(cls, _keys(cls, None))
 
 
-def _typed(cls: type, keys: dict[str, Any]) -> Any:
-    block = TypedDict(cls.__name__, keys)
+def _typed(cls: Any, keys: dict[str, Any]) -> Any:
+    block = _typed_dict(cls.__name__, keys)
     block.__pydantic_config__ = STRICT
     return block
 
 
-def _keys(cls: type, training: Any) -> dict[str, Any]:
+def _keys(cls: Any, training: Any) -> dict[str, Any]:
     """The keys of a block of values, and what pydantic should accept for each."""
     fields = [field for field in dataclasses.fields(cls) if field.init and field.name != "training"]
     bounds = getattr(cls, "BOUNDS", {})
@@ -154,17 +159,18 @@ def _accepted(hint: Any, training: Any) -> Any:
     """What pydantic should accept for a type. Its lax mode takes `true` as a number; its strict mode refuses text such
     as `1e-4`, which YAML does not read as a number, and a number as a name."""
     origin, arguments = get_origin(hint), get_args(hint)
-    if dataclasses.is_dataclass(hint):
+    if hasattr(hint, "__dataclass_fields__"):
         return _block(hint, training)
     if origin is Annotated:
         return Annotated[_accepted(arguments[0], training), arguments[1]]
     if origin in (list, dict):
-        return origin[tuple(_accepted(argument, training) for argument in arguments)]
+        return _generic[origin][tuple(_accepted(argument, training) for argument in arguments)]
     if origin in (Union, UnionType):
         choices = [choice for choice in arguments if choice is not NoneType]
         choices = [choice for choice in choices if _is_enum(choice)] or choices
-        accepted = Union[tuple(_accepted(choice, training) for choice in choices)]  # noqa: UP007
-        accepted = Annotated[accepted, WrapValidator(_one_sentence(choices))] if len(choices) > 1 else accepted
+        accepted: Any = Union[tuple(_accepted(choice, training) for choice in choices)]  # noqa: UP007
+        if len(choices) > 1:
+            accepted = Annotated[accepted, WrapValidator(_one_sentence(choices))]
         return accepted | None if NoneType in arguments else accepted
     if _is_enum(hint):
         return Literal[tuple(member.value for member in hint)]
@@ -207,7 +213,7 @@ def _text(value: Any) -> Any:
 CONVERTED = {int: _whole, float: _real, str: _text}
 
 
-def _error(sentence: str) -> PydanticCustomError:
+def _error(sentence: Any) -> PydanticCustomError:
     return PydanticCustomError("sentence", sentence)
 
 
@@ -220,17 +226,19 @@ def _lines(error: ValidationError, values: Any, json: bool = False) -> list[str]
     """Pydantic's errors in our words, `place: sentence`, a line each. In a recipe, an entry of a list has its name."""
     lines = []
     for problem in error.errors(include_url=False):
-        words, inner = [], values
+        words: list[str] = []
+        inner = values
         for key in problem["loc"]:
-            in_list = isinstance(inner, list) and isinstance(key, int)
-            inner = inner[key] if in_list else inner.get(key) if isinstance(inner, Mapping) else None
-            if in_list and json:
-                words[-1] += f"[{key}]"
-            elif in_list:
-                name = inner.get("name") if isinstance(inner, Mapping) else None
-                words.append(str(name or f"entry {key + 1}"))
-            else:
+            if not (isinstance(inner, list) and isinstance(key, int)):
+                inner = inner.get(key) if isinstance(inner, Mapping) else None
                 words.append(str(key))
+                continue
+            inner = inner[key]
+            name = inner.get("name") if isinstance(inner, Mapping) else None
+            if json:
+                words[-1] += f"[{key}]"
+            else:
+                words.append(str(name or f"entry {key + 1}"))
         line = ": ".join([*words, _sentence(problem)])
         lines.append(line.replace(NEEDS[dict], "an object") if json else line)
     return lines
@@ -239,7 +247,9 @@ def _lines(error: ValidationError, values: Any, json: bool = False) -> list[str]
 def _sentence(problem: Any) -> str:
     if problem["type"] not in SENTENCES:
         return problem["msg"]
-    context = {k: int(v) if isinstance(v, float) and v.is_integer() else v for k, v in problem.get("ctx", {}).items()}
+    context: dict[str, Any] = dict(problem.get("ctx", {}))
+    for key, bound in context.items():
+        context[key] = int(bound) if isinstance(bound, float) and bound.is_integer() else bound
     if "expected" in context:  # it is written as 'a', 'b' or 'c'
         context["expected"] = context["expected"].replace("'", "").replace(" or ", ", ")
     return SENTENCES[problem["type"]].format(**context, found=describe(problem["input"]))
