@@ -52,7 +52,7 @@ def evaluator(monkeypatch):
         return torch.tensor([vector for vector, _ in source])
 
     monkeypatch.setattr(zero_shot, "embed_all_images", images)
-    monkeypatch.setattr(zero_shot, "embed_texts", lambda model, ids: torch.eye(5)[ids])
+    monkeypatch.setattr(zero_shot, "embed_all_texts", lambda model, ids: torch.eye(5)[ids])
     monkeypatch.setattr(zero_shot, "tokenize", lambda _, texts: torch.tensor([AXES[t.strip().lower()] for t in texts]))
     tasks = {
         name: TestSet(Images(IMAGES[name]), np.array([label for _, label in IMAGES[name]]), [names])
