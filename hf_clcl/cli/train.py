@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..utils.errors import RecipeError, printable
+from ..utils.required import required
 from .arguments import pairs, set_up
 from .exit_code import exit_code
 
@@ -95,10 +96,11 @@ def show_stream(recipe: Recipe) -> None:
     from ..reports.terminal import print_stream
 
     args = ContinualTrainingArguments.checked(recipe.training)
+    output_dir = required(args.output_dir, "output_dir")
     rows = []
     tasks, others = resolve_stream(recipe, args.seed)
     for task, entry in zip([*tasks, *others], [*recipe.tasks, *recipe.evaluation_only], strict=True):
-        steps = args.of_task(task.training, args.output_dir).steps_for(len(task.train)) if task.train else None
+        steps = args.of_task(task.training, output_dir).steps_for(len(task.train)) if task.train else None
         rows.append({
             "task": task.name,
             "train": len(task.train) if task.train else None,
@@ -122,23 +124,25 @@ def run(recipe: Recipe, command: str) -> None:
     from ..data.references import resolve_reference_images, resolve_reference_texts
     from ..methods import create_method
     from ..reports.terminal import print_results
-    from ..stream.faults import refuse_unwritable
+    from ..stream.faults import check_writable
     from ..stream.run import run_stream
     from ..training.interruption import Interruption
 
     args = ContinualTrainingArguments.checked(recipe.training)
     if args.should_save:
-        refuse_unwritable(Path(args.output_dir))
+        check_writable(Path(required(args.output_dir, "output_dir")))
     method = create_method(recipe.method, recipe.method_options)
     with Interruption(), args.main_process_first(desc="reading datasets"):
         tasks, others = resolve_stream(recipe, args.seed)
         images = texts = None
         if method.needs_reference_images:
-            images = resolve_reference_images(recipe.reference_images, recipe.data_root, args.seed)
+            entry = required(recipe.reference_images, "reference_images")
+            images = resolve_reference_images(entry, recipe.data_root, args.seed)
             if recipe.skip_broken_images:
                 images = images._replace(rows=readable(*images, "reference_images")[0])
         if method.needs_reference_texts:
-            texts = resolve_reference_texts(recipe.reference_texts, recipe.data_root, args.seed)
+            entry = required(recipe.reference_texts, "reference_texts")
+            texts = resolve_reference_texts(entry, recipe.data_root, args.seed)
     try:
         record = run_stream(
             recipe.model_name_or_path, tasks, method, evaluation_only=others, reference_images=images,

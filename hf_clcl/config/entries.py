@@ -1,4 +1,4 @@
-"""Entries of a recipe: where a dataset lies, and which part of it a task takes."""
+"""Entries of a recipe: the location of a dataset, and the part of it that a task uses."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from annotated_types import Ge, Interval
 
 @dataclass
 class DatasetEntry:
-    """Where a dataset lies and how to read it.
+    """Location of a dataset and how to read it.
 
     Args:
         dataset (`str`):
             A Hub dataset id, a local folder (images in one folder a class, Parquet files, webdataset tars, or a
             `Dataset.save_to_disk` folder), a Parquet file, or `rendered:<domain>` for the built-in rendered world.
-            Relative paths are looked for in `data_root` first.
+            Relative paths are looked up in `data_root` first.
         config (`str`, *optional*): Configuration of a Hub dataset.
         revision (`str`, *optional*): Branch, tag or commit of a Hub dataset.
-        image_column (`str`, *optional*): Column of images; found by its type where not given.
+        image_column (`str`, *optional*): Column of images; detected by its type if not given.
         caption_column (`str`, *optional*): Column of captions (a string or a list of strings).
         licence (`str`, *optional*): Licence of the data, for the model card.
     """
@@ -40,43 +40,43 @@ class TaskEntry(DatasetEntry):
 
     Args:
         name (`str`): Name of the task: letters, digits, `-` and `_`.
-        train_split (`str`, defaults to `"train"`): Split trained on. Slices such as `train[:80%]` are allowed.
-        test_split (`str`, defaults to `"test"`): Split evaluated on.
+        train_split (`str`, defaults to `"train"`): Training split. Slices such as `train[:80%]` are allowed.
+        test_split (`str`, defaults to `"test"`): Test split.
         test_fraction (`float`, *optional*):
             For datasets with a single split: this share of `train_split`, drawn with seed 42, is the test set.
-        label_column (`str`, *optional*): Column of labels; found by its type where not given.
+        label_column (`str`, *optional*): Column of labels; detected by its type if not given.
         class_names (`list[str]`, `dict[str, str]` or `str`, *optional*):
             Words for the classes in label order; or a renaming `{name in the dataset: words}`; or the name of a
             built-in list (see `hf_clcl/assets/prompts.json`). The dataset's own names where not given.
         templates (`list[str]` or `str`, *optional*):
-            Prompts with `{}` in the place of the class name, or the name of a built-in list. The first one is trained
-            on, all are averaged for evaluation.
-        training_template (`str`, *optional*): The prompt trained on, where it is not the first of `templates`.
+            Prompts with `{}` for the class name, or the name of a built-in list. The first one is used for training,
+            all are averaged for evaluation.
+        training_template (`str`, *optional*): The prompt for training, if it is not the first of `templates`.
         classes (`list[int | str]`, *optional*):
-            Keep these classes alone, given by label or name. Labels are counted anew, in the order of this list.
-        drop_classes (`list[int | str]`, *optional*): Keep all classes but these; labels are counted anew.
+            Keep only these classes, given by label or name. Labels are numbered in the order of this list.
+        drop_classes (`list[int | str]`, *optional*): Keep all classes except these; labels are numbered again.
         caption_words (`list[str]`, *optional*):
-            Of a dataset of captions, keep the images of which a caption has one of these words, in any case.
-        drop_caption_words (`list[str]`, *optional*): Keep the images of which no caption has one of these words.
+            In a dataset of captions, keep the images with a caption that has one of these words, in any case.
+        drop_caption_words (`list[str]`, *optional*): Keep the images without a caption that has one of these words.
         few_shot (`int`, *optional*):
-            So many training images of each class, drawn with the run's seed; all of them, with a warning, where a
-            class has fewer. The recipe's `few_shot` where not given.
-        take_train (`int`, *optional*): At most this many training images, drawn with the run's seed.
-        take_test (`int`, *optional*): At most this many test images, drawn with the run's seed.
+            Number of training images of each class, drawn with the seed of the run. If a class has fewer, all of them
+            are used, with a warning. Defaults to `few_shot` of the recipe.
+        take_train (`int`, *optional*): At most this many training images, drawn with the seed of the run.
+        take_test (`int`, *optional*): At most this many test images, drawn with the seed of the run.
         expect (`dict[str, int]`, *optional*):
-            Numbers to check the data against: `classes`, `train`, `test`, of the classes kept, before `few_shot`,
-            `take_train` and `take_test`.
+            Numbers to check the data against: `classes`, `train`, `test`, after `classes` or `drop_classes` and before
+            `few_shot`, `take_train` and `take_test`.
         expect_dataset (`dict[str, int]`, *optional*): The same numbers before `classes` or `drop_classes`.
         split_note (`str`, *optional*): What the model card should say about the split.
         video_column (`str`, *optional*):
-            Column of file names or ids of clips. It makes this a task of videos, whose classes are categories.
+            Column of file names or ids of clips. With it, this is a task of videos, whose classes are categories.
         video_root (`str`, *optional*): Folder of the clips, each a video file or a folder of frames.
         frames (`int`, defaults to 12): Frames drawn evenly from each clip.
-        skip_missing_videos (`bool`, defaults to `False`): Leave out rows whose clip is not there, and tell how many.
+        skip_missing_videos (`bool`, defaults to `False`): Skip rows whose clip is missing, and log how many.
         label_file (`str`, *optional*):
-            JSON file with the category of each clip by its id, where the dataset has none: `{id: category}`, or
-            ActivityNet's own file.
-        test_config (`str`, *optional*): Configuration of the test split, where it is not `config`.
+            JSON file with the category of each clip by its id, if the dataset has no categories: `{id: category}`, or
+            the file of ActivityNet.
+        test_config (`str`, *optional*): Configuration of the test split, if it is not `config`.
         training (`dict`): Training values for this task alone. In YAML they stand beside the keys above.
     """
 
@@ -107,9 +107,13 @@ class TaskEntry(DatasetEntry):
     training: dict[str, Any] = field(default_factory=dict)
 
     def shots(self, default: int | None) -> int | None:
-        """Training images of each class: `few_shot`, or a default where nothing else tells how many there are."""
-        told = (self.few_shot, self.take_train, self.caption_column, self.video_column)
-        return default if told == (None,) * len(told) else self.few_shot
+        """Training images of each class: `few_shot`, or a default if no other value sets their number.
+
+        Args:
+            default (`int`, *optional*): `few_shot` of the recipe.
+        """
+        values = (self.few_shot, self.take_train, self.caption_column, self.video_column)
+        return default if values == (None,) * len(values) else self.few_shot
 
     @property
     def has_classes(self) -> bool:
@@ -119,7 +123,11 @@ class TaskEntry(DatasetEntry):
         return self.caption_column is None
 
     def read(self, evaluated: bool = False) -> str:
-        """What is read, in words: `uoft-cs/cifar100, train and test`."""
+        """Description of the data, such as `uoft-cs/cifar100, train and test`.
+
+        Args:
+            evaluated (`bool`, defaults to `False`): Whether the dataset is only evaluated.
+        """
         if self.test_fraction is not None:
             splits = f"{self.train_split}, {self.test_fraction:.0%} of it for testing"
         else:
@@ -127,12 +135,12 @@ class TaskEntry(DatasetEntry):
         return f"{self.dataset}{f'@{self.revision}' if self.revision else ''}, {splits}"
 
     def problems(self) -> list[str]:
-        """What is wrong with the values, a line each."""
+        """Problems of the values, one line each."""
         found = []
         listed = self.templates if isinstance(self.templates, list) else []
         for template in [*listed, *([self.training_template] if self.training_template else [])]:
             if template.count("{}") != 1:
-                found.append(f"template {template!r} needs one {{}} for the class name")
+                found.append(f"template {template!r} must have one {{}} for the class name")
         if self.templates == []:
             found.append("templates is empty; leave it out or list at least one")
         if self.few_shot is not None and self.take_train is not None:
@@ -145,12 +153,12 @@ class TaskEntry(DatasetEntry):
                 found.append(f"{key} is empty; leave it out or list at least one class")
             found += [f"{key}: {twice!r} is listed twice" for twice in repeated(chosen or ())]
             if chosen and self.caption_column is not None and self.video_column is None:
-                found.append(f"{key}: a task of captions has no classes; leave one of the two out")
+                found.append(f"{key}: a task of captions has no classes; remove one of the two")
         for key in ("caption_words", "drop_caption_words"):
             if getattr(self, key) is not None and self.caption_column is None:
-                found.append(f"{key}: is for tasks of captions; give caption_column too")
+                found.append(f"{key}: is only for tasks of captions; give caption_column too")
             if getattr(self, key) is not None and not all(map(str.strip, getattr(self, key) or [""])):
-                found.append(f"{key}: needs at least one word, and none that is blank")
+                found.append(f"{key}: must have at least one word, and none that is blank")
         if self.few_shot is not None and (self.caption_column is not None or self.video_column is not None):
             found.append("few_shot: a task of captions has no classes; use take_train")
         return found + self._video_problems()
@@ -173,8 +181,8 @@ class TaskEntry(DatasetEntry):
 
 
 def repeated(values: Iterable[Any]) -> list[Any]:
-    """Values that stand in a list more than once, each given once."""
-    # What cannot be counted is of a wrong type, which is told elsewhere.
+    """Values that occur more than once, each returned once."""
+    # Values that are not hashable have a wrong type, which another check reports.
     counts = Counter(value for value in values if isinstance(value, Hashable))
     return [value for value, count in counts.items() if count > 1]
 
@@ -185,9 +193,9 @@ class ReferenceEntry(DatasetEntry):
 
     Args:
         split (`str`, defaults to `"train"`): Split to read.
-        take (`int`, *optional*): At most this many, drawn with the run's seed.
+        take (`int`, *optional*): At most this many, drawn with the seed of the run.
         text_column (`str`, *optional*): Column of texts, for reference texts.
-        expect (`dict[str, int]`, *optional*): `images` or `texts`: how many there must be, once `take` is drawn.
+        expect (`dict[str, int]`, *optional*): `images` or `texts`: the required number, after `take`.
     """
 
     split: str = "train"

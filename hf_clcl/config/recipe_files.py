@@ -1,4 +1,4 @@
-"""Recipes by name: a file of the user is used first, then a recipe of the package."""
+"""Find recipes by name: a file of the user first, then a recipe of the package."""
 
 from __future__ import annotations
 
