@@ -14,14 +14,14 @@ WEIGHTS = "model.safetensors"
 
 
 def mapped_model(name_or_path: str | Path, revision: str | None = None) -> CLIPModel:
-    """Load a CLIP in evaluation mode. Float32 weights are memory-mapped, so they are read when needed.
+    """A CLIP in evaluation mode. Weights that are stored as they are used are mapped, and so are read when needed.
 
     Args:
         name_or_path (`str` or `Path`): A folder, a Hub id, or a built-in model.
         revision (`str`, *optional*): Branch, tag or commit of a Hub model.
 
     Raises:
-        UserError: If there is no such model, or it is not a CLIP.
+        UserError: Where there is no such model, or it is not a CLIP.
     """
     folder = Path(BUILT_IN.get(str(name_or_path), str(name_or_path)))
     model = _mapped(folder) if (folder / WEIGHTS).is_file() and (folder / "config.json").is_file() else None
@@ -31,14 +31,14 @@ def mapped_model(name_or_path: str | Path, revision: str | None = None) -> CLIPM
 
 
 def _mapped(folder: Path) -> CLIPModel | None:
-    """The model of a folder with memory-mapped weights; `None` if names, shapes or types do not match."""
+    """The model of a folder on its mapped weights; `None` where names or types are not those of the model."""
     try:
         config = CLIPConfig.from_pretrained(folder)
         weights = load_file(folder / WEIGHTS)
         config._attn_implementation = attention()
         with torch.device("meta"):
             model = CLIPModel(config)
-    except Exception:  # any error of a damaged file: `load_model` reports it
+    except Exception:  # whatever a damaged file raises: `load_model` tells of it in words
         return None
     shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
     if {name: t.shape for name, t in weights.items()} != shapes or {t.dtype for t in weights.values()} != {
@@ -47,6 +47,6 @@ def _mapped(folder: Path) -> CLIPModel | None:
         return None
     model.load_state_dict(weights, assign=True)
     for tower in (model.text_model.embeddings, model.vision_model.embeddings):
-        # Position ids are not weights and are not in the file.
+        # Positions are no weights: they are counted, not read.
         tower.position_ids = torch.arange(tower.position_ids.shape[-1]).expand((1, -1))
     return model

@@ -1,4 +1,4 @@
-"""Line charts as HTML and SVG: text of fixed size at any width, values in tooltips."""
+"""Line charts that keep the size of their words at any width, with values on hover."""
 
 from __future__ import annotations
 
