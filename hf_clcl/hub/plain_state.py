@@ -1,8 +1,8 @@
 """Conversion of optimizer, scheduler and random-number states between pickle and safetensors.
 
 No pickled file is pushed to the Hub or pulled from it. The `Trainer` saves the states as `optimizer*.pt`,
-`scheduler.pt`, `scaler.pt` and `rng_state*.pth`. Each is converted to a safetensors file: tensors as they are, other values
-as JSON in the header. It can be restored bit for bit.
+`scheduler.pt`, `scaler.pt` and `rng_state*.pth`. Each is converted to a safetensors file with all
+values that are not tensors as JSON in the header. It can be restored bit for bit.
 """
 
 from __future__ import annotations
