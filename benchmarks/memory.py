@@ -20,7 +20,7 @@ from torch import Tensor
 from trained_step import CLASS_TEXT_LENGTH, shape
 from transformers import CLIPModel
 
-from hf_clcl.models.layers import lean
+from hf_clcl.models.fast_layers import use_fast_layers
 
 REFERENCE_IMAGES = 100_000
 
@@ -45,7 +45,8 @@ def saved_bytes(forward: Callable[[], Any], weights: set[int]) -> int:
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Memory of each part in GiB."""
     config = shape(options.shape)
-    model = lean(CLIPModel(config)).train()
+    model = CLIPModel(config).train()
+    use_fast_layers(model)
     model.set_attn_implementation("sdpa")
     if options.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})

@@ -27,7 +27,7 @@ from hf_clcl.config.arguments import ContinualTrainingArguments
 from hf_clcl.data.batches import Draws
 from hf_clcl.data.task_data import TaskData
 from hf_clcl.methods import METHODS, Method
-from hf_clcl.training.trainer import ContinualTrainer
+from hf_clcl.training.trainer import ContinualTrainer, StreamPlace
 
 TOLERANCE = 1e-4
 
@@ -156,15 +156,17 @@ def run_case(folder: Path, expected: dict[str, Any], case: str) -> dict[str, Any
             build_model(folder, expected, "previous_model"),
             args,
             method=method,
-            task=TaskData(
+            train_dataset=TaskData(
                 case,
                 images,
                 batches["class_input_ids"].long(),
                 batches["labels"].flatten().long().numpy(),
             ),
             reference_images=images,
-            reference_input_ids=texts,
-            initial_model=lambda: build_model(folder, expected, "initial_model").requires_grad_(False),
+            reference_texts=texts,
+            stream=StreamPlace(
+                initial_model=lambda: build_model(folder, expected, "initial_model").requires_grad_(False)
+            ),
             callbacks=[recorded],
         )
         trainer.train()

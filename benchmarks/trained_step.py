@@ -16,10 +16,9 @@ from hf_clcl.config.arguments import ContinualTrainingArguments
 from hf_clcl.data.batches import Draws
 from hf_clcl.data.task_data import TaskData
 from hf_clcl.methods import create_method
-from hf_clcl.models.embedding import cut
-from hf_clcl.models.layers import lean
+from hf_clcl.models.families import family_of
 from hf_clcl.models.loading import attention, load_model
-from hf_clcl.training.trainer import ContinualTrainer
+from hf_clcl.training.trainer import ContinualTrainer, StreamPlace
 
 LEARNING_RATE, SMOOTHING = 1e-5, 0.2
 CLASS_TEXT_LENGTH = 12  # "a photo of a ..." in tokens; class prompts use 8 to 20
@@ -125,7 +124,7 @@ def trainer(
         model = CLIPModel(config)
         model.load_state_dict(initial.state_dict())
         model.set_attn_implementation(attention())
-        return lean(model)
+        return model
 
     args = ContinualTrainingArguments(
         output_dir=output_dir, max_steps=options.steps + WARM_UP, per_device_train_batch_size=options.batch,
@@ -133,9 +132,10 @@ def trainer(
         save_strategy="no", disable_tqdm=True, bf16=options.dtype == "bf16", use_cpu=options.device == "cpu",
     )  # fmt: skip
     model, images = ours(), TensorImages(inputs.images, inputs.references)
+    class_ids = family_of(config).trim(config, inputs.class_ids)
     return InOrderTrainer(
         model, args, method=create_method("zscl", {"averaging_interval": 0}),
-        task=TaskData("step", images, cut(inputs.class_ids, model), inputs.labels.numpy()),
-        reference_images=images, reference_input_ids=inputs.text_ids,
-        initial_model=lambda: ours().requires_grad_(False), callbacks=callbacks,
+        train_dataset=TaskData("step", images, class_ids, inputs.labels.numpy()),
+        reference_images=images, reference_texts=inputs.text_ids,
+        stream=StreamPlace(initial_model=lambda: ours().requires_grad_(False)), callbacks=callbacks,
     )  # fmt: skip

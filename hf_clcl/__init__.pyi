@@ -8,6 +8,7 @@ from .methods import create_method as create_method
 from .metrics.accuracy_matrix import AccuracyMatrix as AccuracyMatrix
 from .record.run_record import RunRecord as RunRecord
 from .stream.recipes import read_recipe as read_recipe
+from .stream.result import StreamResult as StreamResult
 from .stream.run import run_stream as run_stream
 from .training.trainer import ContinualTrainer as ContinualTrainer
 from .utils.errors import UserError as UserError

@@ -34,11 +34,10 @@ def shared() -> Path:
     return SHARED
 
 
-@pytest.fixture(scope="session")
-def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A CLIP of 16 pixels with random weights, saved with its processor."""
+def save_tiny_model(folder: Path, config_class: type, model_class: type) -> Path:
+    """Save a model of 16 pixels with random weights, and its processor."""
     import torch
-    from transformers import CLIPConfig, CLIPModel, CLIPProcessor
+    from transformers import CLIPProcessor
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
     from hf_clcl.data.texts.vocabulary import build_tokenizer
@@ -46,7 +45,7 @@ def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     texts = [f"a photo of a {word} thing, it is {word}." for word in ("red", "green", "blue", "dark", "light", "grey")]
     tokenizer = build_tokenizer(texts, vocab_size=560, max_length=24)
     tower = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
-    config = CLIPConfig(
+    config = config_class(
         projection_dim=16,
         text_config={
             **tower, "vocab_size": len(tokenizer), "max_position_embeddings": 24,
@@ -56,11 +55,26 @@ def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
         vision_config={**tower, "image_size": 16, "patch_size": 8},
     )  # fmt: skip
     torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("tiny-clip")
-    CLIPModel(config).save_pretrained(folder)
+    model_class(config).save_pretrained(folder)
     images = CLIPImageProcessorPil(size={"shortest_edge": 16}, crop_size={"height": 16, "width": 16})
     CLIPProcessor(image_processor=images, tokenizer=tokenizer).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CLIP of 16 pixels with random weights, saved with its processor."""
+    from transformers import CLIPConfig, CLIPModel
+
+    return save_tiny_model(tmp_path_factory.mktemp("tiny-clip"), CLIPConfig, CLIPModel)
+
+
+@pytest.fixture(scope="session")
+def tiny_metaclip_2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A MetaCLIP 2 of the same shape."""
+    from transformers import MetaClip2Config, MetaClip2Model
+
+    return save_tiny_model(tmp_path_factory.mktemp("tiny-metaclip-2"), MetaClip2Config, MetaClip2Model)
 
 
 @pytest.fixture(scope="session")
@@ -225,10 +239,10 @@ def build(tiny_clip: Path, colours, tmp_path: Path):
             model or load_model(tiny_clip),
             ContinualTrainingArguments(**{**defaults, **values}),
             method=create_method(method, options),
-            task=Task("colours", train=colours(24)),
+            train_dataset=Task("colours", train=colours(24)),
             processing_class=processor,
             reference_images=Frames(colours(30, seed=9), "image", processor.image_processor),
-            reference_input_ids=tokenize(processor.tokenizer, ["a red thing", "a blue thing", "grey"]),
+            reference_texts=tokenize(processor.tokenizer, ["a red thing", "a blue thing", "grey"]),
             callbacks=[seen],
         )
         built.seen = seen

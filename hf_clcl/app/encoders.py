@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from transformers import CLIPModel, CLIPProcessor
+from transformers import PreTrainedModel, ProcessorMixin
 
 from ..data.images.frames import Normalizer
 from ..data.texts.tokens import tokenize
 from ..models.embedding import embed_images, embed_texts
+from ..models.families import family_of
 from ..models.loading import check_tokenizer, load_model, load_processor
 from .labels import Labels
 from .lru import LeastRecentlyUsed
@@ -36,7 +37,7 @@ class Preprocessor:
         processor (`CLIPProcessor`): The processor of the run's base model.
     """
 
-    processor: CLIPProcessor
+    processor: ProcessorMixin
 
     def __post_init__(self) -> None:
         self.normalize = Normalizer(self.processor.image_processor)
@@ -79,7 +80,7 @@ class Encoders:
 
         return self._preprocessors.get(run_name, load)
 
-    def model(self, checkpoint: Checkpoint) -> CLIPModel:
+    def model(self, checkpoint: Checkpoint) -> PreTrainedModel:
         """The model of a checkpoint.
 
         Raises:
@@ -91,7 +92,7 @@ class Encoders:
         revision = run.record.recipe.get("model_revision") if base else None
         drawn = run.record.seed if base and run.record.recipe.get("random_init") else None
 
-        def load() -> CLIPModel:
+        def load() -> PreTrainedModel:
             if drawn is None:
                 return mapped_model(source, revision)
             with torch.random.fork_rng():
@@ -134,5 +135,6 @@ class Encoders:
 
     def probabilities(self, checkpoint: Checkpoint, image: Tensor, labels: Labels) -> np.ndarray:
         """Probability of each label `[C]` for the embedding `[d]` of an image."""
-        scale = self.model(checkpoint).logit_scale.exp()
+        model = self.model(checkpoint)
+        scale = family_of(model).similarity_scale(model)
         return torch.softmax(scale * (self.classes(checkpoint, labels) @ image), dim=-1).numpy()

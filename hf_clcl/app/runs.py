@@ -131,7 +131,7 @@ class Run:
         """
         if index == 0 or self.record.trainable_parameters == 0:
             return self._base_model()
-        place = len(self.record.tasks) if self.record.method == "joint" else index
+        place = len(self.record.tasks) if self.record.trains_jointly else index
         name = task_folder(place - 1, self.record.tasks[place - 1])
         if self.repo is not None:
             from ..hub import pull_task

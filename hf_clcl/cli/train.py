@@ -134,18 +134,16 @@ def run(recipe: Recipe, command: str) -> None:
         tasks, others = resolve_stream(recipe, args.seed)
         images = texts = None
         if method.needs_reference_images:
-            images, column = resolve_reference_images(recipe.reference_images, recipe.data_root, args.seed)
-            images = images.select_columns([column])
+            images = resolve_reference_images(recipe.reference_images, recipe.data_root, args.seed)
             if recipe.skip_broken_images:
-                images, _ = readable(images, column, "reference_images")
+                images = images._replace(rows=readable(*images, "reference_images")[0])
         if method.needs_reference_texts:
             texts = resolve_reference_texts(recipe.reference_texts, recipe.data_root, args.seed)
     try:
         record = run_stream(
-            recipe.model_name_or_path, tasks, recipe.method, method_options=recipe.method_options,
-            evaluation_only=others, reference_images=images, reference_texts=texts, args=args,
-            model_revision=recipe.model_revision, random_init=recipe.random_init, recipe=recipe.to_dict(),
-            command=command, peft=recipe.peft, scenarios=recipe.scenarios,
+            recipe.model_name_or_path, tasks, method, evaluation_only=others, reference_images=images,
+            reference_texts=texts, args=args, model_revision=recipe.model_revision, random_init=recipe.random_init,
+            recipe=recipe.to_dict(), command=command, peft=recipe.peft, scenarios=recipe.scenarios,
         )  # fmt: skip
         if args.should_save:
             print_results(record)

@@ -1,0 +1,1 @@
+"""Datasets, tasks, images, videos, texts and batches."""

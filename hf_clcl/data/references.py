@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..config.entries import ReferenceEntry
 from ..utils.errors import DataError
@@ -18,10 +18,30 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 
-def resolve_reference_images(
-    entry: ReferenceEntry, data_root: str | None = None, seed: int = 42
-) -> tuple[Dataset, str]:
-    """The reference images, and the name of their column.
+class ReferenceImages(NamedTuple):
+    """Reference images, with their column.
+
+    Args:
+        rows (`Dataset`): The rows.
+        column (`str`): The column of images.
+    """
+
+    rows: Dataset
+    column: str
+
+    @classmethod
+    def of(cls, rows: Dataset, column: str | None = None) -> ReferenceImages:
+        """The reference images of a dataset, whose column is found by its type where it is not given.
+
+        Raises:
+            DataError: Where there is no such column.
+        """
+        column = columns.find_image_column(rows.features, column, "reference_images")
+        return cls(columns.as_images(rows.select_columns(column), column), column)
+
+
+def resolve_reference_images(entry: ReferenceEntry, data_root: str | None = None, seed: int = 42) -> ReferenceImages:
+    """The reference images of a recipe.
 
     Args:
         entry (`ReferenceEntry`): `reference_images` of the recipe.
@@ -33,9 +53,9 @@ def resolve_reference_images(
     """
     where = "reference_images"
     rows = _load(entry, data_root, seed, where)
-    column = columns.find_image_column(rows.features, entry.image_column, where)
+    images = ReferenceImages.of(rows, entry.image_column)
     check_expected(entry, "expect", {"images": len(rows)}, where, ["images"])
-    return columns.as_images(rows.select_columns(column), column), column
+    return images
 
 
 def resolve_reference_texts(entry: ReferenceEntry, data_root: str | None = None, seed: int = 42) -> list[str]:

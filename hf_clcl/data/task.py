@@ -40,7 +40,8 @@ class Task:
         video_column (`str`, *optional*):
             Column of file names or ids of clips. It makes this a task of videos with captions, one row a clip.
         video_root (`str` or `Path`, *optional*):
-            Folder of the clips, each a video file or a folder of frames; see [`~data.videos.reading.find_clip`].
+            Folder of the clips, each a video file or a folder of frames; see
+            [`~hf_clcl.data.videos.reading.find_clip`].
         frames (`int`, defaults to 12): Frames drawn evenly from each clip.
         training (`dict[str, Any]`, *optional*): Training values for this task alone.
         source (`str`, *optional*): Where the data comes from, for the model card.

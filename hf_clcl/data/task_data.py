@@ -15,7 +15,7 @@ from .texts.captions import tokenize_captions
 from .texts.tokens import stack_texts, tokenize
 
 if TYPE_CHECKING:
-    from transformers import BaseImageProcessor, CLIPProcessor
+    from transformers import BaseImageProcessor, ProcessorMixin
 
     from .task import Task
 
@@ -41,7 +41,7 @@ class TaskData:
     class_groups: Tensor | None = None
 
     @classmethod
-    def of(cls, task: Task, processor: CLIPProcessor, cache: ImageCache | None, min_crop_scale: float) -> TaskData:
+    def of(cls, task: Task, processor: ProcessorMixin, cache: ImageCache | None, min_crop_scale: float) -> TaskData:
         """The data of a task for the model that a processor belongs to."""
         labels = captions_of = None
         if not task.kind.has_labels:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from accelerate import Accelerator
 from torch import Tensor
-from transformers import CLIPModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..data.images.frames import Frames
 from ..data.task import Task
@@ -49,5 +49,5 @@ class Search(Protocol):
     """
 
     def __call__(
-        self, model: CLIPModel, after: str | None, description: str, show: bool
+        self, model: PreTrainedModel, after: str | None, description: str, show: bool
     ) -> tuple[dict[str, dict[str, float]], dict[str, float] | None]: ...

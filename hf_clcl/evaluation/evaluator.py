@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from accelerate import Accelerator
-from transformers import CLIPModel, CLIPProcessor
+from transformers import PreTrainedModel, ProcessorMixin
 
 from ..config.arguments import ContinualTrainingArguments
 from ..data.images.frames import Frames, Normalizer
@@ -38,7 +38,7 @@ class StreamEvaluation:
         tasks (`Sequence[Task]`): The stream, in order.
         evaluation_only (`Sequence[Task]`): Datasets that are never trained on, each among its own classes.
         frames (`Callable[[Task], Frames]`): The test images of a task as frames of the model's size.
-        processor (`CLIPProcessor`): Tokenizer and image processor of the model.
+        processor (`ProcessorMixin`): Tokenizer and image processor of the model.
         accelerator (`Accelerator`): Device, precision and processes.
         args (`ContinualTrainingArguments`): Batch size, and whether to show progress.
         folder_of (`Callable[[str], Path]`): Folder of a finished task, where videos that were embedded are kept.
@@ -50,7 +50,7 @@ class StreamEvaluation:
         tasks: Sequence[Task],
         evaluation_only: Sequence[Task],
         frames: Callable[[Task], Frames],
-        processor: CLIPProcessor,
+        processor: ProcessorMixin,
         accelerator: Accelerator,
         args: ContinualTrainingArguments,
         folder_of: Callable[[str], Path],
@@ -80,11 +80,11 @@ class StreamEvaluation:
         by_kind = {kind: [task for task in everything if task.kind is kind] for kind in SEARCHES}
         self.searches = {kind: SEARCHES[kind](own, context) for kind, own in by_kind.items() if own}
 
-    def measure(self, model: CLIPModel, after: str | None) -> dict[str, float]:
+    def measure(self, model: PreTrainedModel, after: str | None) -> dict[str, float]:
         """Fill the row of the record that belongs to a model.
 
         Args:
-            model (`CLIPModel`): The model as it stands.
+            model (`PreTrainedModel`): The model as it stands.
             after (`str`, *optional*): The task that it has just learnt; `None` for the untrained model.
 
         Returns:
@@ -105,7 +105,7 @@ class StreamEvaluation:
             f"retrieval/{name}/{key}": value for name, recall in retrieval.items() for key, value in recall.items()
         }
 
-    def repeat(self, model: CLIPModel, after: str) -> None:
+    def repeat(self, model: PreTrainedModel, after: str) -> None:
         """Fill the row of the record after a task that has not changed the model.
 
         It is the last row again, unless the classes to choose from have grown, or a database that is searched.
@@ -134,7 +134,7 @@ class StreamEvaluation:
         self._write({**found, OUTSIDE: outside}, retrieval, after)
 
     def _search(
-        self, kinds: Iterable[Kind], model: CLIPModel, after: str | None, title: str
+        self, kinds: Iterable[Kind], model: PreTrainedModel, after: str | None, title: str
     ) -> dict[str, dict[str, float]]:
         """Search the test data of some kinds; measures of a database are added to the record at once."""
         found: dict[str, dict[str, float]] = {}

@@ -10,13 +10,15 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 from tqdm.auto import tqdm
-from transformers import CLIPModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..data.images.frames import Frames
 from ..data.task import Task
 from ..data.texts.captions import tokenize_captions
 from ..metrics.ranks import retrieval_of_embeddings
 from ..models.embedding import TEXT_BATCH, embed_all_images, embed_texts
+from ..models.families import family_of
+from ..models.fast_layers import fast_layers
 from .context import EvaluationContext, Search
 
 
@@ -70,7 +72,7 @@ class RetrievalEvaluator:
 
     @torch.no_grad()
     def __call__(
-        self, model: CLIPModel, description: str = "retrieval", show: bool = True
+        self, model: PreTrainedModel, description: str = "retrieval", show: bool = True
     ) -> dict[str, dict[str, float]]:
         """For each dataset the measures of [`~hf_clcl.metrics.ranks.retrieval_metrics`]."""
         model.eval()
@@ -83,7 +85,7 @@ class RetrievalEvaluator:
             )
             if name not in self._input_ids:
                 self._input_ids[name] = tokenize_captions(self.tokenizer, pairs.texts, f"task {name}")
-            texts = embed_captions(model, self._input_ids[name], self.tokenizer.eos_token_id, self.accelerator)
+            texts = embed_captions(model, self._input_ids[name], self.accelerator)
             found[name] = retrieval_of_embeddings(
                 images.cpu().numpy()[pairs.rows], texts.cpu().numpy(), pairs.image_of_text
             )
@@ -102,19 +104,19 @@ def search_pairs(tasks: Sequence[Task], context: EvaluationContext) -> Search:
     return lambda model, after, description, show: (evaluator(model, description, show), None)
 
 
-def embed_captions(model: CLIPModel, input_ids: Tensor, end: int, accelerator: Accelerator) -> Tensor:
+def embed_captions(model: PreTrainedModel, input_ids: Tensor, accelerator: Accelerator) -> Tensor:
     """Normalised embeddings `[N, d]` in fp32 of captions, in batches of texts of about one length.
 
     Args:
-        model (`CLIPModel`): Used as it is.
+        model (`PreTrainedModel`): Used as it is.
         input_ids (`Tensor` of shape `[N, L]`): Their token ids.
-        end (`int`): The token that ends a text.
         accelerator (`Accelerator`): Precision and processes; these share the work.
     """
-    ends = (input_ids == end).int().argmax(dim=-1)
-    embedded = torch.zeros(len(input_ids), model.config.projection_dim, device=model.device)
-    batches = ends.argsort(stable=True).split(TEXT_BATCH)
-    for rows in batches[accelerator.process_index :: accelerator.num_processes]:
-        with accelerator.autocast():
-            embedded[rows.to(model.device)] = embed_texts(model, input_ids[rows].to(model.device))
+    family = family_of(model)
+    embedded = torch.zeros(len(input_ids), family.embedding_dim(model.config), device=model.device)
+    batches = family.ends(model.config, input_ids).argsort(stable=True).split(TEXT_BATCH)
+    with fast_layers(model):
+        for rows in batches[accelerator.process_index :: accelerator.num_processes]:
+            with accelerator.autocast():
+                embedded[rows.to(model.device)] = embed_texts(model, input_ids[rows].to(model.device))
     return accelerator.reduce(embedded, reduction="sum") if accelerator.num_processes > 1 else embedded

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from torch import Tensor
 from tqdm.auto import tqdm
-from transformers import CLIPModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..data.images.frames import Frames
 from ..data.task import Task
@@ -87,7 +87,6 @@ class VideoEvaluator:
     ):
         self.stream, self.videos, self.folder_of, self.writes = list(stream), dict(videos), folder_of, writes
         self.normalize, self.accelerator, self.batch_size = normalize, accelerator, batch_size
-        self.end = tokenizer.eos_token_id
         self.database: dict[str, np.ndarray] = {}
         self.input_ids = {
             name: tokenize_captions(tokenizer, found.texts, f"task {name}") for name, found in self.videos.items()
@@ -95,12 +94,12 @@ class VideoEvaluator:
 
     @torch.no_grad()
     def __call__(
-        self, model: CLIPModel, after: str | None, description: str = "videos", show: bool = True
+        self, model: PreTrainedModel, after: str | None, description: str = "videos", show: bool = True
     ) -> tuple[dict[str, dict[str, float]], dict[str, float] | None]:
         """Search with a model.
 
         Args:
-            model (`CLIPModel`): The model as it stands.
+            model (`PreTrainedModel`): The model as it stands.
             after (`str`, *optional*): The task that it has just learnt; `None` for the untrained model, which searches
                 the videos of the whole stream.
             description (`str`, defaults to `"videos"`): For the progress bar.
@@ -117,7 +116,7 @@ class VideoEvaluator:
         show = show and self.accelerator.is_local_main_process
         for name in (bar := tqdm(self.videos, desc=description, leave=False, disable=not show)):
             bar.set_postfix_str(name)
-            texts[name] = embed_captions(model, self.input_ids[name], self.end, self.accelerator).cpu().numpy()
+            texts[name] = embed_captions(model, self.input_ids[name], self.accelerator).cpu().numpy()
             stays = name in learnt[:-1] and name in self.database
             items[name] = self.database[name] if stays else self._embed(model, name)
         if after is not None:
@@ -134,7 +133,7 @@ class VideoEvaluator:
             found[name] |= {f"{ALL_VIDEOS}_{key}": value for key, value in recall(ranks[name]).items()}
         return found, recall(np.concatenate(list(ranks.values())))
 
-    def _embed(self, model: CLIPModel, name: str) -> np.ndarray:
+    def _embed(self, model: PreTrainedModel, name: str) -> np.ndarray:
         videos = self.videos[name]
         embedded = embed_all_images(
             model, videos.frames, self.normalize, self.accelerator, self.batch_size, f"{name}: videos", videos.rows

@@ -10,10 +10,10 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 from tqdm.auto import tqdm
-from transformers import CLIPModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..data.texts.tokens import tokenize
-from ..models.embedding import ImageSource, embed_all_images, embed_texts
+from ..models.embedding import ImageSource, embed_all_images, embed_all_texts
 
 BLOCK = 4096  # images whose similarities to all classes are held at a time
 
@@ -78,12 +78,12 @@ class ZeroShotEvaluator:
 
     @torch.no_grad()
     def __call__(
-        self, model: CLIPModel, wanted: Mapping[str, Choices], description: str = "evaluation", show: bool = True
+        self, model: PreTrainedModel, wanted: Mapping[str, Choices], description: str = "evaluation", show: bool = True
     ) -> dict[str, dict[str, float]]:
         """Accuracy in percent by the keys of `wanted` and the names of the tasks.
 
         Args:
-            model (`CLIPModel`): The checkpoint; it looks at each image once.
+            model (`PreTrainedModel`): The checkpoint; it looks at each image once.
             wanted (`Mapping[str, Choices]`): For each key, among which tasks' classes the images of a task are
                 classified. Tasks that no key names are left alone.
             description (`str`): For the progress bar.
@@ -112,12 +112,12 @@ class ZeroShotEvaluator:
         """Give back the memory of the embeddings."""
         self.embedded, self.classes = {}, {}
 
-    def _embed_classes(self, model: CLIPModel) -> dict[str, Tensor]:
+    def _embed_classes(self, model: PreTrainedModel) -> dict[str, Tensor]:
         """For each task the embeddings of its classes `[C, d]`."""
         if self.input_ids is None:
             return {}
         with self.accelerator.autocast():
-            texts = embed_texts(model, self.input_ids.to(model.device))
+            texts = embed_all_texts(model, self.input_ids)
         means = {name: texts[torch.from_numpy(rows).to(texts.device)].mean(dim=0) for name, rows in self.rows.items()}
         return {name: torch.nn.functional.normalize(mean, dim=-1) for name, mean in means.items()}
 

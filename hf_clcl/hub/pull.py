@@ -79,7 +79,7 @@ def pull_task(repo_id: str, task: str, output_dir: str | Path | None = None, tok
         token (`str`, *optional*): Token for a private repository; by default `HF_TOKEN` or the login.
 
     Returns:
-        `Path`: The folder of the checkpoint, for `CLIPModel.from_pretrained`.
+        `Path`: The folder of the checkpoint, for `AutoModel.from_pretrained`.
 
     Raises:
         UserError: If the repository or the task cannot be downloaded; no partial folder is left.

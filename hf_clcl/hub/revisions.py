@@ -38,7 +38,7 @@ def states(record: RunRecord) -> list[RunRecord]:
     """The record before training and after each finished task."""
     start = [record.until(None)] if record.zero_shot is not None else []
     finished = record.tasks[: len(record.accuracy)]
-    if record.method == "joint":  # one model, which has learnt all tasks
+    if record.trains_jointly:  # one model, which has learnt all tasks
         finished = finished[len(record.tasks) - 1 :]
     return start + [record.until(task) for task in finished]
 

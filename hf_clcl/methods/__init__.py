@@ -35,6 +35,7 @@ METHODS: dict[str, type[Method]] = {
         Joint,
     )
 }  # fmt: skip
+"""The methods of the package by name."""
 
 __all__ = [
     "METHODS", "Distilling", "Embeddings", "Guided", "Method", "Regularized", "TaskContext", "check_method",
@@ -58,14 +59,29 @@ def method_class(name: str) -> type[Method]:
     return METHODS[name]
 
 
-def create_method(name: str, options: dict[str, Any] | None = None) -> Method:
-    """The method of this name, with its options.
+def create_method(method: str | type[Method] | Method, options: dict[str, Any] | None = None) -> Method:
+    """A method with its options.
+
+    Args:
+        method (`str`, `type[Method]` or `Method`):
+            Its name (see [`method_class`]), its class, or the method itself, which is returned as it is.
+        options (`dict`, *optional*): Options by name, for a method that is given by name or class.
 
     Raises:
         RecipeError: Where there is no such method, or an option that it does not have or cannot take.
     """
+    if isinstance(method, Method):
+        if options:
+            raise RecipeError(f"the method {method.name} is given with its options; set {', '.join(options)} in it")
+        return method
     problems: list[str] = []
-    method = build(method_class(name), options or {}, f"methods.{name}: ", problems)
+    if isinstance(method, type) and issubclass(method, Method):
+        cls, name = method, method.name
+    elif isinstance(method, str):
+        cls, name = method_class(method), method
+    else:
+        raise RecipeError(f"method needs a name, a class that extends Method, or an instance, found {method!r:.80}")
+    method = build(cls, options or {}, f"methods.{name}: ", problems)
     problems += [f"methods.{name}: {problem}" for problem in ([] if problems else method.problems())]
     if problems:
         raise RecipeError(problems)

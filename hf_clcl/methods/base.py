@@ -14,13 +14,14 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
-from transformers import CLIPModel, PreTrainedTokenizerBase, TrainerCallback
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
 from ..config.arguments import ContinualTrainingArguments
 from ..data.images.frames import Frames
 from ..data.texts.tokens import stack_texts
 from ..models.embedding import pool_clips
 from ..models.embedding_cache import EmbeddingCache
+from ..models.families import family_of
 from . import losses
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class TaskContext:
         frames (`Frames`): Training images of the task.
         input_ids (`Tensor` of shape `[C, L]`): Class prompts, or the captions of a caption task.
         normalize (`Callable`): Turns frames into pixel values.
-        initial_model (`Callable[[], CLIPModel]`): Loads the untrained CLIP, frozen, apart from the student.
+        initial_model (`Callable[[], PreTrainedModel]`): Loads the untrained CLIP, frozen, apart from the student.
         reference_frames (`Frames`, *optional*): Reference images.
         reference_input_ids (`Tensor` of shape `[M, L]`, *optional*): Reference texts.
         labels (`np.ndarray` of shape `[rows]`, *optional*): Class of each image; `None` for a task of captions.
@@ -58,7 +59,7 @@ class TaskContext:
     frames: Frames
     input_ids: Tensor
     normalize: Callable[[Tensor], Tensor]
-    initial_model: Callable[[], CLIPModel]
+    initial_model: Callable[[], PreTrainedModel]
     reference_frames: Frames | None = None
     reference_input_ids: Tensor | None = None
     labels: np.ndarray | None = None
@@ -95,6 +96,7 @@ class Method:
     remembers: ClassVar[bool] = False  # whether `state_dict` keeps something from task to task
     needs_labels: ClassVar[bool] = False
     takes_adapters: ClassVar[bool] = True
+    wants_patch_tokens: ClassVar[bool] = False  # whether it reads the last states of all tokens of an image
     citation: ClassVar[str] = ""
 
     monitored: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
@@ -117,7 +119,19 @@ class Method:
         """What keeps this method from learning by adapters (`peft`), a line each."""
         return [] if self.takes_adapters else [f"peft: {self.name} does not learn by adapters; leave peft out"]
 
-    def model_problems(self, model: CLIPModel) -> list[str]:
+    def reference_problems(self, has_images: bool, has_texts: bool) -> list[str]:
+        """Which reference data this method needs and does not have, one line each."""
+        missing = {
+            "images": self.needs_reference_images and not has_images,
+            "texts": self.needs_reference_texts and not has_texts,
+        }
+        return [
+            f"{self.name} distils on reference {what}: give reference_{what}"
+            for what, lacks in missing.items()
+            if lacks
+        ]
+
+    def model_problems(self, model: PreTrainedModel) -> list[str]:
         """What keeps this method from teaching a model, a line each; asked before anything is measured."""
         return []
 
@@ -141,11 +155,11 @@ class Method:
         """Whether the recipe has to name reference texts."""
         return False
 
-    def begin_task(self, model: CLIPModel, context: TaskContext) -> None:
+    def begin_task(self, model: PreTrainedModel, context: TaskContext) -> None:
         """Prepare for a task: build the teacher, take the anchor.
 
         Args:
-            model (`CLIPModel`): The model at the start of the task, on its device. Not to be kept.
+            model (`PreTrainedModel`): The model at the start of the task, on its device. Not to be kept.
             context (`TaskContext`): What is known of the task.
         """
         self.label_smoothing = context.args.label_smoothing_factor
@@ -176,7 +190,7 @@ class Method:
         """Callbacks that act along a task, such as weight averaging."""
         return []
 
-    def end_task(self, model: CLIPModel) -> CLIPModel:
+    def end_task(self, model: PreTrainedModel) -> PreTrainedModel:
         """Finish a task, for example by averaging; returns the model that is saved and goes on."""
         return model
 
@@ -204,12 +218,13 @@ class Method:
             classes = texts.pop(0)
             if "labels" in batch and torch.is_grad_enabled() and not classes.requires_grad:
                 self._class_texts = classes  # the text encoder is frozen: the same at every step of the task
+        plain = getattr(model, "module", model)
         embedded = outputs.image_embeds.float().split([len(part) for part in frames])
         images, *reference = [pool_clips(part, shown) for part, shown in zip(embedded, seen, strict=True)]
         return Embeddings(
             images=images,
             texts=classes,
-            scale=getattr(model, "module", model).logit_scale.exp(),
+            scale=family_of(plain).similarity_scale(plain),
             reference_images=reference[0] if reference else None,
             extra_texts=texts[0] if texts else None,
         )

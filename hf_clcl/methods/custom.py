@@ -11,6 +11,8 @@ from types import ModuleType
 from ..utils.errors import RecipeError
 from .base import Method
 
+_loaded: dict[Path, tuple[tuple[int, int], ModuleType]] = {}
+
 
 def load_custom(reference: str) -> type[Method]:
     """The method that `my_pkg.my_module:MyMethod` or `path/to/file.py:MyMethod` names.
@@ -42,7 +44,20 @@ def load_custom(reference: str) -> type[Method]:
 
 
 def _load_file(path: Path) -> ModuleType:
+    """The module of a file, which is executed again only where the file has changed."""
+    state = path.stat()
+    key, version = path.resolve(), (state.st_mtime_ns, state.st_size)
+    before, module = _loaded.get(key, (None, None))
+    if module is None or before != version:
+        module = _execute(path)
+        _loaded[key] = version, module
+    return module
+
+
+def _execute(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"hf_clcl_custom.{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their types up there
     spec.loader.exec_module(module)

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from transformers import CLIPModel
+from transformers import PreTrainedModel
 
 from ..distributed.tensors import whole
 from .averaging import with_prefix, without_prefix
@@ -63,7 +63,7 @@ class EWC(Regularized):
     def needs_anchor(self) -> bool:
         return super().needs_anchor or bool(self.fisher)
 
-    def begin_task(self, model: CLIPModel, context: TaskContext) -> None:
+    def begin_task(self, model: PreTrainedModel, context: TaskContext) -> None:
         self._context = context
         self.fisher = {name: value.to(model.device) for name, value in self.fisher.items()}
         super().begin_task(model, context)
@@ -74,7 +74,7 @@ class EWC(Regularized):
             terms["ewc_loss"] = self.ewc_weight / 2 * squared_distance(model, self.anchor, self.fisher)
         return terms
 
-    def end_task(self, model: CLIPModel) -> CLIPModel:
+    def end_task(self, model: PreTrainedModel) -> PreTrainedModel:
         model = super().end_task(model)
         fisher = diagonal_fisher(model, self._context, self.fisher_samples)
         if self.fisher:

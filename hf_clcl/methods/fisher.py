@@ -5,16 +5,17 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import CLIPModel
+from transformers import PreTrainedModel
 
 from ..models.embedding import embed_images, embed_texts
+from ..models.families import family_of
 from .averaging import trainable_parameters
 from .base import TaskContext
 
 FISHER = 1013  # sets these random numbers apart from those of batches
 
 
-def diagonal_fisher(model: CLIPModel, context: TaskContext, samples: int) -> dict[str, Tensor]:
+def diagonal_fisher(model: PreTrainedModel, context: TaskContext, samples: int) -> dict[str, Tensor]:
     """`mean_x E_(y ~ p(y | x)) (d log p(y | x) / d theta)^2` for each parameter that learns, by name.
 
     Labels are drawn from the model's own predictions, as the Fisher information has it. Then the gradients of
@@ -25,7 +26,7 @@ def diagonal_fisher(model: CLIPModel, context: TaskContext, samples: int) -> dic
     Source: EWC (Kirkpatrick et al., PNAS 2017), its `F_i`.
 
     Args:
-        model (`CLIPModel`): The model after a task.
+        model (`PreTrainedModel`): The model after a task.
         context (`TaskContext`): The task; its class prompts give the classes.
         samples (`int`): Images to look at, drawn from the task's.
     """
@@ -46,7 +47,7 @@ def diagonal_fisher(model: CLIPModel, context: TaskContext, samples: int) -> dic
             images = embed_images(model, context.normalize(frames))
             input_ids = context.input_ids if context.captions_of is None else _captions(context, batch)
             texts = embed_texts(model, input_ids.to(model.device))
-            log_probabilities = (model.logit_scale.exp() * images @ texts.T).log_softmax(-1)
+            log_probabilities = (family_of(model).similarity_scale(model) * images @ texts.T).log_softmax(-1)
             labels = _drawn(log_probabilities.detach(), chances[start : start + size][share])
             gradients = torch.autograd.grad(log_probabilities.gather(1, labels[:, None]).sum(), parameters)
         if accelerator.num_processes > 1:

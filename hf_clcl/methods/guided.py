@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import CLIPModel
+from transformers import PreTrainedModel
 
 from ..data.images.frames import Frames
 from ..models.embedding import embed_all_images, embed_all_texts
@@ -53,13 +53,13 @@ class Guided(Regularized, ABC):
             found.append(f"teacher_mixture: must lie between 0 and 1, found {self.teacher_mixture}")
         return found
 
-    def model_problems(self, model: CLIPModel) -> list[str]:
+    def model_problems(self, model: PreTrainedModel) -> list[str]:
         found = super().model_problems(model)
         if self.teacher in ("previous", "initial", "wise"):
             return found
         return found + self._shape_problems(model, load_model(self.teacher))
 
-    def _shape_problems(self, model: CLIPModel, teacher: CLIPModel) -> list[str]:
+    def _shape_problems(self, model: PreTrainedModel, teacher: PreTrainedModel) -> list[str]:
         mine, theirs = ({n: tuple(t.shape) for n, t in plain_weights(m).items()} for m in (model, teacher))
         if mine == theirs:
             return []
@@ -76,7 +76,7 @@ class Guided(Regularized, ABC):
         """Token ids `[M, L]` of the texts that the teacher embeds for this task, if any."""
         return None
 
-    def begin_task(self, model: CLIPModel, context: TaskContext) -> None:
+    def begin_task(self, model: PreTrainedModel, context: TaskContext) -> None:
         super().begin_task(model, context)
         frames, texts = self.reference_frames(context), self.reference_texts(context)
         if frames is None:
@@ -94,7 +94,7 @@ class Guided(Regularized, ABC):
             self.teacher_texts = embed_all_texts(teacher, texts)
         self.teacher_images = self._embedded(teacher, frames, rows, context)
 
-    def _embedded(self, teacher: CLIPModel, frames: Frames, rows: np.ndarray, context: TaskContext) -> Tensor:
+    def _embedded(self, teacher: PreTrainedModel, frames: Frames, rows: np.ndarray, context: TaskContext) -> Tensor:
         """The teacher's embeddings `[N, d]` of some images, from the disk where it has given them before."""
         batch_size, accelerator, key = context.args.per_device_eval_batch_size, context.accelerator, None
         # The previous model never comes again; what is no `Frames` does not tell what its images depend on.
@@ -112,7 +112,7 @@ class Guided(Regularized, ABC):
             context.embeddings.write(key, embedded)
         return embedded
 
-    def build_teacher(self, model: CLIPModel, context: TaskContext) -> CLIPModel:
+    def build_teacher(self, model: PreTrainedModel, context: TaskContext) -> PreTrainedModel:
         """The teacher of this task. The previous model is the student as it stands now, so nothing is copied."""
         if self.teacher == "previous":
             return model

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
-from transformers import CLIPModel
+from transformers import PreTrainedModel
 
 from ..data.texts.tokens import stack_texts
 from ..models.embedding import embed_all_images
@@ -101,7 +101,7 @@ class ICaRL(Distilling):
             )
         return found
 
-    def begin_task(self, model: CLIPModel, context: TaskContext) -> None:
+    def begin_task(self, model: PreTrainedModel, context: TaskContext) -> None:
         self._context = context
         super().begin_task(model, context)
 
@@ -131,7 +131,7 @@ class ICaRL(Distilling):
             )
         return terms
 
-    def end_task(self, model: CLIPModel) -> CLIPModel:
+    def end_task(self, model: PreTrainedModel) -> PreTrainedModel:
         model, context = super().end_task(model), self._context
         features = embed_all_images(
             model, context.frames, context.normalize, context.accelerator,

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
-from transformers import CLIPModel
+from transformers import PreTrainedModel
 
 from .averaging import copy_parameters, load_parameters, with_prefix, without_prefix
 from .base import TaskContext
@@ -59,7 +59,7 @@ class IMM(Regularized):
             found.append(f"fisher_samples: must be at least 1, found {self.fisher_samples}")
         return found
 
-    def begin_task(self, model: CLIPModel, context: TaskContext) -> None:
+    def begin_task(self, model: PreTrainedModel, context: TaskContext) -> None:
         self._context = context
         self.precision = {name: value.to(model.device) for name, value in self.precision.items()}
         self.merged = copy_parameters(model)
@@ -67,7 +67,7 @@ class IMM(Regularized):
             load_parameters(model, {name: value.to(model.device) for name, value in self.last.items()})
         super().begin_task(model, context)
 
-    def end_task(self, model: CLIPModel) -> CLIPModel:
+    def end_task(self, model: PreTrainedModel) -> PreTrainedModel:
         model = super().end_task(model)
         self.last = copy_parameters(model)
         self.count += 1

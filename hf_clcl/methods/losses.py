@@ -31,7 +31,7 @@ def classification(
     Args:
         images (`Tensor` of shape `[B, d]`): Image embeddings.
         class_texts (`Tensor` of shape `[C, d]`): Text embeddings, one a class.
-        scale (`Tensor`, scalar): `exp(logit_scale)`.
+        scale (`Tensor`, scalar): Factor of the similarities, as the model has it.
         labels (`Tensor` of shape `[B]`): Class indices.
         smoothing (`float`): Label smoothing.
         class_groups (`Tensor` of shape `[C]`, *optional*):
@@ -58,7 +58,7 @@ def contrastive(images: Tensor, texts: Tensor, scale: Tensor) -> Tensor:
     Args:
         images (`Tensor` of shape `[B, d]`): Image embeddings.
         texts (`Tensor` of shape `[B, d]`): Text embeddings, row by row those of `images`.
-        scale (`Tensor`, scalar): `exp(logit_scale)`.
+        scale (`Tensor`, scalar): Factor of the similarities, as the model has it.
     """
     all_images, all_texts = gather_rows(images), gather_rows(texts)
     offset = torch.distributed.get_rank() * len(images) if len(all_images) > len(images) else 0
@@ -116,7 +116,7 @@ def relational(teacher: Tensor, student: Tensor, scale: Tensor, temperature: flo
 
     Args:
         teacher, student (`Tensor` of shape `[B, d]`): Normalised image embeddings.
-        scale (`Tensor`, scalar): `exp(logit_scale)`.
+        scale (`Tensor`, scalar): Factor of the similarities, as the model has it.
         temperature (`float`): As in [`distillation`].
     """
     others = ~torch.eye(len(student), dtype=torch.bool, device=student.device)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from torch import Tensor, nn
-from transformers import CLIPModel, TrainerCallback
+from transformers import PreTrainedModel, TrainerCallback
 
 from ..distributed.tensors import whole
 from .averaging import WeightAveraging, copy_parameters, interpolate, load_parameters
@@ -103,7 +103,7 @@ class Regularized(Method):
     def keeps_on_cpu(self) -> str | None:
         return "averaging_device: cpu" if self.averaging_device == "cpu" else None
 
-    def begin_task(self, model: CLIPModel, context: TaskContext) -> None:
+    def begin_task(self, model: PreTrainedModel, context: TaskContext) -> None:
         super().begin_task(model, context)
         self.anchor = copy_parameters(model) if self.needs_anchor else {}
         if self.averager:
@@ -121,7 +121,7 @@ class Regularized(Method):
     def callbacks(self) -> list[TrainerCallback]:
         return [self.averager] if self.averager else []
 
-    def end_task(self, model: CLIPModel) -> CLIPModel:
+    def end_task(self, model: PreTrainedModel) -> PreTrainedModel:
         if self.averager:
             self.averager.finish(model)
         if self.wise_alpha < 1:

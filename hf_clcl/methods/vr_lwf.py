@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import CLIPModel
+from transformers import PreTrainedModel
 
 from ..data.texts.tokens import tokenize
 from ..models.embedding import embed_all_texts
@@ -61,7 +61,7 @@ class VRLwF(Distilling):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._step = 0
-        self._teacher: CLIPModel | None = None
+        self._teacher: PreTrainedModel | None = None
 
     @property
     def needs_reference_texts(self) -> bool:
@@ -85,7 +85,7 @@ class VRLwF(Distilling):
             found.append(f"word_list: belongs to vocabulary: words, found vocabulary: {self.vocabulary}")
         return found
 
-    def begin_task(self, model: CLIPModel, context: TaskContext) -> None:
+    def begin_task(self, model: PreTrainedModel, context: TaskContext) -> None:
         self._step, self._context = 0, context
         super().begin_task(model, context)
 
@@ -102,7 +102,7 @@ class VRLwF(Distilling):
             return tokenize(context.tokenizer, [" ".join(words) for words in drawn])
         return random_tokens(context.tokenizer, self.number, self.length, rng)
 
-    def build_teacher(self, model: CLIPModel, context: TaskContext) -> CLIPModel:
+    def build_teacher(self, model: PreTrainedModel, context: TaskContext) -> PreTrainedModel:
         teacher = super().build_teacher(model, context)
         if self.redraw == "step":
             self._teacher = teacher = frozen_copy(model) if teacher is model else teacher
@@ -116,7 +116,7 @@ class VRLwF(Distilling):
             self._step += 1
         return super().losses(model, batch)
 
-    def end_task(self, model: CLIPModel) -> CLIPModel:
+    def end_task(self, model: PreTrainedModel) -> PreTrainedModel:
         self._teacher = None
         return super().end_task(model)
 
@@ -148,8 +148,9 @@ def random_tokens(tokenizer, number: int, length: int, rng: np.random.Generator)
         raise UserError(
             f"length: {length} tokens, a start and an end are more than the model's {tokenizer.model_max_length}"
         )
-    special = {*tokenizer.all_special_ids, tokenizer.bos_token_id, tokenizer.eos_token_id}
+    *before, after = tokenizer("")["input_ids"]  # an empty text: what a text starts and ends with
+    special = {*tokenizer.all_special_ids, *before, after}
     allowed = np.array(sorted(set(tokenizer.get_vocab().values()) - special))
     ids = torch.from_numpy(rng.choice(allowed, (number, length)))
-    start, end = (torch.full((number, 1), token) for token in (tokenizer.bos_token_id, tokenizer.eos_token_id))
+    start, end = (torch.tensor(around).expand(number, -1) for around in (before, [after]))
     return torch.cat([start, ids, end], dim=1)

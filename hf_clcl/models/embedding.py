@@ -14,13 +14,16 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 from tqdm.auto import tqdm
-from transformers import CLIPModel
+from transformers import PreTrainedModel
+
+from .families import family_of
+from .fast_layers import fast_layers
 
 TEXT_BATCH = 512
 IMAGE_BATCH_ON_CPU = 32  # of a 64-pixel model 1.7 times as fast as 128, whose activations fall out of the cache
 
 
-def embed_images(model: CLIPModel, pixel_values: Tensor) -> Tensor:
+def embed_images(model: PreTrainedModel, pixel_values: Tensor) -> Tensor:
     """Normalised embeddings `[B, d]` in fp32 of images `[B, 3, H, W]` or clips `[B, frames, 3, H, W]`.
 
     A CPU encodes them in small batches, whatever `B`.
@@ -45,20 +48,13 @@ def pool_clips(frames: Tensor, pixel_values: Tensor) -> Tensor:
     return nn.functional.normalize(frames.unflatten(0, pixel_values.shape[:2]).mean(dim=1), dim=-1)
 
 
-def embed_texts(model: CLIPModel, input_ids: Tensor) -> Tensor:
+def embed_texts(model: PreTrainedModel, input_ids: Tensor) -> Tensor:
     """Normalised text embeddings `[N, d]` in fp32, encoded in batches, each cut after its longest end token."""
-    embedded = []
+    family, embedded = family_of(model), []
     for ids in input_ids.split(TEXT_BATCH):
-        features = model.get_text_features(input_ids=cut(ids, model)).pooler_output
+        features = model.get_text_features(input_ids=family.trim(model.config, ids)).pooler_output
         embedded.append(nn.functional.normalize(features.float(), dim=-1))
     return torch.cat(embedded)
-
-
-def cut(input_ids: Tensor, model: CLIPModel) -> Tensor:
-    """Token ids without the columns that lie behind the end token in every row."""
-    end = model.config.text_config.eos_token_id
-    is_end = input_ids == (input_ids.max() if end == 2 else end)
-    return input_ids[:, : int(is_end.int().argmax(dim=-1).max()) + 1]
 
 
 THREADS = min(8, os.cpu_count() or 1)  # that decode images; Pillow works without Python's lock
@@ -74,9 +70,10 @@ class ImageSource(Protocol):
 
 
 @torch.no_grad()
-def embed_all_texts(model: CLIPModel, input_ids: Tensor) -> Tensor:
+def embed_all_texts(model: PreTrainedModel, input_ids: Tensor) -> Tensor:
     """Normalised embeddings `[N, d]` in fp32 of texts `[N, L]`, on the model's device."""
-    return embed_texts(model.eval(), input_ids.to(model.device))
+    with fast_layers(model.eval()):
+        return embed_texts(model, input_ids.to(model.device))
 
 
 def read_ahead(images: ImageSource, batches: Sequence[np.ndarray]) -> Iterator[Tensor]:
@@ -102,7 +99,7 @@ def read_ahead(images: ImageSource, batches: Sequence[np.ndarray]) -> Iterator[T
 
 @torch.no_grad()
 def embed_all_images(
-    model: CLIPModel,
+    model: PreTrainedModel,
     images: ImageSource,
     normalize: Callable[[Tensor], Tensor],
     accelerator: Accelerator,
@@ -117,7 +114,7 @@ def embed_all_images(
     when a run was stopped.
 
     Args:
-        model (`CLIPModel`): Used in evaluation mode.
+        model (`PreTrainedModel`): Used in evaluation mode.
         images (`ImageSource`): What to embed.
         normalize (`Callable[[Tensor], Tensor]`): Frames to pixel values.
         accelerator (`Accelerator`): Gives the device, the precision and the processes.
@@ -130,10 +127,11 @@ def embed_all_images(
     rows = np.arange(len(images)) if rows is None else np.asarray(rows)
     starts = range(0, len(rows), batch_size)
     mine = starts[accelerator.process_index :: accelerator.num_processes]
-    embedded = torch.zeros(len(images), model.config.projection_dim, device=model.device)
+    width = family_of(model).embedding_dim(model.config)
+    embedded = torch.zeros(len(images), width, device=model.device)
     hidden = not (show and accelerator.is_local_main_process) or len(mine) < 4
     batches = [rows[start : start + batch_size] for start in mine]
-    with closing(read_ahead(images, batches)) as frames_of_batches:
+    with fast_layers(model), closing(read_ahead(images, batches)) as frames_of_batches:
         ahead = zip(batches, frames_of_batches, strict=True)
         for indices, frames in tqdm(ahead, total=len(batches), desc=description, leave=False, disable=hidden):
             with accelerator.autocast():

@@ -13,8 +13,8 @@ import torch
 from accelerate import Accelerator
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
-from transformers import CLIPModel
+from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from ..data.images.frames import Frames
 from ..utils.environment import device_name
@@ -68,13 +68,13 @@ class EmbeddingCache:
         return self.folder / f"{key}.safetensors"
 
 
-def key_of(model: CLIPModel, frames: Frames, rows: np.ndarray, batch_size: int, accelerator: Accelerator) -> str:
+def key_of(model: PreTrainedModel, frames: Frames, rows: np.ndarray, batch_size: int, accelerator: Accelerator) -> str:
     """Names what the embeddings of some images depend on, to the last bit.
 
     These are the weights, the image files, the transform, which images share a forward, the precision and the machine.
 
     Args:
-        model (`CLIPModel`): The teacher.
+        model (`PreTrainedModel`): The teacher.
         frames (`Frames`): The images.
         rows (`np.ndarray`): Which of them are embedded.
         batch_size (`int`): Images a forward.
@@ -92,12 +92,23 @@ def key_of(model: CLIPModel, frames: Frames, rows: np.ndarray, batch_size: int, 
     }
     found = hashlib.blake2b(json.dumps(facts, sort_keys=True, default=str).encode(), digest_size=20)
     found.update(np.ascontiguousarray(rows, dtype=np.int64).tobytes())
-    for name, weight in sorted(plain_weights(model).items()):
-        found.update(name.encode())
-        found.update(_bytes(weight))
+    _add_weights(found, model)
     for encoded in frames.encoded(rows):
         found.update(hashlib.blake2b(encoded).digest())
     return found.hexdigest()
+
+
+def digest_of_weights(model: nn.Module) -> str:
+    """A digest of the names and values of a model's weights."""
+    found = hashlib.blake2b(digest_size=20)
+    _add_weights(found, model)
+    return found.hexdigest()
+
+
+def _add_weights(found: hashlib.blake2b, model: nn.Module) -> None:
+    for name, weight in sorted(plain_weights(model).items()):
+        found.update(name.encode())
+        found.update(_bytes(weight))
 
 
 def _bytes(tensor: Tensor) -> memoryview:

@@ -1,22 +1,33 @@
-"""Loading CLIP models and processors, and choosing what learns."""
+"""Loading models and processors."""
 
 from __future__ import annotations
 
+import copy
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
-from transformers import AutoConfig, AutoTokenizer, CLIPConfig, CLIPModel, CLIPProcessor, PreTrainedTokenizerBase
-from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+from torch import nn
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    ProcessorMixin,
+)
+from transformers.image_processing_backends import PilBackend
 
 from ..utils.errors import UserError
-from .layers import lean
+from .families import Family, family_of
+from .weights import plain_weights
 
 BUILT_IN = {"builtin:tiny-clip": str(Path(__file__).parents[1] / "assets" / "tiny-clip")}
 
 
-def load_model(name_or_path: str | Path, revision: str | None = None, random_init: bool = False) -> CLIPModel:
-    """Load a CLIP in fp32.
+def load_model(name_or_path: str | Path, revision: str | None = None, random_init: bool = False) -> PreTrainedModel:
+    """Load a model of one of the families in fp32, as a stock model of `transformers`.
 
     Args:
         name_or_path (`str` or `Path`):
@@ -25,16 +36,16 @@ def load_model(name_or_path: str | Path, revision: str | None = None, random_ini
         random_init (`bool`, defaults to `False`): Take only the configuration and draw the weights anew.
 
     Raises:
-        UserError: Where there is no such model, or it is not a CLIP.
+        UserError: Where there is no such model, or it belongs to no family of this program.
     """
     name = BUILT_IN.get(str(name_or_path), str(name_or_path))
-    config = _clip_config(name, revision)
+    config, family = _config(name, revision)
     try:
         if random_init:
-            model = CLIPModel(config)
+            model = family.new(config)
             model.set_attn_implementation(attention())
-            return lean(model)
-        model, found = CLIPModel.from_pretrained(
+            return model
+        model, found = family.model_class.from_pretrained(
             name, revision=revision, dtype=torch.float32, use_safetensors=True, attn_implementation=attention(),
             output_loading_info=True, trust_remote_code=False,
         )  # fmt: skip
@@ -47,7 +58,7 @@ def load_model(name_or_path: str | Path, revision: str | None = None, random_ini
         )
     if broken := [name for name, weight in model.state_dict().items() if not weight.isfinite().all()]:
         raise UserError(f"the model {name} cannot be used: {broken[0]} has values that are not finite; give another")
-    return lean(model)
+    return model
 
 
 def attention() -> str:
@@ -59,19 +70,16 @@ def attention() -> str:
     return "sdpa" if torch.accelerator.is_available() else "eager"
 
 
-def load_processor(name_or_path: str | Path, revision: str | None = None) -> CLIPProcessor:
-    """Load the tokenizer and the PIL image processor of a CLIP.
+def load_processor(name_or_path: str | Path, revision: str | None = None) -> ProcessorMixin:
+    """Load the tokenizer and the PIL image processor of a model.
 
     Raises:
         UserError: Where they are missing.
     """
     name = BUILT_IN.get(str(name_or_path), str(name_or_path))
-    config = _clip_config(name, revision)
+    config, family = _config(name, revision)
     try:
-        processor = CLIPProcessor(
-            image_processor=CLIPImageProcessorPil.from_pretrained(name, revision=revision),
-            tokenizer=AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False),
-        )
+        processor = family.load_processor(name, revision)
         crop, size = processor.image_processor.crop_size, config.vision_config.image_size
         if (crop["height"], crop["width"]) != (size, size):
             raise ValueError(f"its images have {crop['height']} x {crop['width']} pixels, those of the model {size}")
@@ -80,14 +88,12 @@ def load_processor(name_or_path: str | Path, revision: str | None = None) -> CLI
     return processor
 
 
-def _clip_config(name: str, revision: str | None) -> CLIPConfig:
+def _config(name: str, revision: str | None) -> tuple[PreTrainedConfig, Family]:
     try:
         config = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False)
     except Exception as error:  # whatever a configuration of somebody else makes of Python
         raise UserError(_not_loaded("model", name, error)) from None
-    if not isinstance(config, CLIPConfig):
-        raise UserError(f"{name} is a {config.model_type!r} model; this program needs a CLIP (model_type 'clip')")
-    return config
+    return config, family_of(config, name)
 
 
 def _not_loaded(what: str, name: str, error: Exception) -> str:
@@ -105,7 +111,7 @@ def _not_loaded(what: str, name: str, error: Exception) -> str:
             return (
                 f"the model in the folder {name} cannot be loaded: {pickled[0]} is a pickle, which runs what it "
                 "holds, and is never read. Give a folder with model.safetensors; from a source that you trust, "
-                "`CLIPModel.from_pretrained(folder).save_pretrained(folder)` writes it"
+                "`AutoModel.from_pretrained(folder).save_pretrained(folder)` writes it"
             )
     files = ", ".join(held[:12]) or "nothing"
     return (
@@ -115,20 +121,55 @@ def _not_loaded(what: str, name: str, error: Exception) -> str:
     )
 
 
-def check_tokenizer(model: CLIPModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """See that the text tower pools where the tokenizer ends a text, and that long texts are cut to its length.
+def with_pil_images(processor: ProcessorMixin) -> ProcessorMixin:
+    """The processor with the PIL variant of its image processor; changed in place.
+
+    `from_pretrained` chooses torchvision's variant where torchvision is installed, which resizes differently.
+
+    Raises:
+        UserError: Where it is not a processor of images and texts.
+    """
+    images = getattr(processor, "image_processor", None)
+    if images is None or getattr(processor, "tokenizer", None) is None:
+        raise UserError(
+            f"processing_class needs a tokenizer and an image processor, found a {type(processor).__name__}; give "
+            "the model's processor, such as AutoProcessor.from_pretrained(...)"
+        )
+    if not isinstance(images, PilBackend):
+        with TemporaryDirectory() as folder:
+            images.save_pretrained(folder)
+            processor.image_processor = AutoImageProcessor.from_pretrained(folder, backend="pil")
+    return processor
+
+
+def check_model(model: object) -> None:
+    """Check that an object is a model that can be trained.
+
+    Raises:
+        UserError: Where it is of no supported family, or its weights are not in fp32.
+    """
+    if not isinstance(model, nn.Module) or not hasattr(model, "config"):
+        raise UserError(f"model needs a loaded model, found {type(model).__name__!r}; load one with from_pretrained")
+    family_of(model)
+    if other := {parameter.dtype for parameter in model.parameters()} - {torch.float32}:
+        raise UserError(
+            f"the weights of the model are in {', '.join(sorted(map(str, other)))}, and need float32: load it with "
+            "dtype=torch.float32, and set bf16=True in the arguments for mixed precision"
+        )
+
+
+def copy_model(model: PreTrainedModel) -> PreTrainedModel:
+    """A copy of a loaded model, as `load_model` would load it; the model is not changed."""
+    copied = family_of(model).new(copy.deepcopy(model.config))
+    copied.load_state_dict(plain_weights(model))
+    copied.set_attn_implementation(attention())
+    return copied
+
+
+def check_tokenizer(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Check that a tokenizer belongs to a model, and limit its texts to the length that the text tower takes.
 
     Raises:
         UserError: Where every text would get the same embedding, or token ids exceed the vocabulary.
     """
-    config = model.config.text_config
-    # 2 is what OpenAI's configurations say; transformers then pools at the largest id, which is their end token.
-    if config.eos_token_id not in (2, tokenizer.eos_token_id):
-        raise UserError(
-            f"the text tower ends a text at token {config.eos_token_id}, the tokenizer at {tokenizer.eos_token_id}: "
-            "every text would get the same embedding. Set text_config.eos_token_id in config.json"
-        )
-    if tokenizer.model_max_length > config.max_position_embeddings:
-        tokenizer.model_max_length = config.max_position_embeddings
-    if len(tokenizer) > config.vocab_size:
-        raise UserError(f"the tokenizer has {len(tokenizer)} tokens, the text tower only {config.vocab_size}")
+    family_of(model).check_tokenizer(model.config, tokenizer)

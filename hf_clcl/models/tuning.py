@@ -8,19 +8,20 @@ import torch
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from transformers import CLIPModel
+from transformers import PreTrainedModel
 
 from ..config.lora import LoRA
 from ..utils.errors import RecipeError
+from .families import family_of
 
 
-def adapted_layers(model: CLIPModel, lora: LoRA) -> dict[str, nn.Linear]:
+def adapted_layers(model: PreTrainedModel, lora: LoRA) -> dict[str, nn.Linear]:
     """The linear layers that get an adapter, by name.
 
     Raises:
         RecipeError: Where a target matches none.
     """
-    towers = {"both": ("vi", "te"), "vision": ("vi",), "text": ("te",)}[lora.towers]
+    towers = family_of(model).prefixes(lora.towers)
     linear = {n: m for n, m in model.named_modules() if isinstance(m, nn.Linear) and n.startswith(towers)}
     names = {name.rsplit(".", 1)[-1] for name in linear}
     tower = "the model" if lora.towers == "both" else f"the {lora.towers} tower"
@@ -32,7 +33,7 @@ def adapted_layers(model: CLIPModel, lora: LoRA) -> dict[str, nn.Linear]:
     return {name: layer for name, layer in linear.items() if name.rsplit(".", 1)[-1] in lora.target_modules}
 
 
-def adapter_size(model: CLIPModel, lora: LoRA) -> int:
+def adapter_size(model: PreTrainedModel, lora: LoRA) -> int:
     """How many weights an adapter of this model has.
 
     Raises:
@@ -42,15 +43,15 @@ def adapter_size(model: CLIPModel, lora: LoRA) -> int:
 
 
 class Adapter:
-    """A fresh adapter on a model for one task; the model stays a `CLIPModel`, whose layers are changed in place.
+    """A fresh adapter on a model for one task; the model keeps its class, its layers are changed in place.
 
     Args:
-        model (`CLIPModel`): A plain CLIP.
+        model (`PreTrainedModel`): A plain CLIP.
         lora (`LoRA`): Rank, scale and layers.
         seed (`int`): Source of the initial weights.
     """
 
-    def __init__(self, model: CLIPModel, lora: LoRA, seed: int):
+    def __init__(self, model: PreTrainedModel, lora: LoRA, seed: int):
         layers = adapted_layers(model, lora)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
@@ -65,7 +66,7 @@ class Adapter:
             )
         self.state: dict[str, Tensor] = {}
 
-    def merge(self) -> CLIPModel:
+    def merge(self) -> PreTrainedModel:
         """The plain model with what the adapter learnt."""
         state = get_peft_model_state_dict(self.peft_model)
         self.state = {name: tensor.detach().cpu().clone() for name, tensor in state.items()}

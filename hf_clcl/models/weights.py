@@ -5,31 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from torch import Tensor, nn
-from transformers import CLIPModel
+from transformers import PreTrainedModel
 
-from .layers import lean
+from .families import family_of
 
 
-def choose_trainable(model: nn.Module, towers: str = "both", train_logit_scale: bool = False) -> None:
-    """Freeze what does not learn: by default only `logit_scale`.
+def choose_trainable(model: PreTrainedModel, towers: str = "both", train_logit_scale: bool = False) -> None:
+    """Freeze what does not learn: by default only the scale of the similarities.
 
     Args:
-        model (`CLIPModel`): Changed in place.
+        model (`PreTrainedModel`): Changed in place.
         towers (`str`, defaults to `"both"`): `both`, `vision` or `text`.
         train_logit_scale (`bool`, defaults to `False`): Whether the temperature learns.
     """
+    family = family_of(model)
+    learns = family.prefixes(towers)
     adapted = any(".lora_" in name for name, _ in model.named_parameters())
     for name, parameter in model.named_parameters():
-        is_vision = name.startswith(("vision_model.", "visual_projection."))
-        is_text = name.startswith(("text_model.", "text_projection."))
         parameter.requires_grad_(
-            ((is_vision and towers != "text") or (is_text and towers != "vision"))
-            and (".lora_" in name or not adapted)
-            or (name == "logit_scale" and train_logit_scale)
+            (name.startswith(learns) and (".lora_" in name or not adapted))
+            or (name == family.scale and train_logit_scale)
         )
 
 
-def forget_other_trainers(model: CLIPModel) -> None:
+def forget_other_trainers(model: PreTrainedModel) -> None:
     """Undo what another `Trainer` has made of a model; changed in place.
 
     `accelerate` marks a model that it has prepared, and would not prepare it again: what is trained next would be
@@ -46,18 +45,18 @@ def plain_weights(model: nn.Module) -> dict[str, Tensor]:
     return {name.replace(".base_layer.", "."): t for name, t in model.state_dict().items() if ".lora_" not in name}
 
 
-def frozen_copy(model: CLIPModel) -> CLIPModel:
+def frozen_copy(model: PreTrainedModel) -> PreTrainedModel:
     """A copy in evaluation mode that learns nothing and shares no storage with the model."""
-    copy = lean(CLIPModel(model.config))
+    copy = family_of(model).new(model.config)
     copy.load_state_dict(plain_weights(model))  # copies values into the new model's own storage
     return copy.to(model.device).eval().requires_grad_(False)
 
 
-def copy_of(model: CLIPModel) -> Callable[[], CLIPModel]:
+def copy_of(model: PreTrainedModel) -> Callable[[], PreTrainedModel]:
     """The model as it is now, for a trainer that is used without a stream."""
-    copies: list[CLIPModel] = []
+    copies: list[PreTrainedModel] = []
 
-    def initial_model() -> CLIPModel:
+    def initial_model() -> PreTrainedModel:
         if not copies:
             copies.append(frozen_copy(model))
         return copies[0]

@@ -56,7 +56,7 @@ def repetitions(records: Iterable[RunRecord]) -> list[list[int]]:
     """Places of the records that repeat one another, in order of the first. Unfinished runs stand alone."""
     groups: dict[str, list[int]] = {}
     for place, record in enumerate(records):
-        alone = None if record.matrix().finished else place
+        alone = None if record.accuracy_matrix().finished else place
         key = json.dumps([record.method, record.model, record.tasks, recipe_of(record), alone], sort_keys=True)
         groups.setdefault(key, []).append(place)
     return list(groups.values())

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..config.values import type_hints
 from ..metrics.accuracy_matrix import AccuracyMatrix, seen_accuracy, update_metrics
@@ -17,6 +17,9 @@ from ..utils.files import whole_file
 from .parts import DatasetNote, Loss, Outside, Phase, RecordedRecipe, Retrieval, Row, ScenarioRows
 from .schema import check_writable, kind, no_constant, plain, problems_of
 from .videos import VideoDatabase, video_contradictions, video_metrics
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 SCHEMA = 1
 
@@ -56,6 +59,8 @@ class RunRecord:
         skipped_steps (`dict[str, int]`): Steps that were left out for numbers that are not finite, of tasks with any.
         created (`str`, *optional*): When the run began (ISO 8601).
         finished (`bool`, defaults to `False`): Whether the stream came to its end.
+        trains_jointly (`bool`, defaults to `False`):
+            Whether one training was on all tasks together, whose one model is that of every row.
         command (`str`, *optional*): The command that made the run.
         citations (`list[str]`): BibTeX of the method and the benchmark.
         licence (`str`, *optional*): Licence of the weights, as the Hub spells it.
@@ -86,18 +91,33 @@ class RunRecord:
     skipped_steps: dict[str, int] = field(default_factory=dict)
     created: str | None = None
     finished: bool = False
+    trains_jointly: bool = False
     command: str | None = None
     citations: list[str] = field(default_factory=list)
     licence: str | None = None
     extra: dict[str, Any] = field(default_factory=dict)
 
-    def matrix(self) -> AccuracyMatrix:
+    def accuracy_matrix(self) -> AccuracyMatrix:
+        """The matrix of the main scenario, which computes its metrics."""
         return AccuracyMatrix(tasks=self.tasks, accuracy=self.accuracy, zero_shot=self.zero_shot)
+
+    @property
+    def matrix(self) -> DataFrame:
+        """Accuracy in percent as a table: a row before training and after each finished task, a column for each task.
+
+        A value that was not measured is NaN.
+        """
+        from pandas import DataFrame
+
+        none = [None] * len(self.tasks)
+        rows = [self.zero_shot or none, *self.accuracy]
+        index = ["zero-shot", *self.tasks[: len(self.accuracy)]]
+        return DataFrame(rows, index=index, columns=self.tasks, dtype=float)
 
     @property
     def metrics(self) -> dict[str, float]:
         """The metrics of the main scenario and, where classes were held out, of the update as a whole; of videos."""
-        of_stream = SCENARIOS[self.scenario].metrics(self.matrix(), self.test_images, self.baseline)
+        of_stream = SCENARIOS[self.scenario].metrics(self.accuracy_matrix(), self.test_images, self.baseline)
         return {**of_stream, **self._update_metrics(), **video_metrics(self)}
 
     def _update_metrics(self) -> dict[str, float]:
@@ -237,6 +257,8 @@ class RunRecord:
             raise ValueError("; ".join(sorted(problems)))
         # Metrics in the file are for other readers: here they always follow from the matrix.
         computed = {"schema", "metrics", "scenario_metrics"}
+        if "trains_jointly" not in values:  # records of older versions
+            record.trains_jointly = record.method == "joint"
         record.extra = {key: v for key, v in values.items() if key not in {*known, *computed}}
         return record
 
@@ -247,7 +269,7 @@ class RunRecord:
         try:
             for name in self.all_scenarios:
                 view = self.of(name)
-                view.matrix()
+                view.accuracy_matrix()
                 if view.baseline is not None:
                     AccuracyMatrix(self.tasks, view.baseline)
         except ValueError as error:

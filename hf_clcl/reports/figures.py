@@ -55,6 +55,19 @@ def plot_matrix(record: RunRecord, folder: str | Path) -> list[Path]:
         return save_figure(_matrix_figure(record), Path(folder) / "matrix")
 
 
+def matrix_figure(record: RunRecord) -> Figure:
+    """The accuracy matrix as a heat map; see [`plot_matrix`]."""
+    with matplotlib.rc_context(STYLE):
+        return _matrix_figure(record)
+
+
+def curves_figure(record: RunRecord) -> Figure:
+    """Accuracy over the stream; see [`plot_curves`]."""
+    with matplotlib.rc_context(STYLE):
+        draw = _means_figure if len(record.tasks) > MANY else _curves_figure
+        return _seen_figure(record) if SCENARIOS[record.scenario].classes_grow else draw(record)
+
+
 def plot_curves(record: RunRecord, folder: str | Path) -> list[Path]:
     """Draw the accuracy of each task over the stream, one panel a task: `curves.png` and `curves.svg`.
 
@@ -66,9 +79,7 @@ def plot_curves(record: RunRecord, folder: str | Path) -> list[Path]:
         folder (`str` or `Path`): Output folder; created if it does not exist.
     """
     with matplotlib.rc_context(STYLE):
-        draw = _means_figure if len(record.tasks) > MANY else _curves_figure
-        figure = _seen_figure(record) if SCENARIOS[record.scenario].classes_grow else draw(record)
-        return save_figure(figure, Path(folder) / "curves")
+        return save_figure(curves_figure(record), Path(folder) / "curves")
 
 
 def save_figure(figure: Figure, stem: Path) -> list[Path]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
 
 from ..config.arguments import TASK_VALUES, ContinualTrainingArguments
 from ..config.lora import LoRA
 from ..data.task import Task
-from ..distributed.launcher import LaunchNeeds
+from ..distributed.launcher import LaunchNeeds, launch_problems
 from ..methods import Method
 from ..metrics.scenarios import SCENARIOS
 from ..utils.errors import RecipeError
+from .spec import StreamSpec
 
 logger = logging.getLogger(__name__)
 
@@ -40,39 +40,31 @@ def launch_needs(
     )
 
 
-def check_stream(tasks: Sequence[Task], *others: Any, further: Sequence[str] = ()) -> None:
-    """See that a stream can be learnt; the arguments are those of [`stream_problems`], and `further` problems.
+def check_stream(spec: StreamSpec) -> None:
+    """Check that a stream can be trained on, here and with this launcher.
+
+    Args:
+        spec (`StreamSpec`): The run.
 
     Raises:
-        RecipeError: With every problem found.
+        RecipeError: With every problem.
     """
-    if problems := [*stream_problems(tasks, *others), *further]:
+    needs = launch_needs(spec.method, spec.args, spec.peft, spec.tasks)
+    if problems := [*stream_problems(spec), *launch_problems(needs)]:
         raise RecipeError(problems, "the stream")
-    for task in tasks:
+    for task in spec.tasks:
         if task.test is None:
             logger.warning("%s: has no test data: it is trained on, and its retrieval is not measured", task.name)
 
 
-def stream_problems(
-    tasks: Sequence[Task],
-    evaluation_only: Sequence[Task],
-    scenarios: Sequence[str],
-    method: Method,
-    peft: LoRA | None,
-    has_images: bool,
-    has_texts: bool,
-) -> list[str]:
-    """What is wrong with a stream, a line each.
+def stream_problems(spec: StreamSpec) -> list[str]:
+    """What is wrong with a stream, one line each.
 
     Args:
-        tasks (`Sequence[Task]`): The stream, in order.
-        evaluation_only (`Sequence[Task]`): Datasets that are never trained on.
-        scenarios (`Sequence[str]`): How accuracy is measured.
-        method (`Method`): How to learn.
-        peft (`LoRA`, *optional*): Learn low-rank updates alone.
-        has_images, has_texts (`bool`): Whether reference images and texts are given.
+        spec (`StreamSpec`): The run.
     """
-    names = [task.name.lower() for task in [*tasks, *evaluation_only]]
+    tasks, scenarios, peft = spec.tasks, spec.scenarios, spec.peft
+    names = [task.name.lower() for task in spec.everything]
     problems = [
         f"two tasks are called {name!r}; give each its own name" for name in set(names) if names.count(name) > 1
     ]
@@ -83,16 +75,13 @@ def stream_problems(
     problems += [f"{t.name}: has no training data" for t in tasks if t.train is None]
     problems += [
         f"{t.name}: has no test data"
-        for t in [*tasks, *evaluation_only]
-        if t.test is None and (t.kind.needs_test or t in evaluation_only)
+        for t in spec.everything
+        if t.test is None and (t.kind.needs_test or t in spec.evaluation_only)
     ]
-    if method.needs_reference_images and not has_images:
-        problems.append(f"{method.name} distils on reference images: give reference_images")
-    if method.needs_reference_texts and not has_texts:
-        problems.append(f"{method.name} distils on reference texts: give reference_texts")
-    problems += method.stream_problems(tasks)
+    problems += spec.method.reference_problems(spec.reference_images is not None, bool(spec.reference_texts))
+    problems += spec.method.stream_problems(tasks)
     if peft is not None:
-        problems += peft.problems() + method.adapter_problems()
+        problems += peft.problems() + spec.method.adapter_problems()
     for task in tasks:
         unknown = set(task.training) - set(TASK_VALUES)
         problems += [f"{task.name}: {key} cannot be set for one task" for key in sorted(unknown)]

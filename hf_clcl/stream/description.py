@@ -5,21 +5,18 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..config.arguments import TASK_VALUES, ContinualTrainingArguments
-from ..config.lora import LoRA
+from ..config.arguments import TASK_VALUES
 from ..data.fingerprint import fingerprint, of_reference
 from ..data.task import Task
-from ..methods import Method
 from ..metrics.scenarios import TASK_INCREMENTAL
+from ..models.embedding_cache import digest_of_weights
 from ..record.parts import DatasetNote, Loss
 from ..record.run_record import RunRecord
 from ..record.videos import VideoDatabase
 from ..utils import environment
-
-if TYPE_CHECKING:
-    from datasets import Dataset
+from .spec import StreamSpec
 
 STREAM_VALUES = (
     "output_dir",
@@ -51,12 +48,15 @@ def dataset_note(task: Task) -> DatasetNote:
     }
 
 
-def fingerprints(
-    tasks: Iterable[Task], images: Dataset | None, column: str | None, texts: Sequence[str] | None
-) -> dict[str, dict[str, str]]:
-    """What the data of a run are: of each task, and of the reference."""
-    reference = of_reference(images, column, texts)
-    return {**{task.name: fingerprint(task) for task in tasks}, **({"the reference": reference} if reference else {})}
+def fingerprints(spec: StreamSpec) -> dict[str, dict[str, str]]:
+    """Fingerprints of the data of a run: of each task, of the reference set, and of a model that has no name."""
+    images, column = spec.reference_images or (None, None)
+    reference = of_reference(images, column, spec.reference_texts)
+    return {
+        **{task.name: fingerprint(task) for task in spec.everything},
+        **({"the reference": reference} if reference else {}),
+        **({} if isinstance(spec.model, str) else {"the base model": {"weights": digest_of_weights(spec.model)}}),
+    }
 
 
 def logged_losses(history: Iterable[Mapping[str, float]], task: str, step_offset: int) -> list[Loss]:
@@ -75,65 +75,53 @@ def new_video_database(tasks: Sequence[Task]) -> VideoDatabase | None:
     return {"categories": categories, "zero_shot": None, "after": []} if categories else None
 
 
-def new_record(
-    model: str,
-    method: str,
-    tasks: Sequence[Task],
-    evaluation_only: Sequence[Task],
-    scenarios: Sequence[str],
-    recipe: dict[str, Any],
-    args: ContinualTrainingArguments,
-    command: str | None,
-    citation: str = "",
-) -> RunRecord:
-    """The record of a run of which nothing is measured yet."""
-    everything = [*tasks, *evaluation_only]
+def new_record(spec: StreamSpec, recipe: dict[str, Any]) -> RunRecord:
+    """The record of a run of which nothing is measured yet.
+
+    Args:
+        spec (`StreamSpec`): The run.
+        recipe (`dict`): Its recipe as plain values.
+    """
     return RunRecord(
-        method=method,
-        model=model,
-        tasks=[task.name for task in tasks],
-        scenario=scenarios[0],
-        scenarios={name: {"zero_shot": None, "accuracy": []} for name in scenarios[1:]},
-        evaluation_only={task.name: {"zero_shot": None, "accuracy": []} for task in evaluation_only},
+        method=spec.method.name,
+        trains_jointly=spec.method.trains_jointly,
+        model=spec.model_name,
+        tasks=[task.name for task in spec.tasks],
+        scenario=spec.scenarios[0],
+        scenarios={name: {"zero_shot": None, "accuracy": []} for name in spec.scenarios[1:]},
+        evaluation_only={task.name: {"zero_shot": None, "accuracy": []} for task in spec.evaluation_only},
         retrieval={
             task.name: {"zero_shot": None, "after": []}
-            for task in everything
+            for task in spec.everything
             if not task.kind.has_labels and task.test is not None
         },
-        video_database=new_video_database(tasks),
+        video_database=new_video_database(spec.tasks),
         recipe=recipe,
         versions=environment.versions(),
-        seed=args.seed,
-        device=environment.device_name(args.device),
-        datasets=[dataset_note(task) for task in everything],
+        seed=spec.args.seed,
+        device=environment.device_name(spec.args.device),
+        datasets=[dataset_note(task) for task in spec.everything],
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        command=command,
-        citations=[citation] if citation else [],
+        command=spec.command,
+        citations=[spec.method.citation] if spec.method.citation else [],
         licence=recipe.get("licence"),
     )
 
 
-def recipe_of_objects(
-    model: str,
-    method: Method,
-    tasks: list[Task],
-    evaluation_only: list[Task],
-    args: ContinualTrainingArguments,
-    peft: LoRA | None = None,
-    scenarios: Sequence[str] = (TASK_INCREMENTAL.name,),
-) -> dict[str, Any]:
-    """A recipe, as plain values, of a run that had none: it tells what differs when the run is resumed."""
+def recipe_of_objects(spec: StreamSpec) -> dict[str, Any]:
+    """A recipe, as plain values, of a run without one: a resumed run is compared with it."""
+    args, method = spec.args, spec.method
     defaults = {f.name: f.default for f in dataclasses.fields(args) if f.default is not dataclasses.MISSING}
     values = {name: getattr(args, name) for name in (*TASK_VALUES, *STREAM_VALUES)}
     values = {name: getattr(value, "value", value) for name, value in values.items() if value != defaults.get(name)}
     return {
-        "model_name_or_path": model,
+        "model_name_or_path": spec.model_name,
         "method": method.name,
         "methods": {method.name: method.options()},
-        "tasks": [{**_entry(task), **task.training} for task in tasks],
-        "evaluation_only": [_entry(task) for task in evaluation_only],
-        **({"peft": dataclasses.asdict(peft)} if peft else {}),
-        **({"scenarios": list(scenarios)} if list(scenarios) != [TASK_INCREMENTAL.name] else {}),
+        "tasks": [{**_entry(task), **task.training} for task in spec.tasks],
+        "evaluation_only": [_entry(task) for task in spec.evaluation_only],
+        **({"peft": dataclasses.asdict(spec.peft)} if spec.peft else {}),
+        **({"scenarios": list(spec.scenarios)} if list(spec.scenarios) != [TASK_INCREMENTAL.name] else {}),
         **{name: value for name, value in values.items() if isinstance(value, (bool, int, float, str))},
     }
 

@@ -7,27 +7,34 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
+from transformers import PreTrainedModel, ProcessorMixin
 
 from ..config.arguments import ContinualTrainingArguments
 from ..config.lora import LoRA
+from ..data.inputs import reference_sentences, reference_set
+from ..data.references import ReferenceImages
 from ..data.task import Task
 from ..methods import Method, create_method
 from ..metrics.scenarios import TASK_INCREMENTAL
-from ..record.run_record import RunRecord
-from ..utils.errors import RecipeError
+from ..models.loading import check_model
+from ..training.inputs import check_arguments
+from ..utils.errors import RecipeError, UserError
+from .result import StreamResult
+from .spec import StreamSpec
 from .stream import Stream
 
 
 def run_stream(
-    model: str | Path,
+    model: str | Path | PreTrainedModel,
     tasks: Sequence[Task],
-    method: str | Method = "zscl",
+    method: str | Method | type[Method] = "zscl",
     *,
     method_options: dict[str, Any] | None = None,
     evaluation_only: Sequence[Task] = (),
-    reference_images: Dataset | None = None,
+    reference_images: Dataset | ReferenceImages | None = None,
     reference_texts: Sequence[str] | None = None,
     args: ContinualTrainingArguments | None = None,
+    processing_class: ProcessorMixin | None = None,
     model_revision: str | None = None,
     random_init: bool = False,
     recipe: dict[str, Any] | None = None,
@@ -35,20 +42,23 @@ def run_stream(
     peft: LoRA | None = None,
     scenarios: Sequence[str] = (TASK_INCREMENTAL.name,),
     **training_values: Any,
-) -> RunRecord:
-    """Teach a CLIP one task after another, evaluating all of them after each.
+) -> StreamResult:
+    """Train a CLIP on one task after another, and evaluate it on all of them after each.
 
-    Called again with the same arguments, it goes on where `output_dir` stands; a finished run is only read.
+    Called again with the same arguments, it resumes from what is in `output_dir`; a finished run is only read.
 
     Args:
-        model (`str` or `Path`): The CLIP to start from: a Hub id or a local folder.
+        model (`str`, `Path` or `PreTrainedModel`):
+            The CLIP to start from: a Hub id, a local folder, or a loaded model, which is copied and never changed.
         tasks (`Sequence[Task]`): The stream, in order.
-        method (`str` or `Method`, defaults to `"zscl"`): How to learn without forgetting.
-        method_options (`dict`, *optional*): Options of the method, where it is given by name.
+        method (`str`, `Method` or `type[Method]`, defaults to `"zscl"`): How to learn without forgetting.
+        method_options (`dict`, *optional*): Options of a method that is given by name or class.
         evaluation_only (`Sequence[Task]`): Evaluated after each task, never trained on.
         reference_images (`Dataset`, *optional*): Images for methods that distil on a reference set.
         reference_texts (`Sequence[str]`, *optional*): Texts for them.
         args (`ContinualTrainingArguments`, *optional*): Training values; or give them one by one.
+        processing_class (`ProcessorMixin`, *optional*):
+            Processor of the model; needed with a loaded model, and loaded with a model that is given by name.
         model_revision (`str`, *optional*): Branch, tag or commit of a Hub model.
         random_init (`bool`, defaults to `False`): Take only the model's configuration.
         recipe (`dict`, *optional*): The recipe as plain values, kept as `recipe.yaml`.
@@ -59,20 +69,41 @@ def run_stream(
         training_values: Values of `ContinualTrainingArguments`, such as `output_dir`, `max_steps`, `learning_rate`.
 
     Returns:
-        `RunRecord`: What `results.json` in the output folder holds.
+        `StreamResult`:
+            The [`RunRecord`] that `results.json` in the output folder holds: `.metrics`, `.matrix` (a table of
+            accuracies), `.plot()`, and a table in a notebook.
 
     Raises:
-        UserError: For anything that the user can mend; what is finished is kept.
+        UserError: For anything that the user can fix; what is finished is kept.
     """
     if args is not None and training_values:
         raise RecipeError(f"args is given, so {', '.join(training_values)} must be set in it")
     if args is None:
         args = ContinualTrainingArguments.checked(training_values)
-    if isinstance(method, str):
-        method = create_method(method, method_options)
-    stream = Stream(
-        str(model), list(tasks), method, list(evaluation_only), reference_images,
-        None if reference_texts is None else list(reference_texts), args, model_revision, random_init, recipe, command,
-        peft, list(scenarios),
+    check_arguments(args)
+    if isinstance(model, Path):
+        model = str(model)
+    if not isinstance(model, str):
+        _check_object(model, processing_class, model_revision, random_init)
+    spec = StreamSpec(
+        model, list(tasks), create_method(method, method_options), args, processing_class, model_revision, random_init,
+        evaluation_only=list(evaluation_only),
+        reference_images=None if reference_images is None else reference_set(reference_images),
+        reference_texts=None if reference_texts is None else reference_sentences(reference_texts),
+        peft=peft, scenarios=list(scenarios), recipe=recipe, command=command,
     )  # fmt: skip
-    return stream.run()
+    return StreamResult.from_record(Stream(spec).run())
+
+
+def _check_object(
+    model: PreTrainedModel, processing_class: ProcessorMixin | None, revision: str | None, random_init: bool
+) -> None:
+    """Check what comes with a model that is loaded already."""
+    check_model(model)
+    if processing_class is None:
+        raise UserError(
+            "processing_class is missing: give the loaded model's processor, such as "
+            "ProcessorMixin.from_pretrained(...)"
+        )
+    if revision is not None or random_init:
+        raise UserError("model_revision and random_init are for a model by name, and a loaded model is given")

@@ -5,23 +5,20 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-import torch
-from accelerate import Accelerator, PartialState
+from accelerate import PartialState
 from rich.console import Console
 from rich.markdown import Markdown
 from torch import Tensor
-from transformers import CLIPModel
+from transformers import PreTrainedModel
 
 from ..config.arguments import ContinualTrainingArguments
-from ..data.images.frames import Frames, ImageCache
 from ..data.recipe_tasks import resolve_stream
-from ..data.task_data import frames_of
-from ..evaluation.evaluator import StreamEvaluation
 from ..methods.averaging import interpolate
-from ..models.loading import check_tokenizer, load_model, load_processor
+from ..methods.zero_shot import ZeroShot
 from ..record.run_record import RunRecord
 from ..reports.figures import plot_curves, plot_matrix
 from ..reports.terminal import print_results
@@ -31,14 +28,20 @@ from ..utils.names import RECORD
 from .description import new_record
 from .mixtures import FILE, Evaluation, Evaluations
 from .output import OutputFolder, refuse_other_recipe
+from .session import Session
+from .spec import StreamSpec
 
 if TYPE_CHECKING:
     from ..config.recipe import Recipe
-    from ..data.task import Task
     from .checkpoint_sources import Checkpoint
 
-METHOD = "checkpoints"
-"""What stands in the place of a method in the record of checkpoints that came from elsewhere."""
+
+@dataclass
+class Checkpoints(ZeroShot):
+    """What the record of given checkpoints names as its method: nothing is trained."""
+
+    name: ClassVar[str] = "checkpoints"
+    citation: ClassVar[str] = ""
 
 
 class Standalone:
@@ -50,19 +53,19 @@ class Standalone:
     """
 
     def __init__(self, recipe: Recipe, command: str | None):
-        self.recipe, self.command = recipe, command
         self.args = ContinualTrainingArguments.checked(recipe.training)
-        self.folder = Path(self.args.output_dir)
-        self.output = OutputFolder(self.folder, self.args.should_save)
-        self.accelerator = Accelerator(mixed_precision=self.args.mixed_precision, cpu=self.args.use_cpu)
         with self.args.main_process_first(desc="reading datasets"):
             self.tasks, self.others = resolve_stream(recipe, self.args.seed)
-        self.processor = load_processor(recipe.model_name_or_path, recipe.model_revision)
-        self.cache = ImageCache(self.args.image_cache_mb, self.args.disk_cache_mb, self.folder)
-        self.evaluation = StreamEvaluation(
-            self._record(), self.tasks, self.others, self._frames, self.processor, self.accelerator, self.args,
-            self._kept_videos,
+        self.recipe = recipe.to_dict()
+        self.spec = StreamSpec(
+            recipe.model_name_or_path, self.tasks, Checkpoints(), self.args, revision=recipe.model_revision,
+            random_init=recipe.random_init, evaluation_only=self.others, scenarios=list(recipe.scenarios),
+            command=command,
         )  # fmt: skip
+        self.folder = self.spec.folder
+        self.output = OutputFolder(self.folder, self.args.should_save)
+        self.session = Session(self.spec, self._record(), self._kept_videos)
+        self.evaluation = self.session.evaluation
 
     def stream(self, checkpoints: Sequence[Checkpoint]) -> RunRecord:
         """Fill a matrix: the base model before the first task, then one checkpoint after each."""
@@ -86,7 +89,7 @@ class Standalone:
         Source: WiSE-FT (Wortsman et al., CVPR 2022, eq. 1).
         """
         results = self._open_mixtures()
-        base: CLIPModel | None = None
+        base: PreTrainedModel | None = None
         for checkpoint in checkpoints:
             wanted = [alpha for alpha in alphas if results.found(checkpoint.name, alpha) is None]
             if not wanted:
@@ -100,7 +103,7 @@ class Standalone:
                 if results.found(checkpoint.name, alpha) is not None:
                     continue  # given twice
                 loaded.load_state_dict(interpolate(starts, ends, alpha))
-                name = checkpoint.name if alpha else self.recipe.model_name_or_path
+                name = checkpoint.name if alpha else self.spec.model_name
                 results.evaluations.append(self._evaluation(loaded, name, alpha))
                 if self.args.should_save:
                     results.save(self.folder)
@@ -110,7 +113,7 @@ class Standalone:
             sys.stdout.write(f"\nTable and plot: {self.folder}\n")
         return results
 
-    def _evaluation(self, model: CLIPModel, name: str, alpha: float) -> Evaluation:
+    def _evaluation(self, model: PreTrainedModel, name: str, alpha: float) -> Evaluation:
         """One model, which has seen all tasks."""
         self.evaluation.record = record = self._record()
         self.evaluation.measure(model, None)
@@ -122,22 +125,18 @@ class Standalone:
         return {"checkpoint": name, "alpha": alpha, "accuracy": accuracy}
 
     def _record(self) -> RunRecord:
-        recipe = self.recipe
-        return new_record(
-            recipe.model_name_or_path, METHOD, self.tasks, self.others, recipe.scenarios, recipe.to_dict(), self.args,
-            self.command,
-        )  # fmt: skip
+        return new_record(self.spec, self.recipe)
 
     def _open_stream(self, names: list[str]) -> RunRecord:
         self.output.claim()
         if (self.folder / FILE).exists():
             raise UserError(f"{self.folder} holds {FILE}, which is no stream; choose another --output_dir")
-        found = self.output.open(self.recipe.to_dict())
+        found = self.output.open(self.recipe)
         if found is None:
             found = self._record()
             found.extra["checkpoints"] = names
         before = found.extra.get("checkpoints")
-        if before is None or found.method != METHOD:
+        if before is None or found.method != Checkpoints.name:
             raise UserError(f"{self.folder} holds a run, which would be lost; choose another --output_dir")
         done = len(found.accuracy)
         if before[:done] != names[:done] or len(names) < done:
@@ -154,31 +153,25 @@ class Standalone:
             raise UserError(f"{self.folder} holds a run or a stream of checkpoints; choose another --output_dir")
         if (self.folder / FILE).exists():
             found = Evaluations.load(self.folder / FILE)
-            refuse_other_recipe(found.recipe, self.recipe.to_dict(), self.folder)
+            refuse_other_recipe(found.recipe, self.recipe, self.folder)
             return found
         return Evaluations(
-            self.recipe.model_name_or_path, [task.name for task in self.tasks], [task.name for task in self.others],
-            list(self.recipe.scenarios), self.recipe.to_dict(), environment.versions(), self.command,
+            self.spec.model_name, [task.name for task in self.tasks], [task.name for task in self.others],
+            self.spec.scenarios, self.recipe, environment.versions(), self.spec.command,
         )  # fmt: skip
 
     def _write(self, record: RunRecord) -> None:
-        record.finished = record.matrix().finished
+        record.finished = record.accuracy_matrix().finished
         if self.args.should_save:
             self.output.write_record(record)
             plot_matrix(record, self.folder)
             plot_curves(record, self.folder)
 
-    def _base(self) -> CLIPModel:
-        torch.manual_seed(self.args.seed)  # for random_init, as a run does
-        return self._load(self.recipe.model_name_or_path, self.recipe.model_revision, self.recipe.random_init)
+    def _base(self) -> PreTrainedModel:
+        return self.session.to_device(self.session.base_model())
 
-    def _load(self, name: str, revision: str | None, random_init: bool = False) -> CLIPModel:
-        model = load_model(name, revision, random_init).requires_grad_(False).eval()
-        check_tokenizer(model, self.processor.tokenizer)
-        return model.to(self.args.device)
-
-    def _frames(self, task: Task) -> Frames:
-        return frames_of(task, "test", self.processor.image_processor, self.cache)
+    def _load(self, name: str, revision: str | None) -> PreTrainedModel:
+        return self.session.to_device(self.session.load(name, revision))
 
     def _kept_videos(self, name: str) -> Path:
         """Where the videos of a task that were embedded are kept, to go on after a stop."""

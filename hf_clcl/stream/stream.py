@@ -9,43 +9,33 @@ import shutil
 from contextlib import AbstractContextManager, closing, nullcontext
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-import torch
-from accelerate import Accelerator
-from datasets import Dataset
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers import CLIPModel
+from transformers import PreTrainedModel
 from transformers.integrations import get_reporting_integration_callbacks
 
-from ..config.arguments import ContinualTrainingArguments
-from ..config.lora import LoRA
-from ..data.columns import find_image_column
-from ..data.images.frames import Frames, ImageCache
 from ..data.task import Task
-from ..data.task_data import TaskData, frames_of
+from ..data.task_data import TaskData
 from ..data.texts.tokens import tokenize
-from ..distributed.launcher import launch_problems
-from ..evaluation.evaluator import StreamEvaluation
 from ..hub import HubPusher, pull_run
 from ..hub.client import token_from
-from ..methods import Method
-from ..models.loading import check_tokenizer, load_model, load_processor
 from ..models.tuning import Adapter, adapter_size
 from ..models.weights import choose_trainable, parameter_counts
 from ..record.run_record import RunRecord
 from ..training.checkpoints import METHOD_STATE, check_finished, last_whole_checkpoint, save_state
 from ..training.interruption import Interruption
 from ..training.trackers import KeepOpen
-from ..training.trainer import ContinualTrainer
+from ..training.trainer import ContinualTrainer, StreamPlace
 from ..utils.errors import RecipeError
 from ..utils.files import whole_folder
 from ..utils.phases import measured
-from .checks import check_stream, launch_needs
+from .checks import check_stream
 from .description import fingerprints, logged_losses, new_record, recipe_of_objects
 from .faults import check_room, memory_for, room_on_disk
 from .output import PLOT_SECONDS, OutputFolder, refuse_other_data
+from .session import Session
+from .spec import StreamSpec
 
 logger = logging.getLogger(__name__)
 
@@ -53,35 +43,12 @@ logger = logging.getLogger(__name__)
 class Stream:
     """One run and its output folder; see [`run_stream`]."""
 
-    def __init__(
-        self,
-        model_name: str,
-        tasks: list[Task],
-        method: Method,
-        evaluation_only: list[Task],
-        reference_images: Dataset | None,
-        reference_texts: list[str] | None,
-        args: ContinualTrainingArguments,
-        model_revision: str | None,
-        random_init: bool,
-        recipe: dict[str, Any] | None,
-        command: str | None,
-        peft: LoRA | None,
-        scenarios: list[str],
-    ):
-        self.model_name, self.model_revision, self.random_init = model_name, model_revision, random_init
-        self.tasks, self.evaluation_only, self.method, self.args = tasks, evaluation_only, method, args
-        self.reference_images, self.reference_texts = reference_images, reference_texts
-        self.scenarios = scenarios
-        self.recipe = recipe or recipe_of_objects(model_name, method, tasks, evaluation_only, args, peft, scenarios)
-        self.command, self.peft = command, peft
-        self.output = OutputFolder(Path(args.output_dir), args.should_save, 0.0 if args.push_to_hub else PLOT_SECONDS)
-        features = None if reference_images is None else reference_images.features
-        self.reference_column = features and find_image_column(features, None, "reference images")
-        check_stream(
-            tasks, evaluation_only, scenarios, method, peft, reference_images is not None, bool(reference_texts),
-            further=launch_problems(launch_needs(method, args, peft, tasks)),
-        )  # fmt: skip
+    def __init__(self, spec: StreamSpec):
+        self.spec = spec
+        self.tasks, self.method, self.args, self.peft = spec.tasks, spec.method, spec.args, spec.peft
+        self.recipe = spec.recipe or recipe_of_objects(spec)
+        self.output = OutputFolder(spec.folder, self.args.should_save, 0.0 if self.args.push_to_hub else PLOT_SECONDS)
+        check_stream(spec)
 
     def run(self) -> RunRecord:
         """Run what is left of the stream, and push what is finished."""
@@ -126,13 +93,9 @@ class Stream:
             with self.args.main_process_first(desc="fetching the run"):
                 if self.args.process_index == 0:
                     pull_run(self.args.resume_from_hub, self.output.path, token=token_from(self.args.hub_token_env))
-        found, everything = self.output.open(self.recipe), [*self.tasks, *self.evaluation_only]
-        now = fingerprints(everything, self.reference_images, self.reference_column, self.reference_texts)
+        found, now = self.output.open(self.recipe), fingerprints(self.spec)
         if found is None:
-            self.record = new_record(
-                self.model_name, self.method.name, self.tasks, self.evaluation_only, self.scenarios, self.recipe,
-                self.args, self.command, self.method.citation,
-            )  # fmt: skip
+            self.record = new_record(self.spec, self.recipe)
         else:
             refuse_other_data(found, now, self.output.path)
             self.record = self.output.standing(found, self._task_folder) if self.method.trains else found
@@ -143,34 +106,12 @@ class Stream:
         # Before the accelerator is made: the values of a task reset the state that it shares.
         own = [args.of_task(task.training, self.output.path) for task in self.tasks]
         self.steps = [values.steps_for(len(task.train)) for values, task in zip(own, self.tasks, strict=True)]
-        self.accelerator = Accelerator(mixed_precision=args.mixed_precision, cpu=args.use_cpu)
-        self.processor = load_processor(self.model_name, self.model_revision)
-        self.cache = ImageCache(args.image_cache_mb, args.disk_cache_mb, self.output.path)
+        self.session = Session(self.spec, self.record, self._folder_of)
         self.reporters = [KeepOpen(cls()) for cls in get_reporting_integration_callbacks(args.report_to)]
         self.trainer: ContinualTrainer | None = None
-        self.reference_frames: Frames | None = None
-        if self.reference_images is not None:
-            self.reference_frames = Frames(
-                self.reference_images, self.reference_column, self.processor.image_processor, self.cache,
-                "reference images",
-            )  # fmt: skip
-        self.evaluation = StreamEvaluation(
-            self.record,
-            self.tasks,
-            self.evaluation_only,
-            lambda task: frames_of(task, "test", self.processor.image_processor, self.cache),
-            self.processor,
-            self.accelerator,
-            args,
-            lambda name: self._task_folder([task.name for task in self.tasks].index(name)),
-        )
+        self.reference_frames = self.session.reference_frames()
 
-    def _initial_model(self) -> CLIPModel:
-        if self.random_init:
-            torch.manual_seed(self.args.seed)
-        return load_model(self.model_name, self.model_revision, self.random_init).requires_grad_(False).eval()
-
-    def _start_model(self) -> CLIPModel:
+    def _start_model(self) -> PreTrainedModel:
         """The model that the next task starts from, on its device."""
         done = len(self.record.accuracy)
         if done and self.method.trains:
@@ -178,8 +119,8 @@ class Stream:
             logger.warning("%d of %d tasks are finished; going on from %s", done, len(self.tasks), folder)
             model = self._finished_model(folder)
         else:
-            model = self._initial_model()
-        check_tokenizer(model, self.processor.tokenizer)
+            model = self.session.base_model()
+        model = self.session.to_device(model)
         if problems := self.method.model_problems(model):
             raise RecipeError(problems, "the method")
         choose_trainable(model, self.args.trainable, self.args.train_logit_scale)
@@ -191,18 +132,18 @@ class Stream:
         if self.method.trains and self.args.should_save:
             left = [sum(self.steps)] if self.method.trains_jointly and not done else self.steps[done:]
             check_room(self.output.path, self.args, self.record, left)
-        return model.to(self.args.device)
+        return model
 
-    def _finished_model(self, folder: Path) -> CLIPModel:
+    def _finished_model(self, folder: Path) -> PreTrainedModel:
         """The model of a finished task, and with it what the method has to remember."""
         check_finished(folder, self.method.remembers, self.args.hub_model_id)
         if (folder / METHOD_STATE).exists():
             self.method.load_state_dict(load_file(folder / METHOD_STATE))
-        return load_model(folder)
+        return self.session.load(folder)
 
     # Training
 
-    def _learn(self, model: CLIPModel, index: int) -> CLIPModel:
+    def _learn(self, model: PreTrainedModel, index: int) -> PreTrainedModel:
         """Train one task unless its folder is already there, save it, and evaluate."""
         task, folder = self.tasks[index], self._task_folder(index)
         if self.method.trains_jointly and index:
@@ -217,7 +158,7 @@ class Stream:
         self._evaluate(model, task)
         return model
 
-    def _train(self, model: CLIPModel, index: int) -> CLIPModel:
+    def _train(self, model: PreTrainedModel, index: int) -> PreTrainedModel:
         task = self.tasks[index]
         scratch = self.output.scratch(index, task.name)
         args = self.args.of_task(task.training, scratch)
@@ -234,14 +175,11 @@ class Stream:
                 model,
                 args,
                 method=self.method,
-                task=self._data_of_all(args.min_crop_scale) if self.method.trains_jointly else task,
-                processing_class=self.processor,
+                train_dataset=self._data_of_all(args.min_crop_scale) if self.method.trains_jointly else task,
+                processing_class=self.session.processor,
                 reference_images=self.reference_frames,
-                reference_input_ids=self._reference_input_ids,
-                initial_model=self._initial_model,
-                index=index,
-                step_offset=sum(self.steps[:index]),
-                cache=self.cache,
+                reference_texts=self._reference_input_ids,
+                stream=StreamPlace(index, sum(self.steps[:index]), self.session.cache, self.session.base_model),
                 callbacks=[
                     self.interruption,
                     *self.reporters,
@@ -253,7 +191,7 @@ class Stream:
             if checkpoint:
                 logger.warning("%s: going on from %s", task.name, checkpoint.name)
             trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
-            model = self.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
+            model = self.session.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
             if adapter is not None:
                 model = adapter.merge()
             phase["seconds"] = trainer.seconds
@@ -274,27 +212,29 @@ class Stream:
 
     @cached_property
     def _reference_input_ids(self) -> Tensor | None:
-        return None if self.reference_texts is None else tokenize(self.processor.tokenizer, self.reference_texts)
+        texts = self.spec.reference_texts
+        return None if texts is None else tokenize(self.session.processor.tokenizer, texts)
 
     def _data_of_all(self, min_crop_scale: float) -> TaskData:
         """The training data of all tasks as one, for a method that learns them together."""
-        data = [TaskData.of(task, self.processor, self.cache, min_crop_scale) for task in self.tasks]
+        session = self.session
+        data = [TaskData.of(task, session.processor, session.cache, min_crop_scale) for task in self.tasks]
         return TaskData.joined("all tasks", data)
 
-    def _save(self, model: CLIPModel, index: int, adapter: Adapter | None) -> None:
+    def _save(self, model: PreTrainedModel, index: int, adapter: Adapter | None) -> None:
         if self.args.should_save:
             with whole_folder(self._task_folder(index)) as folder:
                 with measured(self.record.phases, "saving", self.tasks[index].name):
                     self._fill(folder, model, index, adapter)
                 # The folder tells that the task is learnt, so what the record says of it comes first.
                 self.output.write_record(self.record)
-        self.accelerator.wait_for_everyone()
+        self.session.accelerator.wait_for_everyone()
 
-    def _fill(self, folder: Path, model: CLIPModel, index: int, adapter: Adapter | None) -> None:
+    def _fill(self, folder: Path, model: PreTrainedModel, index: int, adapter: Adapter | None) -> None:
         model.save_pretrained(folder)
-        self.processor.save_pretrained(folder)
+        self.session.processor.save_pretrained(folder)
         if adapter is not None and self.peft.keep_adapters:
-            adapter.save(folder / "adapter", self._task_folder(index - 1).name if index else self.model_name)
+            adapter.save(folder / "adapter", self._task_folder(index - 1).name if index else self.spec.model_name)
         save_state(self.method.state_dict(), folder)
 
     def _task_folder(self, index: int) -> Path:
@@ -302,20 +242,23 @@ class Stream:
             index = len(self.tasks) - 1  # one model, which has learnt all tasks
         return self.output.task(index, self.tasks[index].name)
 
+    def _folder_of(self, name: str) -> Path:
+        return self._task_folder([task.name for task in self.tasks].index(name))
+
     # Evaluation and record
 
-    def _evaluate(self, model: CLIPModel, task: Task | None) -> None:
+    def _evaluate(self, model: PreTrainedModel, task: Task | None) -> None:
         """Fill the row of the matrix after a task, or the zero-shot row."""
         # The same model gives the same row.
         if task and (not self.method.trains or (self.method.trains_jointly and self.record.accuracy)):
-            self.evaluation.repeat(model, task.name)
+            self.session.evaluation.repeat(model, task.name)
         else:
             with self._memory_for(f"evaluation after {task.name}" if task else "evaluation before training"):
-                numbers = self.evaluation.measure(model, task.name if task else None)
+                numbers = self.session.evaluation.measure(model, task.name if task else None)
             if self.trainer is not None:
                 self.trainer.log(numbers)
         self.output.write(self.record)
 
-    def _close_reporters(self, model: CLIPModel) -> None:
+    def _close_reporters(self, model: PreTrainedModel) -> None:
         for reporter in self.reporters if self.trainer is not None else []:
             reporter.close(self.trainer, model)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from transformers import CLIPModel, Trainer, TrainerCallback
+from transformers import PreTrainedModel, Trainer, TrainerCallback
 
 
 class KeepOpen:
@@ -19,7 +19,7 @@ class KeepOpen:
     def on_train_end(self, *args: Any, **kwargs: Any) -> None:
         """The stream goes on; [`close`] ends the report."""
 
-    def close(self, trainer: Trainer, model: CLIPModel) -> None:
+    def close(self, trainer: Trainer, model: PreTrainedModel) -> None:
         self.reporter.on_train_end(
             trainer.args, trainer.state, trainer.control, model=model, processing_class=trainer.processing_class
         )

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from datasets import Dataset
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from transformers import CLIPModel, CLIPProcessor, TrainerCallback
+from transformers import PreTrainedModel, ProcessorMixin, TrainerCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, TrainOutput, rotate_checkpoints
 from transformers.utils import logging
@@ -22,17 +25,22 @@ from transformers.utils import logging
 from ..config.arguments import ContinualTrainingArguments
 from ..data.batches import ORDER, REFERENCE, Draws, TaskBatches
 from ..data.images.frames import Frames, ImageCache, Normalizer
+from ..data.inputs import evaluation_tasks
 from ..data.task import Task
 from ..data.task_data import TaskData
 from ..distributed.processes import check_number
 from ..distributed.tensors import whole
-from ..methods import Method, TaskContext
+from ..methods import Method, TaskContext, create_method
 from ..models.checkpointing import checkpoint_texts
 from ..models.embedding_cache import EmbeddingCache
+from ..models.fast_layers import fast_layers, use_stock_layers
 from ..models.sharded import whole_model
 from ..models.weights import choose_trainable, copy_of, forget_other_trainers
+from ..utils.errors import RecipeError, UserError
 from ..utils.unpickling import refusing
 from .checkpoints import METHOD_STATE, PARTIAL, checkpoint_beside, save_state
+from .datasets_evaluation import DatasetsEvaluation
+from .inputs import check_alone, check_arguments, reference_frames, reference_ids, task_data
 from .nonfinite import FiniteSteps, all_finite, not_finite
 from .progress import TaskProgress
 from .sharded_trainer import DividedTrainer
@@ -40,98 +48,147 @@ from .sharded_trainer import DividedTrainer
 logger = logging.get_logger(__name__)
 
 
-class ContinualTrainer(DividedTrainer):
-    """Teaches a CLIP one task by one method, as any `Trainer` trains.
-
-    Optimiser, schedule and step counts start anew with each task, so a stream makes one trainer for each. Checkpoints
-    lie in `args.output_dir` and hold the method's state beside the trainer's.
+@dataclass(frozen=True)
+class StreamPlace:
+    """What a stream knows of one of its tasks.
 
     Args:
-        model (`CLIPModel`): The model to teach; changed in place.
-        args (`ContinualTrainingArguments`): Training values of this task.
-        method (`Method`): How to learn; the same object for all tasks of a stream.
-        task (`Task` or `TaskData`):
-            What to learn; `TaskData` where images and texts are already as the model wants them.
-        processing_class (`CLIPProcessor`, *optional*): Tokenizer and image processor; not needed with `TaskData`.
-        reference_images (`Frames`, *optional*): Images for distillation.
-        reference_input_ids (`Tensor` of shape `[M, L]`, *optional*): Texts for distillation.
-        initial_model (`Callable[[], CLIPModel]`, *optional*):
-            Loads the untrained CLIP for methods that distil from it; a copy of `model` where not given.
-        index (`int`, defaults to 0): Place of the task in its stream.
+        index (`int`, defaults to 0): Place of the task in the stream.
         step_offset (`int`, defaults to 0): Steps of the stream before this task; trackers see the sum.
-        cache (`ImageCache`, *optional*): Decoded images shared among the tasks of a stream.
+        cache (`ImageCache`, *optional*): Decoded images, shared by the tasks of the stream.
+        initial_model (`Callable[[], PreTrainedModel]`, *optional*): Loads the base model of the stream, frozen.
+    """
+
+    index: int = 0
+    step_offset: int = 0
+    cache: ImageCache | None = None
+    initial_model: Callable[[], PreTrainedModel] | None = None
+
+
+class ContinualTrainer(DividedTrainer):
+    """A `transformers.Trainer` that trains a CLIP on one task with a continual method.
+
+    ```python
+    trainer = ContinualTrainer(
+        model, ContinualTrainingArguments("out", max_steps=100), method="zscl", train_dataset=dataset["train"],
+        eval_dataset={"cifar10": dataset["test"]}, processing_class=processor, reference_images=images,
+        reference_texts=["a photo of a cat", ...],
+    )
+    trainer.train()
+    trainer.evaluate()
+    ```
+
+    Optimizer, schedule and step counts start anew with each task, so several tasks need one trainer each;
+    [`~hf_clcl.run_stream`] does that, and evaluates, saves and resumes. Checkpoints in `args.output_dir` hold the
+    state of the method beside that of the `Trainer`.
+
+    Args:
+        model (`PreTrainedModel`): The model to train; its weights are changed in place.
+        args (`ContinualTrainingArguments`): Training values; they are copied, and never changed.
+        method (`str`, `Method` or `type[Method]`, defaults to `"zscl"`):
+            How to learn without forgetting: a name of `METHODS`, `file.py:Class`, a class, or an instance.
+        train_dataset (`Dataset` or `Task`):
+            What to train on. Class names of a `Dataset` are those of its `ClassLabel` column, and the prompt is "a
+            photo of a {}."; a `Task` sets columns, class names and prompts. A `TaskData` is taken as it is.
+        eval_dataset (`Dataset`, `Task`, or a `dict` of them, *optional*): What [`evaluate`] measures.
+        processing_class (`ProcessorMixin`, *optional*):
+            Tokenizer and image processor; needed unless `train_dataset` is a `TaskData`.
+        reference_images (`Dataset`, *optional*): Images for methods that distil on a reference set.
+        reference_texts (`Sequence[str]`, *optional*): Texts for them, or their token ids `[M, L]`.
+        method_options (`dict`, *optional*): Options of a method that is given by name or class.
         callbacks (`list[TrainerCallback]`, *optional*): As for any `Trainer`.
+        stream (`StreamPlace`, *optional*): The place of the task in a stream.
 
     Raises:
+        UserError: Where an argument cannot be used; the message says what to give.
         TrainingError: While training, where a loss is not a finite number.
     """
 
-    # `CLIPModel.forward` takes any keyword, so the Trainer would believe that losses are already divided by the
+    # The models' `forward` takes any keyword, so the Trainer would believe that losses are already divided by the
     # number of accumulation steps.
     loss_is_scaled_for_ga = False
 
     def __init__(
         self,
-        model: CLIPModel,
+        model: PreTrainedModel,
         args: ContinualTrainingArguments,
+        method: str | Method | type[Method] = "zscl",
         *,
-        method: Method,
-        task: Task | TaskData,
-        processing_class: CLIPProcessor | None = None,
-        reference_images: Frames | None = None,
-        reference_input_ids: Tensor | None = None,
-        initial_model: Callable[[], CLIPModel] | None = None,
-        index: int = 0,
-        step_offset: int = 0,
-        cache: ImageCache | None = None,
+        train_dataset: Dataset | Task | TaskData,
+        eval_dataset: Dataset | Task | Mapping[str, Dataset | Task] | None = None,
+        processing_class: ProcessorMixin | None = None,
+        reference_images: Dataset | Frames | None = None,
+        reference_texts: Sequence[str] | Tensor | None = None,
+        method_options: dict[str, Any] | None = None,
         callbacks: list[TrainerCallback] | None = None,
+        stream: StreamPlace | None = None,
     ):
-        self.method, self.step_offset = method, step_offset
+        check_arguments(args)
+        method = create_method(method, method_options)
+        if stream is None:
+            processing_class = check_alone(model, method, train_dataset, processing_class)
+            stream = StreamPlace(cache=ImageCache(args.image_cache_mb))
+        if problems := method.reference_problems(reference_images is not None, reference_texts is not None):
+            raise RecipeError(problems, "the arguments")
+        self.method, self.step_offset, self.cache = method, stream.step_offset, stream.cache
         self.seconds_before = 0.0
         self._sums: dict[str, Tensor] = {}
         self._summed = 0
         self._started = time.monotonic()
+        self._eval_tasks = None if eval_dataset is None else evaluation_tasks(eval_dataset)
+        self._evaluation: DatasetsEvaluation | None = None
+        self._untrained: dict[str, float] | None = None
         self.normalize = Normalizer(processing_class.image_processor) if processing_class else _as_it_is
-        if isinstance(task, Task):
-            task = TaskData.of(task, processing_class, cache, args.min_crop_scale)
-        self.data = task
+        data = task_data(train_dataset, processing_class, stream.cache, args.min_crop_scale)
+        self.data = data
         forget_other_trainers(model)
         choose_trainable(model, args.trainable, args.train_logit_scale)
-        checkpoint_texts(model, task.tokens(args.per_device_train_batch_size) > args.checkpoint_texts_above)
+        checkpoint_texts(model, data.tokens(args.per_device_train_batch_size) > args.checkpoint_texts_above)
+        args = copy.copy(args)  # what is set below, and by the Trainer, holds for this task alone
         args.logging_nan_inf_filter = args.skip_nonfinite_steps > 0  # what is skipped does not spoil the mean loss
         super().__init__(
             model=model,
             args=args,
+            eval_dataset=eval_dataset,
             processing_class=processing_class,
             callbacks=[*(callbacks or []), *method.callbacks()],
         )
         for printing in (ProgressCallback, PrinterCallback):
             self.remove_callback(printing)
-        self.finite = FiniteSteps(args.skip_nonfinite_steps, task.name, self.accelerator)
+        self.finite = FiniteSteps(args.skip_nonfinite_steps, data.name, self.accelerator)
         self.add_callback(self.finite)
-        self.add_callback(TaskProgress(f"task {index + 1}: {task.name}"))
+        self.add_callback(TaskProgress(f"task {stream.index + 1}: {data.name}"))
         self.context = TaskContext(
-            name=task.name,
-            index=index,
+            name=data.name,
+            index=stream.index,
             args=args,
             accelerator=self.accelerator,
-            frames=task.frames,
-            input_ids=task.input_ids,
+            frames=data.frames,
+            input_ids=data.input_ids,
             normalize=self.normalize,
-            initial_model=initial_model or copy_of(model),
-            reference_frames=reference_images,
-            reference_input_ids=reference_input_ids,
-            labels=task.labels,
-            captions_of=task.captions_of,
+            initial_model=stream.initial_model or copy_of(model),
+            reference_frames=reference_frames(reference_images, processing_class, stream.cache),
+            reference_input_ids=reference_ids(reference_texts, processing_class),
+            labels=data.labels,
+            captions_of=data.captions_of,
             tokenizer=processing_class.tokenizer if processing_class else None,
-            seed=(self._first_seed, index),
+            seed=(self._first_seed, stream.index),
             drawn=self._drawn,
             embeddings=EmbeddingCache(Path(args.embedding_cache_dir)) if args.embedding_cache_dir else None,
         )
         self._fit_schedule()
 
     def train(self, resume_from_checkpoint: str | None = None, **kwargs: Any) -> TrainOutput:
-        """Learn the task from its start, or from one of its checkpoints; the method's end of the task included."""
+        """Train on the task from its start, or from one of its checkpoints; the method's end of the task included.
+
+        The accuracy before training is measured first where there is an `eval_dataset`, unless it already was.
+        """
+        if self._eval_tasks is not None and self._untrained is None:
+            self._untrained = self._measure()
+        with fast_layers(self.model, self.method.wants_patch_tokens):
+            return self._train(resume_from_checkpoint, **kwargs)
+
+    def _train(self, resume_from_checkpoint: str | None, **kwargs: Any) -> TrainOutput:
         self._started = time.monotonic()
         self.method.begin_task(self.model, self.context)
         if resume_from_checkpoint is not None:
@@ -146,13 +203,75 @@ class ContinualTrainer(DividedTrainer):
             output = super().train(resume_from_checkpoint, **kwargs)
         self._drain()
         self._check_weights()
-        self.model = self.method.end_task(whole_model(self.model))
+        with fast_layers(model := whole_model(self.model), self.method.wants_patch_tokens):
+            self.model = self.method.end_task(model)
+        use_stock_layers(self.model)  # also where the method returns a copy
         return output
 
     @property
     def seconds(self) -> float:
         """Time spent on this task so far, that before a stop included."""
         return self.seconds_before + time.monotonic() - self._started
+
+    # Evaluation
+
+    def evaluate(
+        self,
+        eval_dataset: Dataset | Task | Mapping[str, Dataset | Task] | None = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
+    ) -> dict[str, float]:
+        """Measure accuracy in percent, and how far it is from that of the model before training.
+
+        Images are classified by the prompts of their dataset, among its own classes. The model before training is
+        measured at the start of the first `train()`, on `eval_dataset` of the constructor; for other datasets there is
+        no change to report after training.
+
+        Args:
+            eval_dataset (`Dataset`, `Task`, or a `dict` of them, *optional*): Other datasets than the constructor's.
+            ignore_keys (`list[str]`, *optional*): Not used; there for the signature of `Trainer.evaluate`.
+            metric_key_prefix (`str`, defaults to `"eval"`): What each name begins with.
+
+        Returns:
+            `dict[str, float]`: For each dataset `eval_<name>_accuracy`, `eval_<name>_zero_shot_accuracy` (before
+            training) and `eval_<name>_zero_shot_change` (their difference, in points); `eval_accuracy` and so on are
+            the means, or the values of a dataset that is given without a name. For captions and videos, accuracy is
+            the mean R@1 of both directions, and `eval_<name>_image_to_text_r1` and the like are reported too.
+
+        Raises:
+            UserError: Where there is no `eval_dataset`.
+        """
+        if eval_dataset is None and self._eval_tasks is None:
+            raise UserError("evaluate() has nothing to evaluate on: give eval_dataset, here or to ContinualTrainer")
+        measured = self._measure(None if eval_dataset is None else evaluation_tasks(eval_dataset))
+        if eval_dataset is None and self._untrained is None and self.state.global_step == 0:
+            self._untrained = measured
+        before = self._untrained if eval_dataset is None and self._untrained is not None else {}
+        for key in [key for key in before if key.endswith("accuracy")]:
+            stem = key.removesuffix("accuracy")
+            measured = {
+                **measured,
+                f"{stem}zero_shot_accuracy": before[key],
+                f"{stem}zero_shot_change": measured[key] - before[key],
+            }
+        metrics = {f"{metric_key_prefix}_{key}": value for key, value in measured.items()}
+        self.log(dict(metrics))
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def _measure(self, tasks: Mapping[str, Task] | None = None) -> dict[str, float]:
+        """Measure the model as it is, on the constructor's `eval_dataset` where no tasks are given."""
+        if self.processing_class is None:
+            raise UserError("evaluation needs a processor: give ContinualTrainer(..., processing_class=processor)")
+        evaluation = self._evaluation if tasks is None else None
+        if evaluation is None:
+            evaluation = DatasetsEvaluation(
+                tasks or self._eval_tasks or {}, self.processing_class, self.accelerator, self.args,
+                self.cache or ImageCache(0),
+            )  # fmt: skip
+        if tasks is None:
+            self._evaluation = evaluation
+        return evaluation(self.accelerator.unwrap_model(self.model).to(self.args.device))
 
     # Data
 

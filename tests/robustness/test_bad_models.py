@@ -102,7 +102,7 @@ DAMAGE = {
     "empty configuration": (lambda f: cut(f, CONFIG, 0), ["cannot be loaded", "Copy it anew"]),
     "half a configuration": (lambda f: cut(f, CONFIG, 100), ["cannot be loaded", "Copy it anew"]),
     "a list": (lambda f: (f / CONFIG).write_text("[1]"), ["cannot be loaded", "Copy it anew"]),
-    "another model": (lambda f: change(f, CONFIG, model_type="bert"), ["'bert' model", "needs a CLIP"]),
+    "another model": (lambda f: change(f, CONFIG, model_type="bert"), ["'bert' model", "supports clip, metaclip_2"]),
     "no such model": (lambda f: change(f, CONFIG, model_type="x-y"), ["cannot be loaded", "x-y"]),
     "text for a size": (lambda f: change_part(f, "vision_config", hidden_size="x"), ["cannot be loaded"]),
     "odd heads": (lambda f: change_part(f, "text_config", num_attention_heads=7), ["cannot be loaded"]),

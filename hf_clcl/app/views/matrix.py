@@ -90,7 +90,7 @@ def tiles(shown: Sequence[Group]) -> str:
     """The metrics with their meaning."""
     cards = []
     measured = [metric for metric in (*INCREMENTAL, *TILES) if any(group.values(metric) for group in shown)]
-    finished = all(group.record.matrix().finished for group in shown)
+    finished = all(group.record.accuracy_matrix().finished for group in shown)
     for metric in measured if finished else dict.fromkeys([*TILES, *measured]):
         name, meaning = ALL_METRICS[metric]
         best = _best(shown, metric)

@@ -38,11 +38,11 @@ def same_images(dataset: Dataset, column: str) -> np.ndarray:
 
 def tokenize_captions(tokenizer: PreTrainedTokenizerBase, texts: list[str], where: str) -> Tensor:
     """Token ids `[texts, longest]`, cut to the length of the model; how many were cut is told in a warning."""
-    from .tokens import tokenize
+    from .tokens import encode
 
-    input_ids, longest = tokenize(tokenizer, texts), tokenizer.model_max_length
-    full = (input_ids[:, -1] == tokenizer.eos_token_id) & (input_ids[:, -2] != tokenizer.eos_token_id)
-    if input_ids.shape[1] == longest and full.any():
+    encoded, longest = encode(tokenizer, texts), tokenizer.model_max_length
+    full = encoded["attention_mask"].sum(dim=-1) == longest
+    if full.any():
         suspects = [texts[row] for row in full.nonzero().flatten().tolist()]
         too_long = sum(len(ids) > longest for ids in tokenizer(suspects, verbose=False)["input_ids"])
         if too_long:
@@ -50,4 +50,4 @@ def tokenize_captions(tokenizer: PreTrainedTokenizerBase, texts: list[str], wher
                 "%s: %d of %d captions are longer than the %d tokens of the model and are cut there",
                 where, too_long, len(texts), longest,
             )  # fmt: skip
-    return input_ids
+    return encoded["input_ids"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase
+from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 
 def tokenize(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> Tensor:
@@ -13,7 +13,12 @@ def tokenize(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> Tensor:
     CLIP's text tower is causal and pools at the end token, so what follows it changes nothing: no mask is needed and
     padding to the model's full length is wasted.
     """
-    return tokenizer(texts, padding="longest", truncation=True, return_tensors="pt")["input_ids"]
+    return encode(tokenizer, texts)["input_ids"]
+
+
+def encode(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> BatchEncoding:
+    """`input_ids` and `attention_mask` of texts, each `[texts, longest]`; the mask is 0 where a text is padded."""
+    return tokenizer(texts, padding="longest", truncation=True, return_tensors="pt", return_attention_mask=True)
 
 
 def stack_texts(*input_ids: Tensor) -> Tensor:

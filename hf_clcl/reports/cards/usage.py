@@ -34,8 +34,8 @@ def _usage_of_adapter(record: RunRecord) -> str:
     count = len(record.accuracy)
     before = _named(record.until(record.tasks[count - 2] if count > 1 else None))
     code_of_peft = block(
-        "from peft import PeftModel\nfrom transformers import CLIPModel\n\n"
-        f"before = CLIPModel.from_pretrained({before})\n"
+        "from peft import PeftModel\nfrom transformers import AutoModel\n\n"
+        f"before = AutoModel.from_pretrained({before})\n"
         f'model = PeftModel.from_pretrained(before, {_named(record)}, subfolder="adapter")',
         "python",
     )

@@ -105,6 +105,16 @@ def test_runs_get_names_of_their_own(tmp_path: Path):
         open_runs([tmp_path / "x" / "nothing"])
 
 
+def test_each_state_of_joint_training_is_the_one_model_of_all_tasks(tmp_path: Path):
+    for name, joint in (("joint", True), ("other", False)):
+        record(method="my_upper_bound", trains_jointly=joint).save(tmp_path / name / "results.json")
+        for task in ("task-01-a", "task-02-b"):
+            (tmp_path / name / task).mkdir()
+    runs = open_runs([tmp_path])
+    assert [runs["joint"].weights(index).name for index in (1, 2)] == ["task-02-b", "task-02-b"]
+    assert [runs["other"].weights(index).name for index in (1, 2)] == ["task-01-a", "task-02-b"]
+
+
 def test_a_run_that_trains_shows_its_new_tasks(tmp_path: Path):
     record(accuracy=[], zero_shot=None, finished=False).save(tmp_path / "results.json")
     runs = open_runs([tmp_path])

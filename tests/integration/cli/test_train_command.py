@@ -77,7 +77,7 @@ def test_a_model_that_is_no_clip(recipe, tmp_path, capsys):
 
     BertConfig().save_pretrained(tmp_path / "bert")
     assert train.main([str(recipe), "--model_name_or_path", str(tmp_path / "bert")]) == 1
-    assert "is a 'bert' model; this program needs a CLIP" in capsys.readouterr().err
+    assert "is a 'bert' model; this program supports clip, metaclip_2" in capsys.readouterr().err
 
 
 def test_pairs_of_the_command_line():

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 from accelerate.commands.config.config_args import ClusterConfig, load_config_from_file
@@ -14,7 +16,7 @@ from helpers.processes import launch_environment
 from hf_clcl.config.arguments import ContinualTrainingArguments
 from hf_clcl.config.lora import LoRA
 from hf_clcl.distributed.launcher import launch_problems
-from hf_clcl.methods import create_method
+from hf_clcl.methods import Method, create_method
 from hf_clcl.stream.checks import launch_needs
 from hf_clcl.utils.errors import RecipeError
 
@@ -101,6 +103,23 @@ def test_what_fsdp_cannot_divide_is_named_with_the_remedy(problems, changed: dic
 )
 def test_what_deepspeed_cannot_divide_is_named_with_the_remedy(problems, changed: dict, message: str) -> None:
     assert re.search(message, problems("deepspeed_zero2", **changed))
+
+
+def test_a_method_of_a_user_says_itself_whether_it_moves_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    @dataclass
+    class Mine(Method):
+        name: ClassVar[str] = "mine"
+        averaging_interval: int = 5  # and no `averaging`
+
+    class Moves(Mine):
+        moves_weights = "averaging_interval: 5"
+
+    args = ContinualTrainingArguments(output_dir=str(tmp_path))
+    for name, value in launch_environment(FOLDER / "deepspeed_zero2.yaml").items():
+        monkeypatch.setenv(name, value)
+    assert launch_problems(launch_needs(Mine(), args, None, [])) == []
+    (problem,) = launch_problems(launch_needs(Moves(), args, None, []))
+    assert problem.startswith("averaging_interval: 5 moves the weights")
 
 
 def test_a_deepspeed_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -250,11 +250,10 @@ def test_each_image_and_caption_is_embedded_by_one_process(
         Normalizer(processor.image_processor),
     )
     texts = tokenize(processor.tokenizer, [f"a red thing number {image}" for image in range(images)])
-    end = processor.tokenizer.eos_token_id
 
     def embedded(share: Share) -> torch.Tensor:
         pictures = embed_all_images(model, frames, normalize, share, 2, "test", show=False)
-        return torch.stack([pictures, embed_captions(model, texts, end, share)])
+        return torch.stack([pictures, embed_captions(model, texts, share)])
 
     parts = [embedded(Share(index, processes)) for index in range(processes)]
     assert ((torch.stack(parts) != 0).any(dim=-1).sum(dim=0) == 1).all()

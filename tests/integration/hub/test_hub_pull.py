@@ -54,7 +54,7 @@ def test_a_checkpoint_that_is_gone_is_told_of(hub, small, caplog):
 
 
 def test_a_model_that_learnt_all_tasks_at_once_is_one_revision(hub, small, caplog):
-    joint = small_run(small.parent / "joint", method="joint")
+    joint = small_run(small.parent / "joint", method="my_upper_bound", trains_jointly=True)
     shutil.rmtree(joint / "task-01-a")
     assert push_output(joint, "me/joint") == ["task-00-zero-shot", "task-02-b"] and not caplog.text
     assert len(pull_record("me/joint").accuracy) == 2

@@ -12,6 +12,7 @@ from hf_clcl.methods.fisher import diagonal_fisher
 from hf_clcl.methods.vr_lwf import random_tokens
 from hf_clcl.models.embedding import embed_images, embed_texts
 from hf_clcl.models.loading import load_model, load_processor
+from hf_clcl.training.trainer import StreamPlace
 from hf_clcl.utils.errors import RecipeError, UserError
 
 DISTILLATION = {"image_distillation_loss", "text_distillation_loss"}
@@ -42,12 +43,11 @@ def learn(tiny_clip, colours, tmp_path):
                 model,
                 ContinualTrainingArguments(**{**defaults, **values}),
                 method=method,
-                task=Task(f"task{index}", train=colours(12, seed=index)),
+                train_dataset=Task(f"task{index}", train=colours(12, seed=index)),
                 processing_class=processor,
                 reference_images=Frames(colours(10, seed=9), "image", processor.image_processor),
-                reference_input_ids=tokenize(processor.tokenizer, ["a red thing", "a blue thing", "grey"]),
-                initial_model=lambda: load_model(tiny_clip).requires_grad_(False),
-                index=index,
+                reference_texts=tokenize(processor.tokenizer, ["a red thing", "a blue thing", "grey"]),
+                stream=StreamPlace(index, initial_model=lambda: load_model(tiny_clip).requires_grad_(False)),
             )
             trainer.train()
             model = trainer.model

@@ -9,6 +9,7 @@ import pytest
 
 from helpers import ROOT
 from hf_clcl import METHODS, Task, create_method, run_stream
+from hf_clcl.cli.train import main
 from hf_clcl.methods import option_names
 from hf_clcl.stream.recipes import parse_recipe
 from hf_clcl.utils.errors import RecipeError
@@ -45,6 +46,29 @@ def test_the_example_is_short_and_learns(file, tiny_clip, colours, tmp_path):
     assert record.method == "near_the_texts" and len(record.accuracy) == 2
     assert all(entry["distance_loss"] > 0 for entry in record.losses)
     assert (tmp_path / "out" / "task-02-b" / "method_state.safetensors").exists()
+
+
+def test_a_file_is_executed_once_a_run_and_again_where_it_changed(tmp_path, monkeypatch, recipe):
+    monkeypatch.chdir(tmp_path)
+    log, source = tmp_path / "executed.txt", "from hf_clcl.methods import Method\n\n\nclass Mine(Method):\n"
+    source = f"print(file=open({str(log)!r}, 'a'))\n{source}    name = 'mine'\n"
+    (tmp_path / "mine.py").write_text(source)
+    assert main([str(recipe), "--method", "mine.py:Mine", "--output_dir", str(tmp_path / "run")]) == 0
+    assert log.read_text() == "\n"
+    (tmp_path / "mine.py").write_text(source.replace("'mine'", "'changed'"))
+    assert create_method("mine.py:Mine").name == "changed" and log.read_text() == "\n\n"
+
+
+def test_a_method_may_be_given_by_name_class_or_instance():
+    zscl = METHODS["zscl"]
+    by_class, by_name = create_method(zscl, {"l2_weight": 0.5}), create_method("zscl", {"l2_weight": 0.5})
+    assert by_class.options() == by_name.options() and create_method(by_class) is by_class
+    with pytest.raises(RecipeError, match="zscl is given with its options; set l2_weight in it"):
+        create_method(by_class, {"l2_weight": 1.0})
+    with pytest.raises(RecipeError, match="a name, a class that extends Method, or an instance, found 3"):
+        create_method(3)
+    with pytest.raises(RecipeError, match="l2_wait: no such key; did you mean l2_weight"):
+        create_method(zscl, {"l2_wait": 1})
 
 
 def test_a_module_works_as_a_file_does(file, tmp_path, monkeypatch):

@@ -22,6 +22,7 @@ from hf_clcl.data.texts.tokens import tokenize
 from hf_clcl.methods import losses
 from hf_clcl.models.loading import load_model, load_processor
 from hf_clcl.models.tuning import Adapter
+from hf_clcl.training.trainer import StreamPlace
 from hf_clcl.utils.errors import DataError
 
 SMALL = {"ewc": {"fisher_samples": 7}, "imm": {"merge": "mode", "fisher_samples": 7}, "vr_lwf": {"number": 6}}
@@ -89,12 +90,11 @@ def learn(tiny_clip, pairs, colours, tmp_path):
                 model,
                 ContinualTrainingArguments(**{**defaults, **values}),
                 method=method,
-                task=Task(f"task{index}", train=pairs(12, index), caption_column="captions"),
+                train_dataset=Task(f"task{index}", train=pairs(12, index), caption_column="captions"),
                 processing_class=processor,
                 reference_images=Frames(colours(10, seed=9), "image", processor.image_processor),
-                reference_input_ids=tokenize(processor.tokenizer, ["a red thing", "a blue thing", "grey"]),
-                initial_model=lambda: load_model(tiny_clip).requires_grad_(False),
-                index=index,
+                reference_texts=tokenize(processor.tokenizer, ["a red thing", "a blue thing", "grey"]),
+                stream=StreamPlace(index, initial_model=lambda: load_model(tiny_clip).requires_grad_(False)),
             )
             trainer.train()
             model = adapter.merge() if adapter else trainer.model

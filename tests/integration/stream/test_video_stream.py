@@ -123,7 +123,6 @@ class Angles:
         monkeypatch.setattr("hf_clcl.evaluation.videos.tokenize_captions", lambda tokenizer, texts, where: texts[0])
         self.folder = tmp_path
         self.eval = lambda: None
-        self.eos_token_id = 0
 
     def evaluator(self) -> VideoEvaluator:
         tasks = {

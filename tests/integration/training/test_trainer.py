@@ -163,7 +163,7 @@ def test_captions_are_learnt_with_the_contrastive_loss(tiny_clip, colours, tmp_p
         load_model(tiny_clip),
         args,
         method=create_method("finetune"),
-        task=task,
+        train_dataset=task,
         processing_class=load_processor(tiny_clip),
     )
     batch = trainer.get_train_dataloader().dataset[0]

@@ -9,9 +9,11 @@ import torch
 from torch import nn
 from transformers import CLIPModel, CLIPTextConfig
 from transformers.activations import QuickGELUActivation
-from transformers.models.clip.modeling_clip import CLIPMLP
+from transformers.models.clip.modeling_clip import CLIPMLP, CLIPEncoderLayer
 
-from hf_clcl.models.layers import MLP, Norm, Patches, QuickGELU, lean
+from hf_clcl.models.families.clip import ClassTokenCLIPLayer, FastCLIPMLP
+from hf_clcl.models.families.clip_layers import Norm, Patches, QuickGELU
+from hf_clcl.models.fast_layers import fast_layers, use_fast_layers, use_stock_layers
 from hf_clcl.models.loading import load_model
 from hf_clcl.models.weights import frozen_copy
 
@@ -52,15 +54,57 @@ def test_the_activation_keeps_its_input_alone():
     assert kept_for_backward(QuickGELUActivation()) >= 20
 
 
-def test_models_are_loaded_and_copied_with_it(tiny_clip):
+def classes(model):
+    return [type(module) for module in model.modules()]
+
+
+def test_fast_layers_are_put_on_and_taken_off(tiny_clip):
     model = load_model(tiny_clip)
-    for each in (model, frozen_copy(model)):
-        activations = [m.activation_fn for m in each.modules() if hasattr(m, "activation_fn")]
-        assert sum(isinstance(module, MLP) for module in each.modules()) == 4
+    stock, weights = (
+        classes(CLIPModel.from_pretrained(tiny_clip)),
+        {n: t.data_ptr() for n, t in model.named_parameters()},
+    )
+    for each in (model, frozen_copy(model), load_model(tiny_clip, random_init=True)):
+        assert classes(each) == stock
+    with fast_layers(model):
+        activations = [m.activation_fn for m in model.modules() if hasattr(m, "activation_fn")]
+        assert sum(isinstance(module, FastCLIPMLP) for module in model.modules()) == 4
         assert len(activations) == 4 and all(isinstance(activation, QuickGELU) for activation in activations)
-        assert isinstance(each.vision_model.embeddings.patch_embedding, Patches)
-        assert sum(isinstance(module, Norm) for module in each.modules()) == 2 * len(activations)
-    assert model.config.vision_config.hidden_act == "quick_gelu"  # what is saved is a CLIP as any other
+        assert isinstance(model.vision_model.embeddings.patch_embedding, Patches)
+        assert sum(isinstance(module, Norm) for module in model.modules()) == 2 * len(activations)
+        assert type(model.vision_model.encoder.layers[-1]) is ClassTokenCLIPLayer
+        fast = classes(model)
+        with fast_layers(model):  # an inner block changes nothing, and takes nothing off
+            assert classes(model) == fast
+        assert classes(model) == fast
+        copied = copy.deepcopy(model)
+    assert classes(model) == stock
+    assert {name: tensor.data_ptr() for name, tensor in model.named_parameters()} == weights
+    assert classes(copied) == fast
+    use_stock_layers(copied)
+    assert classes(copied) == stock
+
+
+def test_fast_layers_are_taken_off_after_an_error(tiny_clip):
+    model = load_model(tiny_clip)
+    stock = classes(model)
+    with pytest.raises(ZeroDivisionError), fast_layers(model):
+        assert classes(model) != stock
+        raise ZeroDivisionError
+    assert classes(model) == stock
+
+
+def test_the_states_of_all_tokens_are_there_where_they_are_wanted(tiny_clip):
+    model = load_model(tiny_clip)
+    images = torch.randn(2, 3, 16, 16)
+    expected = model.vision_model(pixel_values=images).last_hidden_state
+    assert expected.shape == (2, 5, 32)
+    with fast_layers(model, patch_tokens=True):
+        assert type(model.vision_model.encoder.layers[-1]) is CLIPEncoderLayer
+        assert torch.allclose(model.vision_model(pixel_values=images).last_hidden_state, expected, atol=1e-5)
+        with fast_layers(model):
+            assert model.vision_model(pixel_values=images).last_hidden_state.shape == (2, 1, 32)
+        assert model.vision_model(pixel_values=images).last_hidden_state.shape == (2, 5, 32)
 
 
 def mlp(**dtype):
@@ -72,7 +116,7 @@ def test_the_linear_layers_and_the_activation_are_those_of_clip():
     torch.manual_seed(0)
     theirs, x = mlp(dtype=torch.float64), torch.randn(2, 3, 4, dtype=torch.float64, requires_grad=True)
     ours = copy.deepcopy(theirs)
-    ours.__class__ = MLP
+    ours.__class__ = FastCLIPMLP
     assert torch.allclose(ours(x), theirs(x), atol=1e-12)
     assert type(ours(x).grad_fn).__name__ == "_MLPBackward"
     weights = dict(ours.named_parameters())
@@ -91,7 +135,7 @@ def test_adapters_are_called_and_not_only_their_weights():
             return super().forward(x) + 1
 
     ours = mlp()
-    ours.__class__ = MLP
+    ours.__class__ = FastCLIPMLP
     x = torch.randn(2, 4)
     plain = ours(x)
     ours.fc2.__class__ = Adapter
@@ -125,7 +169,7 @@ def test_the_norm_casts_once_and_only_under_autocast():
 
 
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
-def test_a_lean_model_has_the_gradients_of_its_original(tiny_clip, attention):
+def test_fast_layers_have_the_gradients_of_the_originals(tiny_clip, attention):
     """The same in fp64, to rounding in fp32; in bf16 it is as near to them as the original is.
 
     Limits are some hundred roundings of fp32 (6e-8), as gradients pass some tens of sums. In bf16 both models round as
@@ -133,7 +177,7 @@ def test_a_lean_model_has_the_gradients_of_its_original(tiny_clip, attention):
     """
     torch.manual_seed(0)
     theirs = CLIPModel.from_pretrained(tiny_clip, dtype=torch.float32, attn_implementation=attention)
-    ours = lean(copy.deepcopy(theirs))
+    use_fast_layers(ours := copy.deepcopy(theirs))
     assert list(theirs.state_dict()) == list(ours.state_dict())
     size = theirs.config.vision_config.image_size
     images, texts = torch.randn(3, 3, size, size), torch.tensor([[1, 5, 6, 2], [1, 9, 2, 2]])
@@ -157,7 +201,8 @@ def test_a_lean_model_has_the_gradients_of_its_original(tiny_clip, attention):
 def test_the_last_layer_encodes_the_class_token_alone(tiny_clip):
     model = load_model(tiny_clip)
     images = torch.randn(2, 3, *2 * [model.config.vision_config.image_size])
-    encoded = model.vision_model(pixel_values=images)
+    with fast_layers(model):
+        encoded = model.vision_model(pixel_values=images)
     original = CLIPModel.from_pretrained(tiny_clip, dtype=torch.float32).vision_model(pixel_values=images)
     assert encoded.last_hidden_state.shape == (2, 1, model.config.vision_config.hidden_size)
     assert torch.allclose(encoded.last_hidden_state, original.last_hidden_state[:, :1], atol=1e-5)

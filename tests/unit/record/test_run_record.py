@@ -41,6 +41,24 @@ def test_totals() -> None:
     assert example(phases=[]).seconds is None and example(phases=[]).peak_memory_mb is None
 
 
+def test_a_record_says_whether_training_was_joint_and_old_ones_by_their_method() -> None:
+    new = example(method="my_upper_bound", trains_jointly=True).to_dict()
+    assert RunRecord.from_dict(new).trains_jointly is True
+    for method, expected in (("joint", True), ("zscl", False)):
+        old = example(method=method).to_dict()
+        del old["trains_jointly"]
+        assert RunRecord.from_dict(old).trains_jointly is expected
+    assert RunRecord.from_dict(example(method="joint").to_dict()).trains_jointly is False  # what is recorded counts
+
+
+def test_the_matrix_is_a_table() -> None:
+    table = example(accuracy=[[90.0, None, 44.0]]).matrix
+    assert list(table.index) == ["zero-shot", "a"] and list(table.columns) == ["a", "b", "c"]
+    assert table.loc["a", "a"] == 90.0 and math.isnan(table.loc["a", "b"]) and table.loc["zero-shot", "c"] == 50.0
+    nothing = example(zero_shot=None, accuracy=[]).matrix
+    assert nothing.shape == (1, 3) and nothing.isna().all(axis=None)
+
+
 def test_until_a_task() -> None:
     record = example().until("a")
     assert record.accuracy == [[90.0, 38.0, 44.0]] and record.evaluation_only["cifar10"]["accuracy"] == [58.0]

@@ -135,8 +135,11 @@ def test_runs_of_one_method_are_told_apart_by_their_values() -> None:
     assert [row.name for row in rows] == ["imm, merge mean", "imm, merge mode", "zscl", "zscl, LoRA", "lwf"]
 
 
-def test_joint_training_has_a_last_accuracy_and_nothing_else() -> None:
-    (row,) = group_runs([run("joint", 1)])
+@pytest.mark.parametrize("method", ["joint", "my_upper_bound"])
+def test_joint_training_has_a_last_accuracy_and_nothing_else(method: str) -> None:
+    joint = run(method, 1)
+    joint.trains_jointly = True
+    (row,) = group_runs([joint])
     assert row.cell("last") == "75.00" and row.cell("transfer") == row.cell("forgetting") == "–"
 
 

@@ -1,27 +1,24 @@
-"""Layers of CLIP that keep less for the backward pass and go over memory less often, for the same numbers.
+"""Faster layers for models built as CLIP: they keep less for the backward pass and pass over memory less often.
 
-On a CPU, what is left of a bf16 step beside its matrix products is passes over tensors that no cache holds.
+They have the weights of the layers that they replace and compute the same numbers but for rounding. On a CPU, passes
+over tensors that fit into no cache are most of the time of a bf16 step that is not spent in matrix products.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from transformers import CLIPModel
+from transformers import PreTrainedModel
 from transformers.activations import QuickGELUActivation
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
-from transformers.models.clip.modeling_clip import (
-    CLIPMLP,
-    CLIPAttention,
-    CLIPEncoderLayer,
-    eager_attention_forward,
-)
+from transformers.models.clip.modeling_clip import eager_attention_forward
 
-from ..utils.blocks import in_cache
+from ...utils.blocks import in_cache
 
 SLOPE = 1.702
 
@@ -54,6 +51,8 @@ class QuickGELU(nn.Module):
     Autograd keeps two tensors of that one for the backward pass, of this one its input alone; they are the widest of a
     CLIP.
     """
+
+    stock_class: ClassVar[type[nn.Module]] = QuickGELUActivation
 
     def forward(self, x: Tensor) -> Tensor:
         if torch.compiler.is_compiling():
@@ -91,12 +90,16 @@ class _MLP(torch.autograd.Function):
         )
 
 
-class MLP(CLIPMLP):
+class FastMLP(nn.Module):
     """The two linear layers and the activation of a CLIP layer, in one node of the graph on a CPU.
 
     Where a GPU adds the biases within its products, where a compiler fuses, and where the layers are adapters, they
-    are called one by one.
+    are called one by one. A subclass also inherits from the MLP of a family, which is its `stock_class`.
     """
+
+    stock_class: ClassVar[type[nn.Module]]
+    fc1: nn.Linear
+    fc2: nn.Linear
 
     def forward(self, hidden_states: Tensor) -> Tensor:
         """From `[..., d]` to `[..., d]`."""
@@ -111,13 +114,25 @@ class MLP(CLIPMLP):
 class Norm(nn.LayerNorm):
     """Layer norm in fp32 whose output is cast once under autocast, and not by each product that takes it."""
 
+    stock_class: ClassVar[type[nn.Module]] = nn.LayerNorm
+
     def forward(self, x: Tensor) -> Tensor:
         normed, kind = super().forward(x), x.device.type
         return normed.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else normed
 
 
-class ClassTokenAttention(CLIPAttention):
-    """Attention of the class token alone, to all tokens."""
+class ClassTokenAttention(nn.Module):
+    """Attention of the class token alone, to all tokens. A subclass also inherits from the attention of a family."""
+
+    stock_class: ClassVar[type[nn.Module]]
+    config: Any  # of the class that the family has
+    head_dim: int
+    scale: float
+    dropout: Any
+    q_proj: nn.Linear
+    k_proj: nn.Linear
+    v_proj: nn.Linear
+    out_proj: nn.Linear
 
     def forward(
         self, hidden_states: Tensor, attention_mask: Tensor | None = None, **kwargs: Any
@@ -136,8 +151,17 @@ class ClassTokenAttention(CLIPAttention):
         return self.out_proj(attended.flatten(2)), weights
 
 
-class ClassTokenLayer(CLIPEncoderLayer):
-    """The last layer of a vision encoder, for the class token alone: nothing reads the others any more."""
+class ClassTokenLayer(nn.Module):
+    """The last layer of a vision encoder, for the class token alone: the states of the other tokens are not read.
+
+    A subclass also inherits from the layer of a family.
+    """
+
+    stock_class: ClassVar[type[nn.Module]]
+    self_attn: Any
+    layer_norm1: nn.LayerNorm
+    layer_norm2: nn.LayerNorm
+    mlp: Any
 
     def forward(self, hidden_states: Tensor, attention_mask: Tensor | None, **kwargs: Any) -> Tensor:
         """From `[B, T, d]` to `[B, 1, d]`."""
@@ -152,6 +176,8 @@ class Patches(nn.Conv2d):
     As a convolution, the gradient of 32 x 32 patches takes a CPU thirty times as long in bf16.
     """
 
+    stock_class: ClassVar[type[nn.Module]] = nn.Conv2d
+
     def forward(self, pixel_values: Tensor) -> Tensor:
         """From `[B, C, H, W]` to `[B, d, H / p, W / p]` for patches of `p` pixels; what is left at an edge is cut."""
         (p, q), (height, width) = self.kernel_size, pixel_values.shape[-2:]
@@ -162,23 +188,37 @@ class Patches(nn.Conv2d):
         return embedded.transpose(1, 2).unflatten(2, (rows, columns))
 
 
-def lean(model: CLIPModel) -> CLIPModel:
-    """Replace layers of a model by those of this file, which have the same weights; returns the same model.
+def fast_layers(
+    model: PreTrainedModel,
+    patch_tokens: bool,
+    mlp: type[FastMLP],
+    attention: type[ClassTokenAttention],
+    layer: type[ClassTokenLayer],
+) -> Iterator[tuple[nn.Module, type[nn.Module]]]:
+    """The modules of a model with a vision and a text tower as CLIP's, and the classes of this file for them.
 
-    Image embeddings are the same; the vision encoder's `last_hidden_state` is that of the class token alone.
+    Only modules of exactly the class that is replaced are given.
+
+    Args:
+        model (`PreTrainedModel`): The model; not changed.
+        patch_tokens (`bool`):
+            Whether the last layer of the vision tower computes the states of all tokens. Otherwise its
+            `last_hidden_state` is that of the class token, `[B, 1, d]`; the image embeddings are the same.
+        mlp, attention, layer (`type`): The faster classes of the family.
     """
     for module in model.modules():
-        if isinstance(getattr(module, "activation_fn", None), QuickGELUActivation):
-            module.activation_fn = QuickGELU()
-            if type(module) is CLIPMLP:
-                module.__class__ = MLP
-        for name in ("layer_norm1", "layer_norm2"):  # those before products; others feed sums in fp32
-            if type(norm := getattr(module, name, None)) is nn.LayerNorm:
-                norm.__class__ = Norm
-    last = model.vision_model.encoder.layers[-1]
-    if type(last) is CLIPEncoderLayer:
-        last.__class__, last.self_attn.__class__ = ClassTokenLayer, ClassTokenAttention
-    patches = model.vision_model.embeddings.patch_embedding
+        if type(module) is QuickGELUActivation:
+            yield module, QuickGELU
+        elif type(module) is mlp.stock_class and isinstance(module.activation_fn, QuickGELUActivation):
+            yield module, mlp
+        elif isinstance(module, layer.stock_class):
+            # The norms before matrix products; others feed sums in fp32.
+            norms = (module.get_submodule(name) for name in ("layer_norm1", "layer_norm2"))
+            yield from ((norm, Norm) for norm in norms if type(norm) is nn.LayerNorm)
+    last = list(model.get_submodule("vision_model.encoder.layers").children())[-1]
+    if type(last) is layer.stock_class and not patch_tokens:
+        yield last, layer
+        yield last.get_submodule("self_attn"), attention
+    patches = model.get_submodule("vision_model.embeddings.patch_embedding")
     if type(patches) is nn.Conv2d:
-        patches.__class__ = Patches
-    return model
+        yield patches, Patches
