@@ -81,7 +81,7 @@ class Encoders:
         return self._preprocessors.get(run_name, load)
 
     def model(self, checkpoint: Checkpoint) -> PreTrainedModel:
-        """The model of a checkpoint.
+        """Load the model of a checkpoint.
 
         Raises:
             UserError: If the checkpoint does not exist.
@@ -90,17 +90,17 @@ class Encoders:
         source = run.weights(checkpoint.index)
         base = source == run.record.model
         revision = run.record.recipe.get("model_revision") if base else None
-        drawn = run.record.seed if base and run.record.recipe.get("random_init") else None
+        seed = run.record.seed if base and run.record.recipe.get("random_init") else None
 
         def load() -> PreTrainedModel:
-            if drawn is None:
+            if seed is None:
                 return mapped_model(source, revision)
             with torch.random.fork_rng():
-                torch.manual_seed(drawn)
+                torch.manual_seed(seed)
                 return load_model(source, revision, random_init=True).eval().requires_grad_(False)
 
         # The same files in several runs give one cached model.
-        return self.models.get((str(source), revision, drawn), load)
+        return self.models.get((str(source), revision, seed), load)
 
     @torch.inference_mode()
     def image(self, checkpoint: Checkpoint, frame: np.ndarray) -> Tensor:
