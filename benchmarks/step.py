@@ -3,8 +3,9 @@
     python benchmarks/step.py [--shape clip-mini-64|vit-b-32|vit-b-16|FOLDER] [--batch 64] [--classes 43]
         [--texts 1000] [--text_length 77] [--dtype fp32|bf16] [--device cpu|cuda] [--steps 8] [--same_allocator]
 
-Both loops start from the same weights and see the same batches; they take turns, a step each, in two processes, as
-the trainer's commands keep freed memory (`allocator.py`), which a naive loop does not. The naive loop follows the
+Both loops start from the same weights and see the same batches; they take turns, a step each, in two processes.
+With MALLOC_TRIM_THRESHOLD_=-1 MALLOC_MMAP_THRESHOLD_=33554432 before the command, the trainer's process keeps freed
+memory (docs/devices.md); the naive loop does so only with --same_allocator. The naive loop follows the
 published code: the teacher encodes all reference texts, padded to their full length, and the reference images at every
 step; task images, class texts and reference images are forwards of their own; the L2 term is differentiated by
 autograd; models are those of `transformers` as they come.
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import sys
 import tempfile
@@ -31,10 +33,10 @@ from trained_step import LEARNING_RATE, SMOOTHING, WARM_UP, Inputs, initial_mode
 from transformers import CLIPModel, TrainerCallback
 
 from hf_clcl.cli.arguments import set_up
-from hf_clcl.utils.allocator import keep_freed
 from hf_clcl.utils.phases import peak_mb
 
 TEMPERATURE, L2_WEIGHT = 2.0, 1.0
+ALLOCATOR = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_")
 
 
 class NaiveLoop:
@@ -123,8 +125,6 @@ def now(device: torch.device) -> float:
 
 def take_turns(orders: Connection, options: argparse.Namespace, scratch: str) -> None:
     """The process of the naive loop: a step for each number that comes, until `None`; leaves its weights behind."""
-    if options.same_allocator:
-        keep_freed()
     config, device = shape(options.shape), torch.device(options.device)
 
     def model() -> CLIPModel:
@@ -151,6 +151,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         processes = torch.multiprocessing.get_context("spawn")
         orders, theirs = processes.Pipe()
         naive = processes.Process(target=take_turns, args=(theirs, options, scratch), daemon=True)
+        if not options.same_allocator:  # glibc has read them for this process when it started
+            for name in ALLOCATOR:
+                os.environ.pop(name, None)
         naive.start()
         theirs.close()  # so that the pipe closes if the naive loop fails
         turns = Turns(orders, device)
@@ -213,7 +216,9 @@ def report(options: argparse.Namespace, facts: dict[str, Any]) -> dict[str, Any]
 def main(argv: list[str] | None = None) -> int:
     options_of = parser(__doc__)
     options_of.add_argument(
-        "--same_allocator", action="store_true", help="let the naive loop keep freed memory too, as the trainer does"
+        "--same_allocator",
+        action="store_true",
+        help="leave the allocator variables of the environment to the naive loop too",
     )
     options = options_of.parse_args(argv)
     set_up()

@@ -8,7 +8,6 @@ import sys
 
 from ..config import recipe_files
 from ..config.values import TOKEN
-from ..utils.allocator import keep_freed
 from ..utils.errors import RecipeError
 
 
@@ -31,8 +30,7 @@ def pairs(rest: list[str]) -> dict[str, str]:
 
 
 def set_up() -> None:
-    """Warnings and errors to the terminal, as plain lines; freed memory is kept for what comes next."""
-    keep_freed()
+    """Warnings and errors to the terminal, as plain lines."""
     if os.environ.get("RANK", "0") == "0":
         logging.getLogger(recipe_files.__name__).setLevel(logging.INFO)  # which recipe a name means
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)

@@ -7,9 +7,10 @@ import logging
 import math
 import os
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
+from annotated_types import Ge, Gt, Interval, MinLen
 from transformers import SchedulerType, TrainingArguments, get_scheduler
 from transformers.integrations.integration_utils import (
     INTEGRATION_TO_CALLBACK,
@@ -21,7 +22,8 @@ from ..utils.errors import RecipeError
 from ..utils.files import CACHE
 from ..utils.names import launch_file
 from .hub_values import hub_problems, is_repository
-from .values import describe, nearest
+from .validation import between, build
+from .values import nearest
 
 # What one task of the stream may set for itself.
 TASK_VALUES = (
@@ -50,6 +52,9 @@ NOT_USED = {
     "neftune_noise_alpha": "it is made for language models",
     "use_liger_kernel": "it is made for language models",
 }
+
+
+BATCH = Interval(ge=1, le=10**6)
 
 
 class _Once(logging.Filter):
@@ -144,6 +149,18 @@ class ContinualTrainingArguments(TrainingArguments):
     hub_overwrite: bool = field(default=False)
     hub_token_env: str | None = field(default=None)
 
+    BOUNDS: ClassVar[dict[str, Any]] = {
+        "output_dir": MinLen(1), "learning_rate": Ge(0), "weight_decay": Ge(0), "max_grad_norm": Ge(0),
+        "max_steps": Interval(ge=-1, le=10**9), "num_train_epochs": Interval(gt=0, le=10**6),
+        "warmup_steps": Interval(ge=0, le=10**9), "logging_steps": Gt(0), "save_steps": Gt(0),
+        "save_total_limit": Ge(1), "dataloader_num_workers": Interval(ge=0, le=1024), "disk_cache_mb": Ge(0),
+        "image_cache_mb": Interval(ge=0, le=10**9), "checkpoint_texts_above": Ge(0), "skip_nonfinite_steps": Ge(0),
+        "per_device_train_batch_size": BATCH, "per_device_eval_batch_size": BATCH,
+        "per_device_reference_batch_size": BATCH, "gradient_accumulation_steps": BATCH, "adam_epsilon": Gt(0),
+        "adam_beta1": between(0, 1), "adam_beta2": between(0, 1), "label_smoothing_factor": between(0, 0.999),
+        "min_crop_scale": between(0.01, 1.0), "seed": between(0, 2**32 - 1), "data_seed": between(0, 2**32 - 1),
+    }  # fmt: skip
+
     def __post_init__(self) -> None:
         if not torch.accelerator.is_available():
             self.use_cpu = True  # else the Trainer refuses bf16 where there is only a CPU
@@ -160,10 +177,12 @@ class ContinualTrainingArguments(TrainingArguments):
         Raises:
             RecipeError: Where a value cannot be used, here or on this machine.
         """
-        problems = cls.problems(values) + missing()
+        problems = missing()
+        given = build(_Values, values, "", problems, cls)
+        problems += cls.problems(given.training) if given else []
         if not problems:
             try:
-                args = cls(**values)
+                args = cls(**given.training)
                 _try_optimisation(args)
                 return args
             except (ValueError, ImportError, RuntimeError, TypeError, KeyError) as error:
@@ -197,7 +216,7 @@ class ContinualTrainingArguments(TrainingArguments):
 
     @classmethod
     def problems(cls, values: dict[str, Any], task: bool = False) -> list[str]:
-        """What is wrong with training values that already have the right types, a line each."""
+        """What is wrong with training values whose types and bounds are right, a line each."""
         found = [f"{key}: cannot be set; {NOT_USED[key]}" for key in values if key in NOT_USED]
         if task:
             found += [
@@ -205,18 +224,6 @@ class ContinualTrainingArguments(TrainingArguments):
                 for key in values
                 if key not in TASK_VALUES
             ]
-        for key, lowest in _LOWEST.items():
-            if isinstance(values.get(key), (int, float)) and values[key] < lowest:
-                found.append(f"{key}: must be at least {lowest}, found {values[key]}")
-        for key, most in _HIGHEST.items():
-            if isinstance(values.get(key), (int, float)) and values[key] > most:
-                found.append(f"{key}: must be at most {most:,}, found {describe(values[key])}")
-        for key in _ABOVE_0:
-            if isinstance(values.get(key), (int, float)) and values[key] <= 0:
-                found.append(f"{key}: must be above 0, found {values[key]}")
-        for key, (low, high) in _BETWEEN.items():
-            if values.get(key) is not None and not low <= values[key] <= high:
-                found.append(f"{key}: must lie between {low} and {high}, found {values[key]}")
         if values.get("max_steps") == 0:
             found.append("max_steps: must be at least 1, or -1 to count by num_train_epochs")
         if values.get("bf16") and values.get("fp16"):
@@ -230,33 +237,17 @@ class ContinualTrainingArguments(TrainingArguments):
         return found
 
 
+@dataclass
+class _Values:
+    """Training values that stand in no recipe."""
+
+    training: dict[str, Any] = field(default_factory=dict)
+
+
 def _workers() -> int:
     """Cores of this process, but for the one that trains."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(8, max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) - 1))
-
-
-_LOWEST = {
-    "per_device_train_batch_size": 1, "per_device_eval_batch_size": 1, "per_device_reference_batch_size": 1,
-    "gradient_accumulation_steps": 1, "learning_rate": 0, "max_steps": -1, "weight_decay": 0, "warmup_steps": 0,
-    "max_grad_norm": 0, "image_cache_mb": 0, "disk_cache_mb": 0, "checkpoint_texts_above": 0,
-    "dataloader_num_workers": 0, "save_total_limit": 1, "skip_nonfinite_steps": 0,
-}  # fmt: skip
-_HIGHEST = {
-    "per_device_train_batch_size": 10**6, "per_device_eval_batch_size": 10**6,
-    "per_device_reference_batch_size": 10**6, "gradient_accumulation_steps": 10**6,
-    "max_steps": 10**9, "num_train_epochs": 10**6, "warmup_steps": 10**9,
-    "dataloader_num_workers": 1024, "image_cache_mb": 10**9,
-}  # fmt: skip
-_ABOVE_0 = ("num_train_epochs", "logging_steps", "save_steps", "adam_epsilon")
-_BETWEEN = {
-    "label_smoothing_factor": (0, 0.999),
-    "min_crop_scale": (0.01, 1.0),
-    "adam_beta1": (0, 1),
-    "adam_beta2": (0, 1),
-    "seed": (0, 2**32 - 1),
-    "data_seed": (0, 2**32 - 1),
-}
 
 
 def _try_optimisation(args: ContinualTrainingArguments) -> None:

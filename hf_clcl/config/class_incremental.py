@@ -54,8 +54,6 @@ class ClassIncremental(TaskEntry):
         for key in without:
             if getattr(self, key) is not None:
                 found.append(f"{key}: is not for a dataset that is cut into steps of classes; leave it out")
-        if not all(isinstance(n, int) for n in (self.number_of_classes, self.steps)):
-            return found  # missing, which is reported already
         if self.steps < 1 or not 0 <= self.base_classes < max(self.number_of_classes, 1):
             return [
                 *found,

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
+
+from annotated_types import Ge, Interval
 
 
 @dataclass
@@ -81,7 +83,7 @@ class TaskEntry(DatasetEntry):
     name: str = field(default="", metadata={"required": True})
     train_split: str = "train"
     test_split: str = "test"
-    test_fraction: float | None = None
+    test_fraction: Annotated[float, Interval(gt=0, lt=1)] | None = None
     label_column: str | None = None
     class_names: list[str] | dict[str, str] | str | None = None
     templates: list[str] | str | None = None
@@ -90,15 +92,15 @@ class TaskEntry(DatasetEntry):
     drop_classes: list[int | str] | None = None
     caption_words: list[str] | None = None
     drop_caption_words: list[str] | None = None
-    few_shot: int | None = None
-    take_train: int | None = None
-    take_test: int | None = None
+    few_shot: Annotated[int, Ge(1)] | None = None
+    take_train: Annotated[int, Ge(1)] | None = None
+    take_test: Annotated[int, Ge(1)] | None = None
     expect: dict[str, int] | None = None
     expect_dataset: dict[str, int] | None = None
     split_note: str | None = None
     video_column: str | None = None
     video_root: str | None = None
-    frames: int = 12
+    frames: Annotated[int, Ge(1)] = 12
     skip_missing_videos: bool = False
     label_file: str | None = None
     test_config: str | None = None
@@ -133,11 +135,6 @@ class TaskEntry(DatasetEntry):
                 found.append(f"template {template!r} needs one {{}} for the class name")
         if self.templates == []:
             found.append("templates is empty; leave it out or list at least one")
-        if self.test_fraction is not None and not 0 < self.test_fraction < 1:
-            found.append(f"test_fraction must lie between 0 and 1, found {self.test_fraction}")
-        for key in ("few_shot", "take_train", "take_test"):
-            if getattr(self, key) is not None and getattr(self, key) < 1:
-                found.append(f"{key} must be at least 1, found {getattr(self, key)}")
         if self.few_shot is not None and self.take_train is not None:
             found.append("few_shot and take_train: choose one of the two")
         if self.classes is not None and self.drop_classes is not None:
@@ -168,8 +165,6 @@ class TaskEntry(DatasetEntry):
             ]
         if self.video_root is None:
             found.append("video_root: is missing; give the folder that holds the clips of video_column")
-        if self.frames < 1:
-            found.append(f"frames: must be at least 1, found {self.frames}")
         if self.label_column is not None and self.label_file is not None:
             found.append("label_column and label_file: choose one of the two")
         if (self.classes or self.drop_classes) and not self.has_classes:

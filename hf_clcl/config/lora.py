@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Interval, MinLen
 
 ADAPTED = ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")
 
@@ -27,22 +29,9 @@ class LoRA:
             Save each task's adapter too, in `adapter/` of its folder. It belongs on the model before that task.
     """
 
-    r: int = 8
-    lora_alpha: int = 16
-    lora_dropout: float = 0.0
-    target_modules: list[str] = field(default_factory=lambda: list(ADAPTED))
+    r: Annotated[int, Ge(1)] = 8
+    lora_alpha: Annotated[int, Ge(1)] = 16
+    lora_dropout: Annotated[float, Interval(ge=0, lt=1)] = 0.0
+    target_modules: Annotated[list[str], MinLen(1)] = field(default_factory=lambda: list(ADAPTED))
     towers: Literal["both", "vision", "text"] = "both"
     keep_adapters: bool = False
-
-    def problems(self) -> list[str]:
-        """What is wrong with the values, a line each."""
-        found = [
-            f"peft: {name}: must be at least 1, found {getattr(self, name)}"
-            for name in ("r", "lora_alpha")
-            if getattr(self, name) < 1
-        ]
-        if not 0 <= self.lora_dropout < 1:
-            found.append(f"peft: lora_dropout: must be at least 0 and below 1, found {self.lora_dropout}")
-        if not self.target_modules:
-            found.append(f"peft: target_modules: is empty; leave it out for {', '.join(ADAPTED)}")
-        return found

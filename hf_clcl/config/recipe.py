@@ -10,7 +10,9 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from annotated_types import Ge
 
 from ..metrics.scenarios import CLASS_INCREMENTAL, SCENARIOS, TASK_INCREMENTAL
 from ..utils.errors import RecipeError
@@ -19,7 +21,7 @@ from .class_incremental import ClassIncremental
 from .entries import ReferenceEntry, TaskEntry, repeated
 from .lora import LoRA
 from .recipe_files import find_recipe
-from .values import build, type_hints
+from .validation import build
 from .yaml_files import check_values, override, read_yaml, with_task_values
 
 if TYPE_CHECKING:
@@ -71,7 +73,7 @@ class Recipe:
     task_values: dict[str, dict[str, Any]] | None = None
     class_incremental: ClassIncremental | None = None
     scenarios: list[ScenarioName] = field(default_factory=lambda: [TASK_INCREMENTAL.name])
-    few_shot: int | None = None
+    few_shot: Annotated[int, Ge(1)] | None = None
     skip_broken_images: bool = False
     evaluation_only: list[TaskEntry] = field(default_factory=list)
     reference_images: ReferenceEntry | None = None
@@ -84,6 +86,29 @@ class Recipe:
     @property
     def method_options(self) -> dict[str, Any]:
         return self.methods.get(self.method, {})
+
+    def problems(self) -> list[str]:
+        """What is wrong with the values together, a line each."""
+        found = self.name_problems()
+        if not self.tasks and self.class_incremental is None:
+            found.append("tasks: the stream is empty; list at least one task with `name` and `dataset`")
+        if self.tasks and self.class_incremental is not None:
+            found.append("tasks and class_incremental: choose one of the two; the block makes the tasks")
+        found += [f"scenarios: {name} is listed twice" for name in repeated(self.scenarios)]
+        if not self.scenarios:
+            found.append(f"scenarios: is empty; leave it out for {TASK_INCREMENTAL.name}")
+        return found
+
+    def name_problems(self) -> list[str]:
+        """What is wrong with the names of the tasks, a line each."""
+        names = [task.name for task in [*self.tasks, *self.evaluation_only]]
+        found = [
+            f"tasks: {name!r}: a name has 1 to 64 letters, digits, '-' and '_', since it names a folder"
+            for name in names
+            if not TASK_NAME.fullmatch(name)
+        ]
+        twice = repeated(name.lower() for name in names)
+        return found + [f"tasks: {name}: two tasks have this name; give each its own" for name in twice]
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe as plain YAML values: only what is not default, training values beside the others."""
@@ -136,57 +161,34 @@ def parse_recipe(
 
     check_values(values, source)
     problems: list[str] = []
-    training_types = type_hints(ContinualTrainingArguments)
-    training_fields = {
-        f.name: training_types[f.name] for f in dataclasses.fields(ContinualTrainingArguments) if f.init
-    }
     values = with_task_values(values, problems)
-    recipe = build(Recipe, values, "", problems, training_fields)
-    if recipe.training.get("output_dir") == "":
-        problems.append("output_dir: is empty; give a name")
-    _check_entries(recipe, problems)
-    if recipe.class_incremental is not None and not problems:
+    recipe = build(Recipe, values, "", problems, ContinualTrainingArguments)
+    if recipe is None or problems:
+        raise RecipeError(problems, source)
+    if recipe.class_incremental is not None:
         recipe.tasks = recipe.class_incremental.tasks()
         if "scenarios" not in values and recipe.class_incremental.video_column is None:
             recipe.scenarios = [CLASS_INCREMENTAL.name, TASK_INCREMENTAL.name]
-    if not recipe.tasks and not problems:
-        problems.append("tasks: the stream is empty; list at least one task with `name` and `dataset`")
-    _check_names(recipe, problems)
-    if recipe.task_order is not None and not problems:
+        problems += recipe.name_problems()
+    if recipe.task_order is not None:
         _order_tasks(recipe, problems)
-    if not problems:
-        problems += ContinualTrainingArguments.problems(recipe.training)
-        for task in recipe.tasks:
-            where = f"tasks: {task.name}: "
-            problems += [where + problem for problem in ContinualTrainingArguments.problems(task.training, task=True)]
-        problems += recipe.peft.problems() if recipe.peft else []
-        problems += [problem for check in checks for problem in check(recipe)]
+    problems += ContinualTrainingArguments.problems(recipe.training)
+    for task in recipe.tasks:
+        where = f"tasks: {task.name}: "
+        problems += [where + problem for problem in ContinualTrainingArguments.problems(task.training, task=True)]
+    problems += [problem for check in checks for problem in check(recipe)]
     if problems:
         raise RecipeError(problems, source)
     return recipe
 
 
-def _check_names(recipe: Recipe, problems: list[str]) -> None:
-    seen: set[str] = set()
-    for task in [*recipe.tasks, *recipe.evaluation_only]:
-        if not task.name:
-            continue
-        if not TASK_NAME.fullmatch(task.name):
-            problems.append(
-                f"tasks: {task.name!r}: a name has 1 to 64 letters, digits, '-' and '_', since it names a folder"
-            )
-        if task.name.lower() in seen:
-            problems.append(f"tasks: {task.name}: two tasks have this name; give each its own")
-        seen.add(task.name.lower())
-
-
 def _order_tasks(recipe: Recipe, problems: list[str]) -> None:
     """Put the tasks in the order of `task_order`, which is then of no more use."""
-    tasks = {task.name: task for task in recipe.tasks}
+    tasks, order = {task.name: task for task in recipe.tasks}, recipe.task_order or []
     faults = {
-        "missing": [name for name in tasks if name not in recipe.task_order],
-        "no tasks": [name for name in recipe.task_order if name not in tasks],
-        "listed twice": repeated(recipe.task_order),
+        "missing": [name for name in tasks if name not in order],
+        "no tasks": [name for name in order if name not in tasks],
+        "listed twice": repeated(order),
     }
     told = [f"{what} {', '.join(names)}" for what, names in faults.items() if names]
     if recipe.class_incremental is not None:
@@ -196,23 +198,7 @@ def _order_tasks(recipe: Recipe, problems: list[str]) -> None:
     elif told:
         problems.append(f"task_order: needs the names of all {len(tasks)} tasks, each once: {'; '.join(told)}")
     else:
-        recipe.tasks, recipe.task_order = [tasks[name] for name in recipe.task_order], None
-
-
-def _check_entries(recipe: Recipe, problems: list[str]) -> None:
-    """Problems of each entry by itself, and of what the scenarios make of them together."""
-    for task in [*recipe.tasks, *recipe.evaluation_only]:
-        problems += [f"tasks: {task.name}: {problem}" for problem in task.problems()]
-    block = recipe.class_incremental
-    if block is not None:
-        problems += [f"class_incremental: {problem}" for problem in block.problems()]
-        if recipe.tasks:
-            problems.append("tasks and class_incremental: choose one of the two; the block makes the tasks")
-    problems += [f"scenarios: {name} is listed twice" for name in repeated(recipe.scenarios)]
-    if not recipe.scenarios:
-        problems.append(f"scenarios: is empty; leave it out for {TASK_INCREMENTAL.name}")
-    if isinstance(recipe.few_shot, int) and recipe.few_shot < 1:
-        problems.append(f"few_shot: must be at least 1, found {recipe.few_shot}")
+        recipe.tasks, recipe.task_order = [tasks[name] for name in order], None
 
 
 def _flatten(entry: Any) -> Any:
@@ -225,9 +211,8 @@ def _flatten(entry: Any) -> Any:
     for name in ["name", *(n for n in fields if n not in ("name", "training"))]:
         if name not in fields:
             continue
-        default = fields[name].default
-        if fields[name].default_factory is not dataclasses.MISSING:
-            default = fields[name].default_factory()
+        make = fields[name].default_factory
+        default = fields[name].default if make is dataclasses.MISSING else make()
         if getattr(entry, name) != default:
             values[name] = _flatten(getattr(entry, name))
     return {**values, **getattr(entry, "training", {})}

@@ -138,7 +138,10 @@ def _merge(base: dict[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def override(values: dict[str, Any], key: str, text: str, source: str) -> None:
-    """Set a value from its text on the command line; a dotted key reaches into blocks."""
+    """Set a value from its text on the command line; a dotted key reaches into blocks.
+
+    Not with OmegaConf: it expands `${...}` in every text, even to environment variables, which a record would hold.
+    """
     *blocks, last = key.split(".")
     for block in blocks:
         values = values.setdefault(block, {})

@@ -68,7 +68,11 @@ def token_from(variable: str | None) -> str | None:
 
 
 def patiently(call: Callable[[], T]) -> T:
-    """Call until it succeeds. Only what may pass is tried again: busy or broken servers, dropped connections."""
+    """Call until it succeeds. Only what may pass is tried again: busy or broken servers, dropped connections.
+
+    `http_backoff` of `huggingface_hub` repeats single requests. A commit, tag or new repository whose answer is lost
+    has to be looked for before it is sent again, so whole operations are repeated here.
+    """
     for wait in (*WAITS, None):
         try:
             return call()

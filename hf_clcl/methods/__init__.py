@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..config.recipe import Recipe
-from ..config.values import build, nearest
+from ..config.validation import build
+from ..config.values import nearest
 from ..utils.errors import RecipeError
 from .base import Embeddings, Method, TaskContext, option_names
 from .custom import load_custom
@@ -82,7 +83,6 @@ def create_method(method: str | type[Method] | Method, options: dict[str, Any] |
     else:
         raise RecipeError(f"method needs a name, a class that extends Method, or an instance, found {method!r:.80}")
     method = build(cls, options or {}, f"methods.{name}: ", problems)
-    problems += [f"methods.{name}: {problem}" for problem in ([] if problems else method.problems())]
     if problems:
         raise RecipeError(problems)
     return method

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
+from annotated_types import Gt
 from torch import Tensor
 
 from . import losses
@@ -42,17 +43,11 @@ class Distilling(Guided):
 
     image_weight: float = 1.0
     text_weight: float = 1.0
-    temperature: float = 2.0
+    temperature: Annotated[float, Gt(0)] = 2.0
     direction: Literal["forward", "reverse"] = "forward"
     student_texts: bool = False
     feature_mse_weight: float = 0.0
     relational_weight: float = 0.0
-
-    def problems(self) -> list[str]:
-        found = super().problems()
-        if self.temperature <= 0:
-            found.append(f"temperature: must be above 0, found {self.temperature}")
-        return found
 
     def begin_task(self, model, context: TaskContext) -> None:
         self.text_ids: Tensor | None = None

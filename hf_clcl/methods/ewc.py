@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
+from annotated_types import Ge
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from ..config.validation import between
 from ..distributed.tensors import whole
 from .averaging import with_prefix, without_prefix
 from .base import Embeddings, TaskContext
@@ -44,20 +46,12 @@ class EWC(Regularized):
 }"""
 
     ewc_weight: float = 1000.0
-    fisher_samples: int = 1000
-    fisher_decay: float = 1.0
+    fisher_samples: Annotated[int, Ge(1)] = 1000
+    fisher_decay: Annotated[float, between(0, 1)] = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.fisher: dict[str, Tensor] = {}
-
-    def problems(self) -> list[str]:
-        found = super().problems()
-        if self.fisher_samples < 1:
-            found.append(f"fisher_samples: must be at least 1, found {self.fisher_samples}")
-        if not 0 <= self.fisher_decay <= 1:
-            found.append(f"fisher_decay: must lie between 0 and 1, found {self.fisher_decay}")
-        return found
 
     @property
     def needs_anchor(self) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
+from annotated_types import Ge
 from torch import Tensor
 
 from . import losses
@@ -39,13 +40,7 @@ class GeoDL(Guided):
 }"""
 
     geodesic_weight: float = 10.0
-    subspace_dimensions: int = 16
-
-    def problems(self) -> list[str]:
-        found = super().problems()
-        if self.subspace_dimensions < 1:
-            found.append(f"subspace_dimensions: must be at least 1, found {self.subspace_dimensions}")
-        return found
+    subspace_dimensions: Annotated[int, Ge(1)] = 16
 
     def guidance(self, teacher_images: Tensor, embeddings: Embeddings) -> dict[str, Tensor]:
         loss = losses.geodesic_distillation(teacher_images, embeddings.reference_images, self.subspace_dimensions)

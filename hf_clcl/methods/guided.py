@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from ..config.validation import between
 from ..data.images.frames import Frames
 from ..models.embedding import embed_all_images, embed_all_texts
 from ..models.embedding_cache import key_of
@@ -39,19 +40,13 @@ class Guided(Regularized, ABC):
     """
 
     teacher: str = "previous"
-    teacher_mixture: float = 0.8
+    teacher_mixture: Annotated[float, between(0, 1)] = 0.8
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.teacher_images: Tensor | None = None
         self.teacher_texts: Tensor | None = None
         self._asked: tuple[Any, ...] | None = None
-
-    def problems(self) -> list[str]:
-        found = super().problems()
-        if not 0 <= self.teacher_mixture <= 1:
-            found.append(f"teacher_mixture: must lie between 0 and 1, found {self.teacher_mixture}")
-        return found
 
     def model_problems(self, model: PreTrainedModel) -> list[str]:
         found = super().model_problems(model)

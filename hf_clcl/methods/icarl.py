@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import torch
+from annotated_types import Ge
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -78,18 +79,12 @@ class ICaRL(Distilling):
   year = {2017}
 }"""
 
-    memory: int = 2000
+    memory: Annotated[int, Ge(1)] = 2000
     replay_weight: float = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.exemplars: Exemplars | None = None
-
-    def problems(self) -> list[str]:
-        found = super().problems()
-        if self.memory < 1:
-            found.append(f"memory: must be at least 1, found {self.memory}")
-        return found
 
     def stream_problems(self, tasks: Sequence[Task]) -> list[str]:
         classes = sum(len(task.class_names or ()) for task in tasks)

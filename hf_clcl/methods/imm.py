@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
+from annotated_types import Ge
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -45,19 +46,13 @@ class IMM(Regularized):
 }"""
 
     merge: Literal["mean", "mode"] = "mean"
-    fisher_samples: int = 1000
+    fisher_samples: Annotated[int, Ge(1)] = 1000
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.count = 0
         self.last: dict[str, Tensor] = {}
         self.precision: dict[str, Tensor] = {}
-
-    def problems(self) -> list[str]:
-        found = super().problems()
-        if self.fisher_samples < 1:
-            found.append(f"fisher_samples: must be at least 1, found {self.fisher_samples}")
-        return found
 
     def begin_task(self, model: PreTrainedModel, context: TaskContext) -> None:
         self._context = context

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import torch
+from annotated_types import Ge
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -54,8 +55,8 @@ class VRLwF(Distilling):
 
     vocabulary: Literal["tokens", "words", "captions"] = "tokens"
     word_list: str | None = None
-    number: int = 1000
-    length: int = 10
+    number: Annotated[int, Ge(1)] = 1000
+    length: Annotated[int, Ge(1)] = 10
     redraw: Literal["once", "task", "step"] = "task"
 
     def __post_init__(self) -> None:
@@ -69,11 +70,6 @@ class VRLwF(Distilling):
 
     def problems(self) -> list[str]:
         found = super().problems()
-        found += [
-            f"{name}: must be at least 1, found {getattr(self, name)}"
-            for name in ("number", "length")
-            if getattr(self, name) < 1
-        ]
         if self.vocabulary == "words":
             if self.word_list is None:
                 found.append("word_list: vocabulary: words needs a text file with one word a line")

@@ -20,7 +20,7 @@ from transformers import (
 from transformers.image_processing_backends import PilBackend
 
 from ..utils.errors import UserError
-from .families import Family, family_of
+from .families import FAMILIES, Family, family_of
 from .weights import plain_weights
 
 BUILT_IN = {"builtin:tiny-clip": str(Path(__file__).parents[1] / "assets" / "tiny-clip")}
@@ -149,7 +149,10 @@ def check_model(model: object) -> None:
         UserError: Where it is of no supported family, or its weights are not in fp32.
     """
     if not isinstance(model, nn.Module) or not hasattr(model, "config"):
-        raise UserError(f"model needs a loaded model, found {type(model).__name__!r}; load one with from_pretrained")
+        raise UserError(
+            f"model must be a loaded model ({', '.join(FAMILIES)}), got {type(model).__name__!r}; load one with "
+            "AutoModel.from_pretrained(...)"
+        )
     family_of(model)
     if other := {parameter.dtype for parameter in model.parameters()} - {torch.float32}:
         raise UserError(

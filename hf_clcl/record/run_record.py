@@ -8,14 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..config.values import type_hints
+from ..config.validation import json_problems
+from ..config.values import describe
 from ..metrics.accuracy_matrix import AccuracyMatrix, seen_accuracy, update_metrics
 from ..metrics.ranks import recall_problems
 from ..metrics.scenarios import SCENARIOS, TASK_INCREMENTAL
 from ..utils.errors import UserError
 from ..utils.files import whole_file
 from .parts import DatasetNote, Loss, Outside, Phase, RecordedRecipe, Retrieval, Row, ScenarioRows
-from .schema import check_writable, kind, no_constant, plain, problems_of
+from .schema import check_writable, no_constant, plain
 from .videos import VideoDatabase, video_contradictions, video_metrics
 
 if TYPE_CHECKING:
@@ -238,23 +239,19 @@ class RunRecord:
             ValueError: With every problem found.
         """
         if not isinstance(values, dict):
-            raise ValueError(f"a record is a JSON object, found {kind(values)}")
+            raise ValueError(f"a record is a JSON object, found {describe(values)}")
         check_writable(values)
         schema = values.get("schema")
         if isinstance(schema, int) and schema > SCHEMA:
             raise ValueError(f"it has schema {schema} and this version reads up to {SCHEMA}; update hf_clcl")
         if type(schema) is not int or schema < 1:
             raise ValueError(f"it has no `schema` number, found {schema!r}; was it written by hf_clcl?")
-        hints = type_hints(RunRecord)
-        known = {f.name: f for f in dataclasses.fields(cls) if f.name != "extra"}
-        problems = [f"{name}: is missing" for name in ("method", "model", "tasks") if name not in values]
-        for name in known.keys() & values.keys():
-            problems += problems_of(values[name], hints[name], name)
-        record = cls(**{"method": "", "model": "", "tasks": [], **{k: v for k, v in values.items() if k in known}})
-        if not problems:
-            problems = record._contradictions()
-        if problems:
-            raise ValueError("; ".join(sorted(problems)))
+        if problems := json_problems(RunRecord, {**values, "extra": {}}):
+            raise ValueError("; ".join(problems))
+        known = {f.name for f in dataclasses.fields(cls) if f.name != "extra"}
+        record = cls(**{key: value for key, value in values.items() if key in known})
+        if problems := record._contradictions():
+            raise ValueError("; ".join(problems))
         # Metrics in the file are for other readers: here they always follow from the matrix.
         computed = {"schema", "metrics", "scenario_metrics"}
         if "trains_jointly" not in values:  # records of older versions

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol, TypedDict
+from typing import Any, Protocol
+
+from typing_extensions import TypedDict  # pydantic needs this one below Python 3.12
 
 from ..metrics.accuracy_matrix import backward_forgetting
 from ..metrics.ranks import ALL_VIDEOS, OWN_VIDEOS, recall_problems

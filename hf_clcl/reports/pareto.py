@@ -139,7 +139,10 @@ def _bars(axes: Axes, rows: Sequence[Compared], key: str, named: bool) -> None:
 
 
 def _label_points(figure: Figure, axes: Axes, rows: Sequence[Compared]) -> None:
-    """Write each point's name where it covers least of the other names and points."""
+    """Write each point's name where it covers least of the other names and points.
+
+    Not with adjustText: it knows no error bars, wrote four of 17 names over bars or points, and needs SciPy.
+    """
     figure.draw_without_rendering()
     taken = [box for row in rows for box in _marks(axes, row)]
     for row in sorted(rows, key=lambda row: -_known(row, "transfer")):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Sequence
 
 from ..config.arguments import TASK_VALUES, ContinualTrainingArguments
 from ..config.lora import LoRA
+from ..config.validation import build
 from ..data.task import Task
 from ..distributed.launcher import LaunchNeeds, launch_problems
 from ..methods import Method
@@ -81,7 +83,8 @@ def stream_problems(spec: StreamSpec) -> list[str]:
     problems += spec.method.reference_problems(spec.reference_images is not None, bool(spec.reference_texts))
     problems += spec.method.stream_problems(tasks)
     if peft is not None:
-        problems += peft.problems() + spec.method.adapter_problems()
+        build(LoRA, dataclasses.asdict(peft), "peft: ", problems)
+        problems += spec.method.adapter_problems()
     for task in tasks:
         unknown = set(task.training) - set(TASK_VALUES)
         problems += [f"{task.name}: {key} cannot be set for one task" for key in sorted(unknown)]

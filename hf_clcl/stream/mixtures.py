@@ -7,13 +7,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
+from typing_extensions import TypedDict  # pydantic needs this one below Python 3.12
 
+from ..config.validation import json_problems
 from ..metrics.scenarios import SCENARIOS
-from ..record.schema import plain, problems_of
+from ..record.schema import plain
 from ..reports.cards.markdown import table, text
 from ..reports.figures import STYLE, save_figure
 from ..reports.terminal import number
@@ -85,7 +87,7 @@ class Evaluations:
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
             values = {f.name: values[f.name] for f in dataclasses.fields(cls)}
-            wrong = [p for e in values["evaluations"] for p in problems_of(e, Evaluation, "evaluations")]
+            wrong = [p for e in values["evaluations"] for p in json_problems(Evaluation, e)]
         except (OSError, ValueError, KeyError, TypeError) as error:
             wrong = [f"{type(error).__name__}: {error}"]
         if wrong:

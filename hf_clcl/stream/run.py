@@ -103,7 +103,7 @@ def _check_object(
     if processing_class is None:
         raise UserError(
             "processing_class is missing: give the loaded model's processor, such as "
-            "ProcessorMixin.from_pretrained(...)"
+            "AutoProcessor.from_pretrained(...)"
         )
     if revision is not None or random_init:
         raise UserError("model_revision and random_init are for a model by name, and a loaded model is given")

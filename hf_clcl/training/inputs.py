@@ -72,7 +72,7 @@ def check_alone(
         if isinstance(train_dataset, TaskData):
             return None
         raise UserError(
-            "processing_class is missing: give the model's processor, such as ProcessorMixin.from_pretrained(...)"
+            "processing_class is missing: give the model's processor, such as AutoProcessor.from_pretrained(...)"
         )
     processing_class = with_pil_images(copy.deepcopy(processing_class))
     check_tokenizer(model, processing_class.tokenizer)

@@ -4,30 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from tqdm.auto import tqdm
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_callback import ProgressCallback
 
 
-class TaskProgress(TrainerCallback):
-    """One bar a task, with the loss and its learning rate; only the main process of a machine shows it."""
+class TaskProgress(ProgressCallback):
+    """The progress bar of `transformers`, with the task's name and the last loss in it instead of log lines above."""
 
     def __init__(self, description: str):
+        super().__init__()
         self.description = description
-        self.bar: tqdm | None = None
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        if state.is_local_process_zero and not args.disable_tqdm:
-            self.bar = tqdm(
-                total=state.max_steps, initial=state.global_step, desc=self.description, dynamic_ncols=True
-            )
-
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        if self.bar is not None:
-            self.bar.update(state.global_step - self.bar.n)
+        super().on_train_begin(args, state, control, **kwargs)
+        self.current_step = state.global_step
+        if self.training_bar is not None:
+            self.training_bar.desc = f"{self.description}: "
+            self.training_bar.initial = self.training_bar.n = state.global_step  # a resumed task begins there
+            self.training_bar.refresh()
 
     def on_log(
         self,
@@ -37,13 +33,6 @@ class TaskProgress(TrainerCallback):
         logs: dict[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
-        if self.bar is not None and logs and "loss" in logs:
-            shown = {"loss": float(logs["loss"]), "lr": float(logs.get("learning_rate", 0.0))}
-            self.bar.set_postfix_str(f"loss {shown['loss']:.3f}, lr {shown['lr']:.1e}", refresh=False)
-
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        if self.bar is not None:
-            self.bar.close()
-            self.bar = None
+        if self.training_bar is not None and logs and "loss" in logs:
+            shown = f"loss {float(logs['loss']):.3f}, lr {float(logs.get('learning_rate', 0.0)):.1e}"
+            self.training_bar.set_postfix_str(shown, refresh=False)

@@ -157,7 +157,8 @@ class ContinualTrainer(DividedTrainer):
             self.remove_callback(printing)
         self.finite = FiniteSteps(args.skip_nonfinite_steps, data.name, self.accelerator)
         self.add_callback(self.finite)
-        self.add_callback(TaskProgress(f"task {stream.index + 1}: {data.name}"))
+        if not args.disable_tqdm:
+            self.add_callback(TaskProgress(f"task {stream.index + 1}: {data.name}"))
         self.context = TaskContext(
             name=data.name,
             index=stream.index,

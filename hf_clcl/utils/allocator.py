@@ -1,38 +1,30 @@
-"""What the C library does with memory that tensors give back.
-
-A training step takes and gives back hundreds of MB. By default glibc returns much of it to Linux, which clears every
-page anew when it is asked for again: 5 to 30 % of a step on a CPU, more on a busy machine.
-"""
+"""`keep_freed()` of version 0.1, for one release; docs/devices.md names the variables of glibc that replace it."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 import platform
+import warnings
 
-# Numbers of the parameters of mallopt(3).
+# Parameter numbers of mallopt(3).
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 MAPPED_FROM = 2**25
-"""Bytes from which memory is mapped and returned: glibc's own limit, as its heap would come to hold large holes."""
-ASKED_BY_USER = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_MAX_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES")
+VARIABLES = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_MAX_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES")
 
 
 def keep_freed() -> bool:
-    """Let this process keep memory that is freed, for what it needs next; returns whether that was possible.
+    """Let this process keep freed memory for later allocations.
 
-    Nothing is done with another C library than glibc, or where the environment sets its allocator.
+    Returns:
+        `bool`: Whether it was possible: not without glibc, nor where the environment configures the allocator.
     """
-    library = _glibc()
-    if library is None or any(name in os.environ for name in ASKED_BY_USER):
+    warnings.warn(
+        f"keep_freed() will be removed; set MALLOC_TRIM_THRESHOLD_=-1 and MALLOC_MMAP_THRESHOLD_={MAPPED_FROM}",
+        DeprecationWarning,
+        stacklevel=2,
+    )
+    if platform.libc_ver()[0] != "glibc" or any(name in os.environ for name in VARIABLES):
         return False
+    library = ctypes.CDLL(None)
     return bool(library.mallopt(M_MMAP_THRESHOLD, MAPPED_FROM) and library.mallopt(M_TRIM_THRESHOLD, -1))
-
-
-def give_back() -> None:
-    """Return to the system what is freed and kept, so that the memory of a process tells what it uses."""
-    if (library := _glibc()) is not None:
-        library.malloc_trim(0)
-
-
-def _glibc() -> ctypes.CDLL | None:
-    return ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None

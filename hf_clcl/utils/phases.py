@@ -10,9 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
-
-from .allocator import give_back
 
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
@@ -37,9 +36,10 @@ def _forget_peak() -> None:
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     elif CLEAR.exists():
-        give_back()
+        if hasattr(psutil, "heap_trim"):  # absent with another C library than glibc
+            psutil.heap_trim()  # return freed memory to the system, which the peak would count otherwise
         try:
-            CLEAR.write_text("5")  # resets VmHWM, see proc(5)
+            CLEAR.write_text("5")  # resets VmHWM, see proc(5); psutil can neither read nor reset a peak on Linux
         except OSError:
             return  # some containers forbid it: the peak is then that of the process so far
 

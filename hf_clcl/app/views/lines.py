@@ -1,4 +1,7 @@
-"""Line charts that keep the size of their words at any width, with values on hover."""
+"""Line charts that keep the size of their words at any width, with values on hover.
+
+Drawn here, because `gr.LinePlot` can draw neither bands of deviations nor vertical marks.
+"""
 
 from __future__ import annotations
 

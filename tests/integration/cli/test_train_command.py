@@ -116,3 +116,8 @@ def test_help_names_values_that_exist():
 def test_importing_needs_no_torch(module):
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+def test_the_command_line_is_read_without_pydantic():
+    code = "import sys, hf_clcl.cli.train as t; t.parse_command_line(['r.yaml']); sys.exit('pydantic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

@@ -68,7 +68,7 @@ def test_what_does_not_go_with_a_loaded_model_is_explained(stream, tiny_clip, tm
     ]:
         with pytest.raises(UserError, match=message):
             stream(tmp_path, model, **values)
-    with pytest.raises(UserError, match="needs a loaded CLIP .*found 'Linear'"):
+    with pytest.raises(UserError, match="must be a loaded model .*got 'Linear'"):
         stream(tmp_path, torch.nn.Linear(2, 2), processing_class=processor)
     with pytest.raises(UserError, match="reference_images needs a `datasets.Dataset`, found a list"):
         stream(tmp_path, reference_images=[1])

@@ -175,7 +175,7 @@ NUMBERED = Dataset.from_dict({"label": [0, 1]})
         ({"processing_class": "openai"}, "needs a tokenizer and an image processor, found a str"),
         ({"args": TrainingArguments("out")}, "needs ContinualTrainingArguments, which takes the same values"),
         ({"args": None}, "args needs ContinualTrainingArguments, found NoneType"),
-        ({"model": "openai/clip-vit-base-patch16"}, r"needs a loaded CLIP .*, found 'str'; load one with"),
+        ({"model": "openai/clip-vit-base-patch16"}, r"must be a loaded model .*, got 'str'; load one with"),
         ({"train_dataset": DatasetDict(train=NUMBERED, test=NUMBERED)}, r"the splits train, test: give one .*'train'"),
         ({"eval_dataset": DatasetDict(test=NUMBERED)}, r"eval_dataset is a DatasetDict .*dataset\['test'\]"),
         ({"reference_images": DatasetDict(test=NUMBERED)}, "reference_images is a DatasetDict"),

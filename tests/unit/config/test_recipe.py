@@ -86,6 +86,37 @@ def test_all_problems_are_told_at_once():
         assert part in text
 
 
+def test_bounds_and_entries_are_checked_in_the_same_pass():
+    text = problems_of({
+        **MINIMAL, "learning_rate": -1.0, "seed": 2**32, "peft": {"lora_dropout": 1, "towers": "none"},
+        "tasks": [
+            {"name": "a", "dataset": "d", "max_steps": True}, {"name": "b", "dataset": "d", "frames": 0},
+            {"name": "c", "dataset": "d", "classes": []},
+        ],
+    })  # fmt: skip
+    assert text.startswith("7 problems")
+    for part in (
+        "learning_rate: must be at least 0, found -1.0",
+        "seed: must lie between 0 and 4294967295, found 4294967296",
+        "peft: lora_dropout: must be below 1, found 1",
+        "peft: towers: needs one of both, vision, text, found 'none'",
+        "tasks: a: max_steps: needs a whole number, found True",
+        "tasks: b: frames: must be at least 1, found 0",
+        "tasks: c: classes is empty",
+    ):
+        assert part in text
+
+
+def test_plain_values_become_what_a_field_declares():
+    recipe = parse_recipe({
+        **MINIMAL, "max_steps": "1e3", "weight_decay": 0, "model_revision": 2024, "output_dir": Path("out"),
+        "tasks": [{"name": "a", "dataset": "d", "classes": [0, "one"], "class_names": ["x", 2.5]}],
+    })  # fmt: skip
+    assert recipe.training == {"max_steps": 1000, "weight_decay": 0, "output_dir": "out"}
+    assert type(recipe.training["max_steps"]) is int and recipe.model_revision == "2024"
+    assert recipe.tasks[0].classes == [0, "one"] and recipe.tasks[0].class_names == ["x", "2.5"]
+
+
 @pytest.mark.parametrize(
     "change, message",
     [
@@ -97,8 +128,8 @@ def test_all_problems_are_told_at_once():
         ({"tasks": [{"name": "../a", "dataset": "d"}]}, "a name has 1 to 64"),
         ({"tasks": [{"name": "a", "dataset": "d", "templates": ["a photo"]}]}, "needs one {}"),
         ({"tasks": [{"name": "a", "dataset": "d", "templates": []}]}, "templates is empty"),
-        ({"tasks": [{"name": "a", "dataset": "d", "test_fraction": 1.5}]}, "between 0 and 1"),
-        ({"tasks": [{"name": "a", "dataset": "d", "take_train": 0}]}, "take_train must be at least 1"),
+        ({"tasks": [{"name": "a", "dataset": "d", "test_fraction": 1.5}]}, "test_fraction: must be below 1"),
+        ({"tasks": [{"name": "a", "dataset": "d", "take_train": 0}]}, "take_train: must be at least 1"),
         ({"tasks": [{"name": "a", "dataset": "d", "bf16": True}]}, "holds for the whole stream"),
         ({"method": "zcsl"}, "no method 'zcsl'; did you mean zscl?"),
         ({"method": "zscl"}, "reference_images: zscl distils on reference images"),

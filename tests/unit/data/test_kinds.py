@@ -8,7 +8,7 @@ from datasets import Dataset, Features, Image, Value
 from PIL import Image as PILImage
 
 import hf_clcl
-from hf_clcl import METHODS, Task
+from hf_clcl import METHODS, ContinualTrainingArguments, Task
 from hf_clcl.data import kinds
 from hf_clcl.data.broken import leave_out_broken
 from hf_clcl.data.images.frames import Frames
@@ -16,6 +16,7 @@ from hf_clcl.data.kinds import CAPTIONS, CLASSIFICATION, KINDS, VIDEOS, Captions
 from hf_clcl.evaluation.evaluator import SEARCHES
 from hf_clcl.stream.checks import stream_problems
 from hf_clcl.stream.description import dataset_note, new_video_database
+from hf_clcl.stream.spec import StreamSpec
 
 PACKAGE = Path(hf_clcl.__file__).parent
 HOME = "data/kinds.py"
@@ -71,14 +72,16 @@ def rows(column: str, texts: list[str]) -> Dataset:
     return Dataset.from_dict({"image": images, column: texts}, features=features)
 
 
+def spec(method: str, *tasks: Task, **values: object) -> StreamSpec:
+    return StreamSpec("m", list(tasks), METHODS[method](), ContinualTrainingArguments("out"), **values)
+
+
 def test_a_task_without_test_data_is_allowed_for_captions_alone():
     captions = Task("said", train=rows("text", ["one", "two"]), caption_column="text")
     labels = Task("seen", train=rows("label", ["red", "blue"]))
-    method = METHODS["finetune"]()
-    wrong = [stream_problems([task], [], ["task_incremental"], method, None, False, False)
-             for task in (captions, labels)]  # fmt: skip
+    wrong = [stream_problems(spec("finetune", task)) for task in (captions, labels)]
     assert wrong == [[], ["seen: has no test data"]]
-    beside = stream_problems([labels], [captions], ["task_incremental"], method, None, False, False)
+    beside = stream_problems(spec("finetune", labels, evaluation_only=[captions]))
     assert beside == ["seen: has no test data", "said: has no test data"]
 
 
@@ -118,7 +121,7 @@ def test_a_new_kind_needs_nothing_but_its_class(monkeypatch):
     note = dataset_note(task)
     assert (note["captions"], note["classes"], new_video_database([task])) == (2, None, None)
     method = METHODS["joint"]()
-    assert stream_problems([task], [], ["task_incremental"], method, None, False, False) == ["web: has no test data"]
+    assert stream_problems(spec("joint", task)) == ["web: has no test data"]
     other = Task("said", train=rows("text", ["one", "two"]), caption_column="text")
     assert "several kinds in one batch" in method.stream_problems([task, other])[0]
 

@@ -193,7 +193,7 @@ def test_accuracy_on_all_classes_seen_counts_images():
             "scenarios: domain_agnostic: 1 entries for 0 finished tasks",
         ),
         ({"scenarios": {"x": {"zero_shot": None, "accuracy": []}}}, "scenario: 'x' is none of task_incremental"),
-        ({"scenarios": {"x": {"zero_shot": None}}}, "scenarios: x: accuracy is missing"),
+        ({"scenarios": {"x": {"zero_shot": None}}}, "scenarios: x: accuracy: is missing"),
         ({"baseline": [[1.0, 2.0]]}, "2 entries for 1 tasks"),
     ],
 )
