@@ -5,10 +5,10 @@
 
 Both loops start from the same weights and see the same batches; they take turns, a step each, in two processes.
 With MALLOC_TRIM_THRESHOLD_=-1 MALLOC_MMAP_THRESHOLD_=33554432 before the command, the trainer's process keeps freed
-memory (docs/devices.md); the naive loop does so only with --same_allocator. The naive loop follows the
-published code: the teacher encodes all reference texts, padded to their full length, and the reference images at every
-step; task images, class texts and reference images are forwards of their own; the L2 term is differentiated by
-autograd; models are those of `transformers` as they come.
+memory (docs/devices.md); the naive loop does so only with --same_allocator. The naive loop follows the published code:
+the teacher encodes all reference texts, padded to their full length, and the reference images at every step; task
+images, class texts and reference images have separate forward passes; autograd differentiates the L2 term; models are
+unmodified models of `transformers`.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def now(device: torch.device) -> float:
 
 
 def take_turns(orders: Connection, options: argparse.Namespace, scratch: str) -> None:
-    """The process of the naive loop: a step for each number that comes, until `None`; leaves its weights behind."""
+    """Process of the naive loop: run a step for each received number until `None`, then save the weights."""
     config, device = shape(options.shape), torch.device(options.device)
 
     def model() -> CLIPModel:

@@ -105,5 +105,5 @@ def _delayed_signals() -> Iterator[None]:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-    for number in received:
-        signal.raise_signal(number)
+    for pending in received:
+        signal.raise_signal(pending)

@@ -67,11 +67,11 @@ def token_from(variable: str | None) -> str | None:
     return token
 
 
-def patiently(call: Callable[[], T]) -> T:
-    """Call until it succeeds. Only what may pass is tried again: busy or broken servers, dropped connections.
+def with_retries(call: Callable[[], T]) -> T:
+    """Call a function and retry temporary errors: busy or failing servers, dropped connections.
 
-    `http_backoff` of `huggingface_hub` repeats single requests. A commit, tag or new repository whose answer is lost
-    has to be looked for before it is sent again, so whole operations are repeated here.
+    `http_backoff` of `huggingface_hub` repeats single requests. If the response to a commit, tag or new repository is
+    lost, its existence must be checked before a retry, so whole operations are repeated here.
     """
     for wait in (*WAITS, None):
         try:

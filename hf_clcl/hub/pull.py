@@ -18,7 +18,7 @@ from ..utils.errors import UserError
 from ..utils.files import replace_folder, whole_folder
 from ..utils.names import RECIPE, RECORD, TAG
 from .checkpoints import BRANCH, checkpoints_among, last_checkpoint, newest, running_task
-from .client import OWNERS, explain, hub_api, patiently
+from .client import OWNERS, explain, hub_api, with_retries
 from .revisions import revision_name, same_run
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def list_tasks(repo_id: str, token: str | None = None) -> list[str]:
         UserError: If the repository cannot be read.
     """
     with _reading(repo_id):
-        refs = patiently(lambda: hub_api(token).list_repo_refs(repo_id))
+        refs = with_retries(lambda: hub_api(token).list_repo_refs(repo_id))
     return sorted((ref.name for ref in refs.tags if TAG.fullmatch(ref.name)), key=lambda tag: int(tag.split("-")[1]))
 
 
@@ -185,7 +185,7 @@ def _pull_checkpoint(api: HfApi, repo_id: str, output: Path, record: RunRecord) 
 
 def _in_progress(api: HfApi, repo_id: str) -> _Snapshot | None:
     """The branch with checkpoints, or `None`."""
-    branches = patiently(lambda: api.list_repo_refs(repo_id)).branches
+    branches = with_retries(lambda: api.list_repo_refs(repo_id)).branches
     return _Snapshot(api, repo_id, BRANCH) if any(ref.name == BRANCH for ref in branches) else None
 
 
@@ -194,7 +194,7 @@ class _Snapshot:
 
     def __init__(self, api: HfApi, repo_id: str, revision: str):
         self.api, self.repo_id, self.revision = api, repo_id, revision
-        info = patiently(lambda: api.model_info(repo_id, revision=revision))
+        info = with_retries(lambda: api.model_info(repo_id, revision=revision))
         self.commit, names = info.sha, [file.rfilename for file in info.siblings or []]
         self.files = [n for n in names if _SAFE.fullmatch(n) and PurePosixPath(n).suffix in _SUFFIXES]
         if skipped := sorted(set(names) - {*self.files, *OWNERS}):
@@ -213,11 +213,13 @@ class _Snapshot:
 
     def cached(self, name: str) -> str:
         """Download a file to the cache of `huggingface_hub`."""
-        return patiently(lambda: self.api.hf_hub_download(self.repo_id, name, revision=self.commit))
+        return with_retries(lambda: self.api.hf_hub_download(self.repo_id, name, revision=self.commit))
 
     def fetch(self, name: str, folder: Path) -> Path:
         """Download a file to a folder."""
-        file = patiently(lambda: self.api.hf_hub_download(self.repo_id, name, revision=self.commit, local_dir=folder))
+        file = with_retries(
+            lambda: self.api.hf_hub_download(self.repo_id, name, revision=self.commit, local_dir=folder)
+        )
         shutil.rmtree(folder / ".cache", ignore_errors=True)  # metadata of the client
         return Path(file)
 

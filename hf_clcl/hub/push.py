@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from ..record.run_record import RunRecord
 from ..utils.errors import UserError
 from .checkpoints import Checkpoint, last_checkpoint, newest, stage
-from .client import explain, is_final, no_progress_bars, patiently, status_of, token_from
+from .client import explain, is_final, no_progress_bars, status_of, token_from, with_retries
 from .repository import Repository, push_revisions
 from .revisions import Revision, unpushed
 
@@ -166,7 +166,7 @@ def push_checkpoints(repository: Repository, checkpoints: list[Checkpoint]) -> l
     while checkpoints:
         first = checkpoints[0]
         if repository.keep_checkpoints or first.task not in repository.tags:
-            patiently(partial(repository.push_checkpoint, first))
+            with_retries(partial(repository.push_checkpoint, first))
             pushed.append(first.path)
         shutil.rmtree(first.local_folder, ignore_errors=True)
         del checkpoints[0]
@@ -201,7 +201,7 @@ def push_output(
         hub_model_id or record.recipe.get("hub_model_id"), private, overwrite, token, strategy == ALL_CHECKPOINTS
     )
     try:
-        tags = patiently(lambda: repository.open(record))
+        tags = with_retries(lambda: repository.open(record))
         pushed = push_revisions(repository, list(unpushed(output, record, repository.repo_id, tags)))
         last = last_checkpoint(output, record) if strategy in (CHECKPOINT, ALL_CHECKPOINTS) else None
         remote = newest(repository.checkpoints, last.task) if last else None

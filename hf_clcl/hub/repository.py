@@ -12,7 +12,7 @@ from ..utils.errors import RecipeError, UserError
 from ..utils.names import RECORD, TAG
 from ..utils.required import required
 from .checkpoints import BRANCH, Checkpoint, checkpoints_among, portable
-from .client import OWNERS, hub_api, patiently, status_of
+from .client import OWNERS, hub_api, status_of, with_retries
 from .revisions import Revision, same_run
 
 
@@ -151,12 +151,12 @@ def push_revisions(repository: Repository, revisions: list[Revision]) -> list[st
     """
     pushed: list[str] = []
     if revisions:
-        patiently(lambda: repository.open(revisions[-1].record, replace_other=True))
+        with_retries(lambda: repository.open(revisions[-1].record, replace_other=True))
     while revisions:
         revision = revisions[0]
         if revision.name not in repository.tags:
-            patiently(partial(repository.push, revision))
+            with_retries(partial(repository.push, revision))
             pushed.append(revision.name)
         del revisions[0]
-    patiently(repository.remove_finished_checkpoints)
+    with_retries(repository.remove_finished_checkpoints)
     return pushed

@@ -139,9 +139,9 @@ def _bars(axes: Axes, rows: Sequence[Compared], key: str, named: bool) -> None:
 
 
 def _label_points(figure: Figure, axes: Axes, rows: Sequence[Compared]) -> None:
-    """Write each point's name where it covers least of the other names and points.
+    """Place each label at the candidate position with the least overlap.
 
-    Not with adjustText: it knows no error bars, wrote four of 17 names over bars or points, and needs SciPy.
+    adjustText is not used: it ignores error bars, placed four of 17 labels on bars or points, and needs SciPy.
     """
     figure.draw_without_rendering()
     taken = [box for row in rows for box in _marks(axes, row)]

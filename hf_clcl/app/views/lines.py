@@ -1,6 +1,6 @@
-"""Line charts that keep the size of their words at any width, with values on hover.
+"""Line charts as HTML and SVG: text of fixed size at any width, values in tooltips.
 
-Drawn here, because `gr.LinePlot` can draw neither bands of deviations nor vertical marks.
+`gr.LinePlot` is not used, since it can draw neither bands nor vertical marks.
 """
 
 from __future__ import annotations
