@@ -1,4 +1,4 @@
-"""Runs side by side: `python -m hf_clcl.compare FOLDER_OR_REPOSITORY ... [--published FILE] [--output DIR]`."""
+"""Comparison of runs and published results as tables: terminal, Markdown and CSV."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ COLUMNS = {
     "peak_memory_mb": "memory (MB)",
 }
 
-# In the files, where a run has them. Recall is that after the last task, the mean over datasets of captions.
+# Only in the files, if a run has them. Recall is measured after the last task, and is the mean over caption datasets.
 FURTHER_COLUMNS = {
     "updated_accuracy": METRICS["updated_accuracy"][0],
     "unseen_accuracy": METRICS["unseen_accuracy"][0],
@@ -45,7 +45,17 @@ FURTHER_COLUMNS = {
 
 @dataclass
 class Row:
-    """One line of the comparison: runs of one recipe over seeds, or a published result."""
+    """One row of the comparison: runs of one recipe over seeds, or a published result.
+
+    Args:
+        method (`str`): The method.
+        model (`str`): The base model.
+        tasks (`tuple[str, ...]`): The tasks in order.
+        values (`dict[str, list[float]]`): Values of each metric, one for each run that has it.
+        runs (`int`, defaults to 1): Number of runs.
+        note (`str`): `"published"`, or how many tasks are finished.
+        variant (`str`): Recipe values that differ from other rows of the method.
+    """
 
     method: str
     model: str
@@ -57,16 +67,17 @@ class Row:
 
     @property
     def name(self) -> str:
-        """The method, and what sets it apart from other rows of the same one."""
+        """The method and its variant."""
         return f"{self.method}, {self.variant}" if self.variant else self.method
 
     @property
     def label(self) -> str:
-        """The name with what the reader must know of it."""
+        """The name with note and number of seeds."""
         notes = [self.note, f"{self.runs} seeds" if self.runs > 1 else ""]
         return self.name + "".join(f" ({note})" for note in notes if note)
 
     def mean(self, key: str) -> float | None:
+        """Mean over runs; `None` if no run has the value."""
         return statistics.fmean(self.values[key]) if self.values.get(key) else None
 
     def deviation(self, key: str) -> float | None:
@@ -74,6 +85,7 @@ class Row:
         return statistics.stdev(self.values[key]) if len(self.values.get(key, ())) > 1 else None
 
     def cell(self, key: str, digits: int = 2) -> str:
+        """Mean and standard deviation as text."""
         mean, deviation = self.mean(key), self.deviation(key)
         digits = 0 if key in ("seconds", "peak_memory_mb") else digits
         if mean is None:
@@ -82,7 +94,7 @@ class Row:
 
 
 def group_runs(records: Iterable[RunRecord]) -> list[Row]:
-    """One row for each recipe, over its seeds. Unfinished runs stand alone, with what is known of them."""
+    """Group runs into one row for each recipe, over its seeds. Unfinished runs have their own rows."""
     records = list(records)
     groups = [[records[place] for place in places] for places in repetitions(records)]
     rows = [_row(runs) for runs in groups]
@@ -92,10 +104,13 @@ def group_runs(records: Iterable[RunRecord]) -> list[Row]:
 
 
 def read_published(path: str | Path) -> list[Row]:
-    """Rows of a file of published matrices: `tasks`, and `methods` with the `accuracy` of each.
+    """Read published accuracy matrices from a JSON file.
+
+    Args:
+        path (`str` or `Path`): The file, with `tasks`, and `methods` with the `accuracy` matrix of each.
 
     Raises:
-        UserError: When the file is not one.
+        UserError: If the file cannot be read or has another format.
     """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -114,7 +129,7 @@ def read_published(path: str | Path) -> list[Row]:
 
 
 def as_markdown(rows: Sequence[Row]) -> str:
-    """The comparison as a Markdown table, with model and stream where they differ."""
+    """The comparison as a Markdown table, with model and stream if they differ."""
     extra = _differing(rows)
     columns = _columns(rows)
     lines = [[text(row.label), *(text(v) for v in extra(row)), *(row.cell(key) for key in columns)] for row in rows]
@@ -123,7 +138,7 @@ def as_markdown(rows: Sequence[Row]) -> str:
 
 
 def as_csv(rows: Sequence[Row]) -> str:
-    """The comparison as CSV in full precision, mean and deviation in columns of their own."""
+    """The comparison as CSV in full precision, with separate columns for mean and standard deviation."""
     file = io.StringIO()
     writer, columns = csv.writer(file, lineterminator="\n"), _columns(rows)
     writer.writerow(
@@ -136,7 +151,7 @@ def as_csv(rows: Sequence[Row]) -> str:
 
 
 def print_comparison(rows: Sequence[Row], console: Console | None = None) -> None:
-    """Print the comparison as a table of 80 columns; the files hold more digits, models and streams."""
+    """Print the comparison as a table of 80 characters. The files have more digits, models and streams."""
     console, columns = console or Console(), _main_columns(rows)
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     table.add_column("method", overflow="fold")
@@ -155,13 +170,13 @@ def print_comparison(rows: Sequence[Row], console: Console | None = None) -> Non
 
 
 def _columns(rows: Sequence[Row]) -> dict[str, str]:
-    """What the files show: what is printed, and what more a run has."""
+    """Columns of the files: the printed ones and further metrics of the runs."""
     further = {key: words for key, words in FURTHER_COLUMNS.items() if any(row.values.get(key) for row in rows)}
     return {**_main_columns(rows), **further}
 
 
 def _main_columns(rows: Sequence[Row]) -> dict[str, str]:
-    """What is printed; class-incremental streams have other averages than streams of tasks."""
+    """Printed columns; class-incremental streams have other averages than task-incremental ones."""
     incremental = any(row.values.get("incremental_last") for row in rows)
     return {
         key: head
@@ -187,12 +202,12 @@ def _row(runs: list[RunRecord]) -> Row:
 
 def _recall(run: RunRecord) -> dict[str, float]:
     last = [entry["after"][-1] for entry in run.retrieval.values() if run.finished and entry["after"]]
-    keys = [f"{way}_r1" for way in DIRECTIONS if last and all(f"{way}_r1" in found for found in last)]
-    return {key: statistics.fmean(found[key] for found in last) for key in keys}
+    keys = [f"{way}_r1" for way in DIRECTIONS if last and all(f"{way}_r1" in recall for recall in last)]
+    return {key: statistics.fmean(recall[key] for recall in last) for key in keys}
 
 
 def _variants(records: Sequence[RunRecord]) -> list[str]:
-    """For each run, the values of its recipe in which it differs from the other runs of its method."""
+    """For each run, the recipe values that differ from other runs of its method."""
     recipes = [recipe_of(record) for record in records]
     variants = []
     for record, recipe in zip(records, recipes, strict=True):
@@ -209,7 +224,7 @@ def _variants(records: Sequence[RunRecord]) -> list[str]:
 
 
 def _differing(rows: Sequence[Row]) -> Any:
-    """`extra(row)` gives model and stream where rows differ in them, and `extra(None)` their heads."""
+    """Return a function: `extra(row)` gives model and stream if rows differ in them, `extra(None)` the heads."""
     several_models = len({row.model for row in rows}) > 1
     several_streams = len({tuple(map(str.lower, row.tasks)) for row in rows}) > 1
 
