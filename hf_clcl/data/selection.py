@@ -14,6 +14,7 @@ from ..config.entries import TaskEntry
 from ..utils.errors import DataError
 from . import columns
 from .texts.captions import captions_of
+from .texts.prompts import built_in
 
 if TYPE_CHECKING:
     from datasets import Dataset
