@@ -52,7 +52,9 @@ class ClassIncremental(TaskEntry):
         found = super().problems()
         without = ["classes", "drop_classes", "expect_dataset", *(["caption_column"] if not self.video_column else [])]
         if not self.has_classes and self.video_column:
-            found.append("label_column: is missing; name the column of the videos' categories, or give a label_file")
+            found.append(
+                "label_column: is missing; name the column of the videos' categories, or give a label_file or members"
+            )
         for key in without:
             if getattr(self, key) is not None:
                 found.append(f"{key}: is not for a dataset that is cut into steps of classes; leave it out")

@@ -16,6 +16,7 @@ from ..utils.errors import RecipeError
 from ..utils.names import TASK_NAME
 from .class_incremental import ClassIncremental
 from .entries import ReferenceEntry, TaskEntry, repeated
+from .expected_results import ExpectedResult, expectation_problems, results_of_method
 from .lora import LoRA
 from .values import build, type_hints
 from .yaml_files import check_values, override, read_yaml, with_task_values
@@ -53,6 +54,9 @@ class Recipe:
             text file with one text a line.
         peft (`LoRA`, *optional*): Learn low-rank updates alone; whole weights where not given.
         data_root (`str`, *optional*): Folder that relative dataset paths start from.
+        expect_results (`list[ExpectedResult]` or `str`, *optional*):
+            Published results of the recipe: rows, or the name of a published table such as `zscl_mtil/order_1`. Only
+            rows of `method` apply. Reports show a published value only beside a run whose fields agree.
         licence (`str`, *optional*): Licence of the resulting weights as the Hub spells it, for the model card.
         training (`dict`): Values of `ContinualTrainingArguments`. In YAML they stand beside the keys above.
     """
@@ -74,6 +78,7 @@ class Recipe:
     reference_texts: ReferenceEntry | None = None
     peft: LoRA | None = None
     data_root: str | None = None
+    expect_results: list[ExpectedResult] | str | None = None
     licence: str | None = None
     training: dict[str, Any] = field(default_factory=dict)
 
@@ -153,9 +158,11 @@ def parse_recipe(
             where = f"tasks: {task.name}: "
             problems += [where + problem for problem in ContinualTrainingArguments.problems(task.training, task=True)]
         problems += recipe.peft.problems() if recipe.peft else []
+        problems += expectation_problems(recipe.expect_results)
         problems += [problem for check in checks for problem in check(recipe)]
     if problems:
         raise RecipeError(problems, source)
+    recipe.expect_results = results_of_method(recipe.expect_results, recipe.method) or None
     return recipe
 
 

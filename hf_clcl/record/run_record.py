@@ -53,6 +53,7 @@ class RunRecord:
         fingerprints (`dict[str, dict[str, str]]`):
             What the data of each task and of the reference were, part by part; see [`~hf_clcl.data.fingerprint`].
         skipped_steps (`dict[str, int]`): Steps that were left out for numbers that are not finite, of tasks with any.
+        protocol (`dict[str, Any]`): Facts that comparisons need and no recipe has: `batch_size` over all processes.
         created (`str`, *optional*): When the run began (ISO 8601).
         finished (`bool`, defaults to `False`): Whether the stream came to its end.
         command (`str`, *optional*): The command that made the run.
@@ -83,6 +84,7 @@ class RunRecord:
     datasets: list[DatasetNote] = field(default_factory=list)
     fingerprints: dict[str, dict[str, str]] = field(default_factory=dict)
     skipped_steps: dict[str, int] = field(default_factory=dict)
+    protocol: dict[str, Any] = field(default_factory=dict)
     created: str | None = None
     finished: bool = False
     command: str | None = None

@@ -46,6 +46,7 @@ def dataset_note(task: Task) -> DatasetNote:
         **captions,
         **sizes,
         "split_note": task.split_note,
+        **({"members": task.split_members} if task.split_members else {}),
         "licence": task.licence,
     }
 
@@ -109,6 +110,7 @@ def new_record(
         command=command,
         citations=[citation] if citation else [],
         licence=recipe.get("licence"),
+        protocol={"batch_size": args.train_batch_size * args.gradient_accumulation_steps * args.world_size},
     )
 
 
