@@ -30,8 +30,8 @@ class PublishedComparison:
 
     @property
     def comparable(self) -> bool:
-        """Whether the run agrees in every field that the published result needs."""
-        return not self.differences
+        """Whether the run agrees in every field that the published result needs, and has measured its metrics."""
+        return not self.differences and all(found is not None for _, found in self.values.values())
 
 
 def compare_with_published(record: RunRecord) -> list[PublishedComparison]:

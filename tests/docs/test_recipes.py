@@ -218,7 +218,7 @@ def test_another_copy_of_a_dataset_is_named_on_the_command_line(benchmarks, caps
     assert found[3] == ("dtd", 94, 40, 47)
     options = ["--task_values.dtd.dataset", "clip-benchmark/wds_cars"]
     assert train.main([str(ROOT / "recipes" / "mtil.yaml"), "--dry_run", *options]) == 1
-    assert "task dtd: class_names: the list 'dtd' has words for" in capsys.readouterr().err
+    assert "task dtd: class_names: the list 'zscl_mtil/dtd' has words for" in capsys.readouterr().err
 
 
 ENTRIES = [{"name": name, "dataset": "d"} for name in "abc"]

@@ -52,7 +52,7 @@ def built_in(name: str, where: str = "prompts") -> BuiltIn:
     if name not in lists:
         near = difflib.get_close_matches(name.lower(), lists, n=1, cutoff=0.5)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise DataError(f"{where}: no built-in list {name!r}{hint} There are: {', '.join(lists)}")
+        raise DataError(f"{where}: no built-in list {name!r}{hint} There are: {_plain(lists)}")
     return lists[name]
 
 
@@ -84,7 +84,7 @@ def match_class_names(name: str, own: list[str] | None, where: str) -> list[str 
         raise DataError(
             f"{where}: class_names: the list {name!r} has words for {len(own) - len(missing)} of the dataset's "
             f"{len(own)} classes only, and none for {', '.join(map(repr, missing[:5]))}. Name the list that fits "
-            f"({', '.join(_read())}), or list the words in label order"
+            f"({_plain(_read())}), or list the words in label order"
         )
     if missing:
         logger.warning("%s: not in the list %s, so kept as they are: %s", where, name, ", ".join(missing))
@@ -124,6 +124,11 @@ def _published(name: str, facts: dict[str, Any], lists: dict[str, BuiltIn]) -> B
         also = renamed = dict(zip(ours.class_names, names, strict=True))
     also = {**also, **{other: renamed[word] for other, word in ours.also_called.items() if word in renamed}}
     return BuiltIn(facts["templates"], facts["training_template"], names, also, list(ours.left_out))
+
+
+def _plain(lists: dict[str, BuiltIn]) -> str:
+    """Names of the lists for messages; protocols repeat those of the datasets."""
+    return f"{', '.join(name for name in lists if '/' not in name)}, and those of protocols, such as zscl_mtil/dtd"
 
 
 def _asset(name: str) -> str:
