@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+import numpy as np
 import pytest
 import torch
 
@@ -15,6 +16,7 @@ from hf_clcl.data import resolve
 from hf_clcl.data.published_split import file_stems
 from hf_clcl.data.references import resolve_reference_images, resolve_reference_texts
 from hf_clcl.data.texts import prompts
+from hf_clcl.record.repetitions import decisive_values
 from hf_clcl.stream.recipes import parse_recipe, read_recipe
 from hf_clcl.utils.errors import RecipeError
 
@@ -53,6 +55,13 @@ STREAMS = {
     "tinyimagenet_20.yaml": steps(100, *[5] * 20, train=500, test=50),
     "vr_lwf_one_session.yaml": [("update", 25000, 5000, 50), *WATCHED],
     "vr_lwf_sessions.yaml": [*[(f"session-{i}", 5000, 1000, 10) for i in range(1, 6)], *WATCHED],
+    "cil_food101.yaml": steps(11, *[10] * 9, train=750, test=250),
+    # Flowers102 has ten training images of each class.
+    "x_tail.yaml": [
+        (name, min(16, train // classes) * classes, test, classes)
+        for name, train, test, classes in MTIL
+        if name != "cifar100"
+    ],
     "captions.yaml": [("flickr30k", 900, 1000, None), ("mscoco", 900, 5000, None), ("cifar100", None, 10000, 100)],
     "quickstart.yaml": [(name, 400, 200, None) for name in RENDERED],
 }  # fmt: skip
@@ -61,7 +70,12 @@ IMAGENET = {
     "imagenet100_10.yaml": [10] * 10, "imagenet100_10_icarl.yaml": [10] * 10, "imagenet100_10_lwf_vr.yaml": [10] * 10,
     "imagenet100_50_5.yaml": [50, *[5] * 10], "imagenet1k_100.yaml": [100] * 10,
 }  # fmt: skip
-APART = [*IMAGENET, "tiny_clip.yaml"]
+# Their classes have different numbers of images, or the images are in a folder of the user.
+SUITE = {
+    "cil_aircraft.yaml": [10] * 10, "cil_cars.yaml": [16, *[20] * 9], "cil_cub200.yaml": [20] * 10,
+    "cil_imagenet_r.yaml": [20] * 10, "cil_objectnet.yaml": [20] * 10, "cil_ucf101.yaml": [10] * 10,
+}  # fmt: skip
+APART = [*IMAGENET, *SUITE, "tiny_clip.yaml", "mtil_robust.yaml"]
 REAL = [name for name in RECIPES if name.startswith("real_")]
 VIDEO = [name for name in RECIPES if name.startswith(("msrvtt", "activitynet"))]  # they need clips
 
@@ -157,6 +171,42 @@ def test_the_steps_of_imagenet(recipe):
     parsed = read_recipe(ROOT / "recipes" / recipe)
     assert [len(task.classes) for task in parsed.tasks] == IMAGENET[recipe]
     assert {task.expect_dataset["classes"] for task in parsed.tasks} == {1000}
+
+
+@pytest.mark.parametrize("recipe", sorted(SUITE))
+def test_the_class_incremental_suite(recipe, benchmarks, tmp_path, capsys):
+    """Classes in the order of seed 1993, from the Hub or from a folder of the user."""
+    block = read_recipe(ROOT / "recipes" / recipe).class_incremental
+    np.random.seed(1993)
+    assert block.order() == np.random.permutation(block.number_of_classes).tolist()
+    if "/" not in block.dataset:
+        for split in ("train", "test"):
+            for label in range(block.number_of_classes):
+                folder = tmp_path / block.dataset / split / f"class_{label:03d}"
+                folder.mkdir(parents=True)
+                (folder / "0.png").write_bytes(imitations.picture(label % 256))
+    found, _ = dry_run(recipe, capsys, *([] if "/" in block.dataset else ["--data_root", str(tmp_path)]))
+    sizes = block.expect or {"train": block.number_of_classes, "test": block.number_of_classes}
+    assert [row[3] for row in found] == SUITE[recipe]
+    assert [sum(row[place] for row in found) for place in (1, 2)] == [sizes["train"], sizes["test"]]
+
+
+ABLATIONS = sorted(path.name for path in ROOT.glob("recipes/ablations/*.yaml"))
+
+
+@pytest.mark.parametrize("recipe", ABLATIONS)
+def test_an_ablation_differs_from_mtil_in_its_own_lines_alone(recipe):
+    changed = read_recipe(ROOT / "recipes" / "ablations" / recipe)
+    same = read_recipe(ROOT / "recipes" / "mtil.yaml", {"method": changed.method})
+    own, base = decisive_values(changed.to_dict()), decisive_values(same.to_dict())
+    different = {key for key in own.keys() | base.keys() if own.get(key) != base.get(key)}
+    assert len(different) <= 3 and (different or recipe in ("wc.yaml", "we.yaml"))
+    assert all(key.startswith(("methods.", "reference_images.")) for key in different)
+
+
+def test_the_probes_of_robustness():
+    parsed = read_recipe(ROOT / "recipes" / "mtil_robust.yaml")
+    assert len(parsed.tasks) == 11 and all(e.dataset.startswith("clip-benchmark/wds_") for e in parsed.evaluation_only)
 
 
 def test_what_the_table_tells_of_the_data(benchmarks, capsys):
