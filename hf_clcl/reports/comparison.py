@@ -29,6 +29,7 @@ from .terminal import number
 COLUMNS = {
     "incremental_average": "Avg (incr.)",
     "incremental_last": "Last (incr.)",
+    "individual": "Individual",
     "transfer": "Transfer",
     "average": "Average",
     "last": "Last",
@@ -195,10 +196,11 @@ def _columns(rows: Sequence[Row]) -> dict[str, str]:
 def _main_columns(rows: Sequence[Row]) -> dict[str, str]:
     """What is printed; class-incremental streams have other averages than streams of tasks."""
     incremental = any(row.values.get("incremental_last") for row in rows)
+    rare = ("incremental", "individual")
     return {
         key: head
         for key, head in COLUMNS.items()
-        if any(row.values.get(key) for row in rows) or not (incremental or key.startswith("incremental"))
+        if any(row.values.get(key) for row in rows) or not (incremental or key.startswith(rare))
     }
 
 

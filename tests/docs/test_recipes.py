@@ -43,7 +43,7 @@ def steps(*sizes: int, train: int, test: int) -> list[tuple]:
 
 STREAMS = {
     **{f"mtil{name}.yaml": MTIL for name in (
-        "", "_finetune", "_icarl", "_lora", "_lwf", "_vr_lwf", "_wise_ft", "_zero_shot", "_zscl_star"
+        "", "_finetune", "_icarl", "_lora", "_lwf", "_separate", "_vr_lwf", "_wise_ft", "_zero_shot", "_zscl_star"
     )},
     "mtil_order2.yaml": sorted(MTIL, key=lambda row: ORDER_2.index(row[0])),
     "mtil_5shot.yaml": [(name, 5 * classes, test, classes) for name, _, test, classes in MTIL],
