@@ -10,7 +10,7 @@ from pathlib import Path
 from ..hub import pull_record
 from ..record.run_record import RunRecord
 from ..reports.cards.sections import looks_like_hub_id
-from ..reports.comparison import as_csv, as_markdown, group_runs, print_comparison, read_published
+from ..reports.comparison import as_csv, as_markdown, expected_rows, group_runs, print_comparison, read_published
 from ..reports.pareto import plot_comparison
 from ..utils.errors import UserError, printable
 from ..utils.files import whole_file
@@ -49,10 +49,12 @@ def main(argv: list[str] | None = None, prog: str = "python -m hf_clcl.compare")
     )
     options = parser.parse_args(argv)
     try:
-        rows = group_runs(find_records(options.runs).values())
+        records = list(find_records(options.runs).values())
+        expected, notes = expected_rows(records)
+        rows = [*group_runs(records), *expected]
         rows += read_published(options.published) if options.published else []
-        print_comparison(rows)
-        for name, content in (("comparison.csv", as_csv(rows)), ("comparison.md", as_markdown(rows))):
+        print_comparison(rows, notes=notes)
+        for name, content in (("comparison.csv", as_csv(rows)), ("comparison.md", as_markdown(rows, notes))):
             with whole_file(Path(options.output, name)) as file:
                 file.write_text(content, encoding="utf-8")
         if any(row.mean("last") is not None for row in rows):

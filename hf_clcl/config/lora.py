@@ -17,7 +17,7 @@ class LoRA:
     `W + lora_alpha / r * B A` with `B [out, r]`, zero at first, and `A [r, in]`. Each task starts with a fresh
     adapter, drawn from the same seed, and ends by merging it.
 
-    Source: Hu et al., ICLR 2022, eq. 3, by `peft`.
+    Source: Hu et al., ICLR 2022, by `peft`.
 
     Args:
         r (`int`, defaults to 8): Rank.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,15 +12,19 @@ from ..utils.errors import DataError
 from ..utils.required import required
 from . import columns, selection
 from .expected import check_expected
+from .published_split import published_split
 from .sources.hub import hub_class_names, load_hub
 from .sources.local import find_local, load_local, reading
 from .sources.rendered import RENDERED_COUNTS, RENDERED_TRAIN, render, rendered
 from .task import Task
 from .texts import prompts
 from .videos import rows as video_rows
+from .videos.members import with_members
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+logger = logging.getLogger(__name__)
 
 Loaded = dict[str, "tuple[dict[str, Dataset], list[str] | None]"]  # splits, and the words of their classes
 
@@ -53,14 +58,15 @@ def resolve_task(
         DataError: Where the data is not there or not what the entry says; the message names the task.
     """
     where = f"task {entry.name}"
-    if entry.label_file is not None:
+    if entry.label_file is not None or entry.members is not None:
         entry = replace(entry, label_column=video_rows.LABEL)
     splits, class_names = _loaded_splits(entry, data_root, evaluation_only, {} if loaded is None else loaded, where)
     if entry.has_classes:
         check_expected(entry, "expect_dataset", {"classes": _class_count(entry, splits, class_names, where)}, where)
         splits, class_names = selection.choose_classes(entry, splits, class_names, where)
+    members, members_note = ("published" if entry.members else None), ""
     if entry.test_fraction is not None:
-        splits = _cut(splits["train"], entry.test_fraction, where)
+        splits, members, members_note = _cut(entry, splits["train"], class_names, where)
     if evaluation_only:
         splits = {"test": splits["test"]}
     check_expected(entry, "expect_dataset", {split: len(rows) for split, rows in splits.items()}, where)
@@ -68,7 +74,8 @@ def resolve_task(
     counts = {split: len(rows) for split, rows in splits.items()}
     takes = {"train": entry.take_train, "test": entry.take_test}
     shots = entry.shots(few_shot) if "train" in splits else None
-    notes = [entry.split_note, f"{shots} training images a class, drawn with seed {seed}." if shots else None]
+    drawn = f"{shots} training images a class, drawn with seed {seed}." if shots else None
+    notes = [entry.split_note, members_note, drawn]
     video_root = None
     if entry.video_column is not None:
         video_root = video_rows.find_root(required(entry.video_root, f"{where}: video_root"), data_root, where)
@@ -90,6 +97,7 @@ def resolve_task(
         source=entry.dataset,
         licence=entry.licence,
         split_note=" ".join(filter(None, notes)) or None,
+        split_members=members,
     )
     check_expected(entry, "expect", {**counts, "classes": len(task.class_names or [])}, where)
     if shots:
@@ -110,6 +118,8 @@ def _loaded_splits(
         splits, class_names = _load_splits(entry, data_root, evaluation_only, where), None
         if entry.label_file is not None:
             splits = video_rows.with_labels(splits, entry, data_root, where)
+        if entry.members is not None:
+            splits = with_members(splits, entry, where)
         if entry.has_classes:
             splits, class_names = _name_classes(entry, splits, data_root, where)
         loaded[key] = splits, class_names
@@ -129,7 +139,7 @@ def _class_count(
 def _load_splits(entry: TaskEntry, data_root: str | None, evaluation_only: bool, where: str) -> dict[str, Dataset]:
     if entry.test_fraction is not None:
         wanted = {"train": entry.train_split}
-    elif evaluation_only:
+    elif evaluation_only and entry.members is None:
         wanted = {"test": entry.test_split}
     else:
         wanted = {"train": entry.train_split, "test": entry.test_split}
@@ -216,7 +226,22 @@ def _rename(words: dict[str, str], own: list[str] | None, where: str) -> list[st
     return [words.get(name, words.get(plain, plain)) for name, plain in zip(own, as_words, strict=True)]
 
 
-def _cut(rows: Dataset, fraction: float, where: str) -> dict[str, Dataset]:
+def _cut(
+    entry: TaskEntry, rows: Dataset, class_names: list[str] | None, where: str
+) -> tuple[dict[str, Dataset], str, str]:
+    """Training and test rows of a single split, which rule chose them, and what the card says about that."""
+    fraction = entry.test_fraction or 0.0
     if len(rows) < 2:
         raise DataError(f"{where}: test_fraction cannot cut {len(rows)} rows into train and test; use a larger split")
-    return dict(rows.train_test_split(test_size=fraction, seed=SPLIT_SEED))
+    if entry.split == "published":
+        if found := published_split(entry, rows, class_names, where):
+            return found, "published", "The members of the published split, by the file names of the images."
+        logger.warning(
+            "%s: %s has no file names of the original images, so the published split cannot be reproduced; the split "
+            "is drawn with seed %d",
+            where, entry.dataset, SPLIT_SEED,
+        )  # fmt: skip
+    note = "" if entry.split_note else f"{1 - fraction:.0%} for training, drawn with seed {SPLIT_SEED}."
+    if entry.split == "published":
+        note += " The published members need the file names of the original images, which this copy does not have."
+    return dict(rows.train_test_split(test_size=fraction, seed=SPLIT_SEED)), "seeded", note

@@ -14,6 +14,7 @@ from ..config.entries import TaskEntry
 from ..utils.errors import DataError
 from . import columns
 from .texts.captions import captions_of
+from .texts.prompts import built_in
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -139,6 +140,10 @@ def _kept(entry: TaskEntry, own: list[str], class_names: list[str], where: str) 
     """Labels of the classes kept, in their new order."""
     key = "classes" if entry.classes is not None else "drop_classes"
     known: dict[int | str, int] = {}
+    if isinstance(entry.class_names, str):  # other spellings that the list knows, such as WordNet ids
+        places = {name: label for label, name in enumerate(class_names)}
+        spellings = built_in(entry.class_names, where).also_called
+        known |= {other: places[word] for other, word in spellings.items() if word in places}
     spellings: list[Sequence[int | str]] = [class_names, [columns.words(name) for name in own], own, range(len(own))]
     for names in spellings:
         known |= {name: label for label, name in enumerate(names)}

@@ -47,6 +47,8 @@ class Task:
         source (`str`, *optional*): Where the data comes from, for the model card.
         licence (`str`, *optional*): Licence of the data, for the model card.
         split_note (`str`, *optional*): What the model card should say about the split.
+        split_members (`str`, *optional*):
+            Which rule chose the members of train and test, if there is no official split: `published` or `seeded`.
 
     Raises:
         DataError: Where the data cannot be used as it is; the message names the task and what to do.
@@ -68,6 +70,7 @@ class Task:
     source: str | None = None
     licence: str | None = None
     split_note: str | None = None
+    split_members: str | None = None
 
     def __post_init__(self) -> None:
         if not TASK_NAME.fullmatch(self.name):

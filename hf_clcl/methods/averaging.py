@@ -33,7 +33,7 @@ def load_parameters(model: nn.Module, values: dict[str, Tensor]) -> None:
 def interpolate(start: dict[str, Tensor], end: dict[str, Tensor], weight: float) -> dict[str, Tensor]:
     """`(1 - weight) * start + weight * end`, parameter by parameter.
 
-    Source: WiSE-FT (Wortsman et al., 2022, eq. 1).
+    Source: WiSE-FT (Wortsman et al., 2022).
     """
     return dict(zip(start, torch._foreach_lerp(list(start.values()), [end[n] for n in start], weight), strict=True))
 
@@ -61,7 +61,7 @@ class WeightAveraging(TrainerCallback):
     After the step `k` (counted from 0) of each `k % interval == 0`, by `kind`, with `theta` the model's weights:
 
     - `uniform`: `n += 1`, then `average = (n * average + theta) / (n + 1)`, from `n = 0` and the task's start. This is
-      the weight ensemble (WE) of ZSCL (Zheng et al., ICCV 2023, eq. 6).
+      the weight ensemble (WE) of ZSCL (Zheng et al., ICCV 2023).
     - `mixed`: the same, then `average = decay * average + (1 - decay) * start`.
     - `exponential`: `average = decay * average + (1 - decay) * theta`.
     - `towards_start`, `towards_snapshot`, `towards_zero_shot`: the model itself is pulled,

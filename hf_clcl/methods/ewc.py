@@ -26,7 +26,7 @@ class EWC(Regularized):
     `ewc_weight / 2 * sum_p F_p (theta_p - theta_start_p)^2`, where `F = fisher_decay * F + F_task` adds up the
     diagonal Fisher information of the tasks so far, each taken at the task's end. The first task is plain fine-tuning.
 
-    Source: Kirkpatrick et al., PNAS 2017, eq. 3, with one running penalty as in online EWC (Schwarz et al., ICML
+    Source: Kirkpatrick et al., PNAS 2017, with one running penalty as in online EWC (Schwarz et al., ICML
     2018). The weight is not from the papers, whose models were smaller; tune it.
 
     Args:

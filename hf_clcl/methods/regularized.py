@@ -29,7 +29,7 @@ class Regularized(Method):
     `l2_weight * sum((theta - theta_0)^2)`; along the task the weights are averaged as [`WeightAveraging`] says; after
     it, `theta = wise_alpha * theta + (1 - wise_alpha) * theta_0`.
 
-    Source: WC and WE of ZSCL (Zheng et al., ICCV 2023, section 4.2); WiSE-FT (Wortsman et al., CVPR 2022, eq. 1).
+    Source: WC and WE of ZSCL (Zheng et al., ICCV 2023); WiSE-FT (Wortsman et al., CVPR 2022).
 
     Args:
         l2_weight (`float`, defaults to 0.0):

@@ -17,6 +17,7 @@ METRICS: dict[str, tuple[str, str]] = {
     "forgetting": ("Forgetting", "points lost on earlier tasks since their best"),
     "backward_transfer": ("Backward transfer", "change on earlier tasks since they were trained"),
     "zero_shot_degradation": ("Zero-shot degradation", "points below zero-shot on tasks not yet trained"),
+    "individual": ("Individual", "mean accuracy of a model of its own for each task"),
     "updated_accuracy": ("UT-Acc", "mean accuracy at the end on the classes trained on"),
     "unseen_accuracy": ("ZS-Acc", "mean accuracy at the end on classes never trained on"),
     "video_recall": ("Video R@1", "all captions at the end among the videos of all tasks"),

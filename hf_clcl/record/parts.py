@@ -33,10 +33,14 @@ class _DatasetCounts(TypedDict):
 
 
 class DatasetNote(_DatasetCounts, total=False):
-    """What the data of one task were; `train` is `None` for data that are only evaluated, `classes` for captions."""
+    """What the data of one task were; `train` is `None` for data that are only evaluated, `classes` for captions.
+
+    `members` is the rule that chose the rows of train and test if there is no official split: `published` or `seeded`.
+    """
 
     captions: int | None
     split_note: str | None
+    members: str | None
     licence: str | None
 
 

@@ -16,6 +16,7 @@ FREE_TO_CHANGE = {
     "trackio_space_id", "log_level_replica", "push_to_hub", "hub_model_id", "hub_private_repo", "hub_strategy",
     "hub_overwrite", "hub_token_env", "resume_from_hub", "per_device_eval_batch_size", "embedding_cache_dir",
     "disk_cache_mb", "checkpoint_texts_above", "skip_nonfinite_steps",
+    "expect_results",
 }  # fmt: skip
 
 

@@ -58,10 +58,13 @@ class RunRecord:
         fingerprints (`dict[str, dict[str, str]]`):
             What the data of each task and of the reference were, part by part; see [`~hf_clcl.data.fingerprint`].
         skipped_steps (`dict[str, int]`): Steps that were left out for numbers that are not finite, of tasks with any.
+        protocol (`dict[str, Any]`): Facts that comparisons need and no recipe has: `batch_size` over all processes.
         created (`str`, *optional*): When the run began (ISO 8601).
         finished (`bool`, defaults to `False`): Whether the stream came to its end.
         trains_jointly (`bool`, defaults to `False`):
             Whether one training was on all tasks together, whose one model is that of every row.
+        trains_separately (`bool`, defaults to `False`):
+            Whether each task started from the initial model, so that only the diagonal of the matrix has a meaning.
         command (`str`, *optional*): The command that made the run.
         citations (`list[str]`): BibTeX of the method and the benchmark.
         licence (`str`, *optional*): Licence of the weights, as the Hub spells it.
@@ -90,9 +93,11 @@ class RunRecord:
     datasets: list[DatasetNote] = field(default_factory=list)
     fingerprints: dict[str, dict[str, str]] = field(default_factory=dict)
     skipped_steps: dict[str, int] = field(default_factory=dict)
+    protocol: dict[str, Any] = field(default_factory=dict)
     created: str | None = None
     finished: bool = False
     trains_jointly: bool = False
+    trains_separately: bool = False
     command: str | None = None
     citations: list[str] = field(default_factory=list)
     licence: str | None = None
@@ -118,6 +123,10 @@ class RunRecord:
     @property
     def metrics(self) -> dict[str, float]:
         """The metrics of the main scenario and, where classes were held out, of the update as a whole; of videos."""
+        if self.trains_separately:
+            own = [row[place] for place, row in enumerate(self.accuracy)]
+            done = [value for value in own if value is not None]
+            return {"individual": sum(done) / len(done)} if len(done) == len(self.tasks) else {}
         of_stream = SCENARIOS[self.scenario].metrics(self.accuracy_matrix(), self.test_images, self.baseline)
         return {**of_stream, **self._update_metrics(), **video_metrics(self)}
 

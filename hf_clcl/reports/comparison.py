@@ -17,16 +17,19 @@ from rich.text import Text
 
 from ..metrics.accuracy_matrix import METRICS, AccuracyMatrix
 from ..metrics.ranks import DIRECTIONS
+from ..record.expectations import compare_with_published
 from ..record.repetitions import recipe_of, repetitions
 from ..record.run_record import RunRecord
 from ..utils.errors import UserError
 from .cards.markdown import table as markdown_table
 from .cards.markdown import text
+from .published import difference_lines
 from .terminal import number
 
 COLUMNS = {
     "incremental_average": "Avg (incr.)",
     "incremental_last": "Last (incr.)",
+    "individual": "Individual",
     "transfer": "Transfer",
     "average": "Average",
     "last": "Last",
@@ -103,6 +106,32 @@ def group_runs(records: Iterable[RunRecord]) -> list[Row]:
     return rows
 
 
+def expected_rows(records: Iterable[RunRecord]) -> tuple[list[Row], list[str]]:
+    """The published results that the recipes of runs name, for runs that are comparable with them.
+
+    Args:
+        records (`Iterable[RunRecord]`): The runs.
+
+    Returns:
+        `tuple[list[Row], list[str]]`: A row for each published result with a comparable run. For each other result, a
+        line that says in what the runs differ. The values of such a result are not shown.
+    """
+    rows: dict[tuple[str, str], Row] = {}
+    notes: dict[tuple[str, str], str] = {}
+    for record in records:
+        for found in compare_with_published(record):
+            key = (found.source, record.method)
+            if found.comparable:
+                values = {name: [wanted] for name, (wanted, _) in found.values.items()}
+                rows[key] = Row(record.method, record.model, tuple(record.tasks), values, note="published")
+                if found.caveats:
+                    notes[key] = f"{record.method}, published ({found.source}): {' '.join(found.caveats)}"
+            elif key not in rows:
+                lines = "; ".join(difference_lines(found))
+                notes[key] = f"{record.method}: not comparable with {found.source}: {lines}"
+    return list(rows.values()), list(notes.values())
+
+
 def read_published(path: str | Path) -> list[Row]:
     """Read published accuracy matrices from a JSON file.
 
@@ -128,13 +157,14 @@ def read_published(path: str | Path) -> list[Row]:
         ) from None
 
 
-def as_markdown(rows: Sequence[Row]) -> str:
-    """The comparison as a Markdown table, with model and stream if they differ."""
+def as_markdown(rows: Sequence[Row], notes: Sequence[str] = ()) -> str:
+    """The comparison as a Markdown table, with model and stream if they differ, and notes below it."""
     extra = _differing(rows)
     columns = _columns(rows)
     lines = [[text(row.label), *(text(v) for v in extra(row)), *(row.cell(key) for key in columns)] for row in rows]
     head = ["method", *extra(None), *columns.values()]
-    return markdown_table(head, lines, words=range(len(head) - len(columns))) + "\n"
+    below = "".join(f"\n- {text(note)}" for note in notes) + "\n" * bool(notes)
+    return markdown_table(head, lines, words=range(len(head) - len(columns))) + "\n" + below
 
 
 def as_csv(rows: Sequence[Row]) -> str:
@@ -150,7 +180,7 @@ def as_csv(rows: Sequence[Row]) -> str:
     return file.getvalue()
 
 
-def print_comparison(rows: Sequence[Row], console: Console | None = None) -> None:
+def print_comparison(rows: Sequence[Row], console: Console | None = None, notes: Sequence[str] = ()) -> None:
     """Print the comparison as a table of 80 characters. The files have more digits, models and streams."""
     console, columns = console or Console(), _main_columns(rows)
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
@@ -162,11 +192,11 @@ def print_comparison(rows: Sequence[Row], console: Console | None = None) -> Non
         marks += f" ({row.note})" if row.note not in ("", "published") else ""
         table.add_row(Text(row.name + marks), *(row.cell(key, digits=1) for key in columns))
     console.print(table)
-    notes = ["* published"] * any(row.note == "published" for row in rows)
-    notes += ["x: runs over seeds, mean ± deviation"] * any(row.runs > 1 for row in rows)
-    notes += [f"rows differ in {what}" for what in _differing(rows)(None)]
-    if notes:
-        console.print(Text("; ".join(notes), style="dim"))
+    marks = ["* published"] * any(row.note == "published" for row in rows)
+    marks += ["x: runs over seeds, mean ± deviation"] * any(row.runs > 1 for row in rows)
+    marks += [f"rows differ in {what}" for what in _differing(rows)(None)]
+    for line in ["; ".join(marks)] * bool(marks) + list(notes):
+        console.print(Text(line, style="dim"))
 
 
 def _columns(rows: Sequence[Row]) -> dict[str, str]:
@@ -178,10 +208,11 @@ def _columns(rows: Sequence[Row]) -> dict[str, str]:
 def _main_columns(rows: Sequence[Row]) -> dict[str, str]:
     """Printed columns; class-incremental streams have other averages than task-incremental ones."""
     incremental = any(row.values.get("incremental_last") for row in rows)
+    rare = ("incremental", "individual")
     return {
         key: head
         for key, head in COLUMNS.items()
-        if any(row.values.get(key) for row in rows) or not (incremental or key.startswith("incremental"))
+        if any(row.values.get(key) for row in rows) or not (incremental or key.startswith(rare))
     }
 
 

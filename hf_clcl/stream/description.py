@@ -44,6 +44,7 @@ def dataset_note(task: Task) -> DatasetNote:
         **captions,
         **sizes,
         "split_note": task.split_note,
+        **({"members": task.split_members} if task.split_members else {}),
         "licence": task.licence,
     }
 
@@ -82,9 +83,11 @@ def new_record(spec: StreamSpec, recipe: dict[str, Any]) -> RunRecord:
         spec (`StreamSpec`): The run.
         recipe (`dict`): Its recipe as plain values.
     """
+    args = spec.args
     return RunRecord(
         method=spec.method.name,
         trains_jointly=spec.method.trains_jointly,
+        trains_separately=spec.method.trains_separately,
         model=spec.model_name,
         tasks=[task.name for task in spec.tasks],
         scenario=spec.scenarios[0],
@@ -105,6 +108,7 @@ def new_record(spec: StreamSpec, recipe: dict[str, Any]) -> RunRecord:
         command=spec.command,
         citations=[spec.method.citation] if spec.method.citation else [],
         licence=recipe.get("licence"),
+        protocol={"batch_size": args.train_batch_size * args.gradient_accumulation_steps * args.world_size},
     )
 
 

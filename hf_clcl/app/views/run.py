@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...record.expectations import compare_with_published
+from ...reports.published import difference_lines, metric_name
 from ..runs import Run
 from .html import empty, joined, section, text
 from .lines import Line, line_chart
@@ -11,7 +13,7 @@ from .lines import Line, line_chart
 # Nested keys, and values that belong to the machine of the run.
 _LEFT_OUT = {
     "tasks", "evaluation_only", "methods", "reference_images", "reference_texts", "peft", "model_name_or_path",
-    "method", "output_dir", "data_root", "disable_tqdm",
+    "method", "output_dir", "data_root", "disable_tqdm", "expect_results",
 }  # fmt: skip
 _NOT_LOSSES = ("task", "step", "grad_norm", "learning_rate")
 MOST_POINTS = 240
@@ -62,8 +64,25 @@ def overview(run: Run) -> str:
     values |= {f"{record.method}.{key}": value for key, value in options.items()}
     return (
         f'<div class="two">{section("The run", _list(facts))}{section("Hyper-parameters", _list(values))}</div>'
+        + published(run)
         + section("Losses", losses(run), "As logged, task after task. Each loss has its own scale.")
     )
+
+
+def published(run: Run) -> str:
+    """Published results of the recipe, beside those of the run if both are comparable."""
+    shown = ""
+    for found in compare_with_published(run.record):
+        lines = difference_lines(found)
+        values = {
+            metric_name(key): f"{ours:.1f}, published {wanted:.1f}"
+            for key, (wanted, ours) in found.values.items()
+            if ours is not None and not lines
+        }
+        shown += f"<p>{text(found.source)} ({text(found.grade)})</p>" + (_list(values) if values else "")
+        shown += "<p>Not comparable. This run differs in:</p>" if lines else "<p>These differences remain:</p>"
+        shown += f"<ul>{joined(f'<li>{text(line)}</li>' for line in lines or found.caveats)}</ul>"
+    return section("Published results", shown) if shown else ""
 
 
 def losses(run: Run) -> str:

@@ -1,7 +1,8 @@
 """Built-in lists of prompt templates and class names.
 
 `hf_clcl/assets/prompts.json` holds them with their sources, `hf_clcl/assets/imagenet_synsets.tsv` the WordNet ids and
-synsets by which datasets name the classes of ImageNet.
+synsets by which datasets name the classes of ImageNet. The lists of published protocols are beside them, under names
+such as `zscl_mtil/sun397`; see [`~hf_clcl.config.protocols`].
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import re
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
+from typing import Any
 
+from ...config.protocols import named
 from ...utils.errors import DataError
 from ..columns import words
 
@@ -49,7 +52,7 @@ def built_in(name: str, where: str = "prompts") -> BuiltIn:
     if name not in lists:
         near = difflib.get_close_matches(name.lower(), lists, n=1, cutoff=0.5)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise DataError(f"{where}: no built-in list {name!r}{hint} There are: {', '.join(lists)}")
+        raise DataError(f"{where}: no built-in list {name!r}{hint} There are: {_plain(lists)}")
     return lists[name]
 
 
@@ -81,7 +84,7 @@ def match_class_names(name: str, own: list[str] | None, where: str) -> list[str 
         raise DataError(
             f"{where}: class_names: the list {name!r} has words for {len(own) - len(missing)} of the dataset's "
             f"{len(own)} classes only, and none for {', '.join(map(repr, missing[:5]))}. Name the list that fits "
-            f"({', '.join(_read())}), or list the words in label order"
+            f"({_plain(_read())}), or list the words in label order"
         )
     if missing:
         logger.warning("%s: not in the list %s, so kept as they are: %s", where, name, ", ".join(missing))
@@ -106,7 +109,26 @@ def _read() -> dict[str, BuiltIn]:
         known.also_called[synset] = name
         if listed.count(also) == 1:  # two classes are called "crane"
             known.also_called.setdefault(also, name)
-    return lists
+    return {**lists, **{name: _published(name, facts, lists) for name, facts in named("datasets").items()}}
+
+
+def _published(name: str, facts: dict[str, Any], lists: dict[str, BuiltIn]) -> BuiltIn:
+    """The list of a protocol, with the other names of each class from the list of the same dataset above."""
+    ours = lists.get(name.partition("/")[2], lists["imagenet"])
+    if "classes_by_published_index" in facts:
+        by_id = dict(facts["classes_by_published_index"])
+        names, renamed = list(by_id.values()), {ours.also_called[synset]: word for synset, word in by_id.items()}
+        also = dict(by_id)
+    else:  # no names are recorded of ImageNet-1k
+        names = facts.get("class_names", ours.class_names)
+        also = renamed = dict(zip(ours.class_names, names, strict=True))
+    also = {**also, **{other: renamed[word] for other, word in ours.also_called.items() if word in renamed}}
+    return BuiltIn(facts["templates"], facts["training_template"], names, also, list(ours.left_out))
+
+
+def _plain(lists: dict[str, BuiltIn]) -> str:
+    """Names of the lists for messages; protocols repeat those of the datasets."""
+    return f"{', '.join(name for name in lists if '/' not in name)}, and those of protocols, such as zscl_mtil/dtd"
 
 
 def _asset(name: str) -> str:

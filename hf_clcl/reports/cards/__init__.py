@@ -15,6 +15,7 @@ from ...utils.files import whole_file
 from ..figures import plot_curves, plot_matrix
 from . import searches, sections
 from .changes import changes
+from .published import published_section
 from .usage import usage
 
 TEMPLATE = Path(__file__).with_name("card.md")
@@ -46,6 +47,7 @@ def write_card(record: RunRecord, task: str | None = None) -> str:
         measure=searches.measure(record),
         outside=record.evaluation_only,
         metrics=sections.metrics(record),
+        published=published_section(record),
         retrieval=searches.retrieval(record),
         videos=searches.videos(record),
         changes=changes(record),

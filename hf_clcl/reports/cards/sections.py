@@ -25,7 +25,7 @@ _NOT_TRAINING = {
     "model_name_or_path", "method", "methods", "tasks", "evaluation_only", "reference_images", "reference_texts",
     "data_root", "output_dir", "seed", "report_to", "run_name", "project", "push_to_hub", "disable_tqdm",
     "resume_from_hub", "logging_steps", "logging_strategy", "logging_first_step", "save_steps", "save_strategy",
-    "save_total_limit",
+    "save_total_limit", "expect_results",
 }  # fmt: skip
 _SECRET = re.compile(r"(token|password|secret|api_key)$", re.IGNORECASE)
 _SECRET_OPTION = re.compile(r"(--\S*(?:token|password|secret|api_key)[ =])\S+", re.IGNORECASE)
@@ -227,7 +227,8 @@ def reproduce(record: RunRecord) -> str:
     if record.versions:
         parts.append("Made with " + ", ".join(f"{text(k)} {text(v)}" for k, v in record.versions.items()) + ".")
     if record.recipe:
-        recipe = yaml.safe_dump(_without_secrets(record.recipe), sort_keys=False, allow_unicode=True, width=100)
+        values = {key: value for key, value in record.recipe.items() if key != "expect_results"}
+        recipe = yaml.safe_dump(_without_secrets(values), sort_keys=False, allow_unicode=True, width=100)
         parts.append(f"<details><summary>The recipe as resolved</summary>\n\n{block(recipe, 'yaml')}\n\n</details>")
     return "\n\n".join(parts)
 
