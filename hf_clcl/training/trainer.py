@@ -31,7 +31,7 @@ from ..models.checkpointing import checkpoint_texts
 from ..models.embedding_cache import EmbeddingCache
 from ..models.sharded import whole_model
 from ..models.weights import choose_trainable, copy_of, forget_other_trainers
-from ..utils.unpickling import refusing
+from ..utils.unpickling import explain_unpickling_errors
 from .checkpoints import METHOD_STATE, PARTIAL, checkpoint_beside, save_state
 from .nonfinite import FiniteSteps, all_finite, not_finite
 from .progress import TaskProgress
@@ -142,7 +142,7 @@ class ContinualTrainer(DividedTrainer):
             )
             self.finite.skipped = int(state.pop("skipped", 0))
             self.method.load_state_dict({name: tensor.to(self.args.device) for name, tensor in state.items()})
-        with refusing(resume_from_checkpoint):
+        with explain_unpickling_errors(resume_from_checkpoint):
             output = super().train(resume_from_checkpoint, **kwargs)
         self._drain()
         self._check_weights()
