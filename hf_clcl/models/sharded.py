@@ -6,7 +6,7 @@ import warnings
 
 from transformers import CLIPModel
 
-from ..distributed.tensors import whole
+from ..distributed.tensors import full_tensor
 from .layers import lean
 
 
@@ -27,7 +27,7 @@ def whole_model(model: CLIPModel) -> CLIPModel:
     """A plain model with all weights in each process, from one that was made divisible; any other as it is."""
     if "logit_scale" not in dict(model.named_buffers(recurse=False)):
         return model
-    state = {name: whole(tensor.detach()) for name, tensor in model.state_dict().items()}
+    state = {name: full_tensor(tensor.detach()) for name, tensor in model.state_dict().items()}
     learns = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     plain = lean(CLIPModel(model.config))
     plain.load_state_dict(state)

@@ -24,8 +24,8 @@ from ..data.batches import ORDER, REFERENCE, Draws, TaskBatches
 from ..data.images.frames import Frames, ImageCache, Normalizer
 from ..data.task import Task
 from ..data.task_data import TaskData
-from ..distributed.processes import check_number
-from ..distributed.tensors import whole
+from ..distributed.processes import check_world_size
+from ..distributed.tensors import full_tensor
 from ..methods import Method, TaskContext
 from ..models.checkpointing import checkpoint_texts
 from ..models.embedding_cache import EmbeddingCache
@@ -137,7 +137,7 @@ class ContinualTrainer(DividedTrainer):
         if resume_from_checkpoint is not None:
             state = load_file(os.path.join(resume_from_checkpoint, METHOD_STATE))
             self.seconds_before = float(state.pop("seconds"))
-            check_number(
+            check_world_size(
                 int(state.pop("processes", self.args.world_size)), self.args.world_size, resume_from_checkpoint
             )
             self.finite.skipped = int(state.pop("skipped", 0))
@@ -301,7 +301,7 @@ class ContinualTrainer(DividedTrainer):
         with checkpoint_beside(Path(self.args.output_dir, name), self.args.should_save) as partial:
             super()._save_checkpoint(model, trial)
             self.accelerator.wait_for_everyone()
-            state = {n: whole(t.detach()) for n, t in self.method.state_dict().items()}
+            state = {n: full_tensor(t.detach()) for n, t in self.method.state_dict().items()}
             if self.args.should_save:
                 own = {"processes": self.args.world_size, "skipped": self.finite.skipped}
                 seconds = torch.tensor(self.seconds, dtype=torch.float64)
