@@ -79,8 +79,8 @@ def zero_problems(
         problems.append("train_logit_scale: DeepSpeed cannot train a scalar; leave it out, or use several_gpus.yaml")
     if skips_nonfinite_steps:
         problems.append(
-            "skip_nonfinite_steps: DeepSpeed takes the step in its backward pass and cannot skip it; leave it out: the "
-            "first such step stops the task"
+            "skip_nonfinite_steps: DeepSpeed takes the step in its backward pass and cannot skip it; leave it out: "
+            "the first such step stops the task"
         )
     if moves_weights is not None:
         problems.append(

@@ -279,7 +279,7 @@ def outside_of_code(markdown: str) -> str:
 def test_a_record_names_no_folder_elsewhere(name, tmp_path):
     values = {"schema": 1, "method": "zscl", "model": "m", "tasks": ["a", name]}
     (tmp_path / "results.json").write_text(json.dumps(values))
-    with pytest.raises(UserError, match="is no name of a task"):
+    with pytest.raises(UserError, match="tasks: must be names of folders"):
         RunRecord.load(tmp_path)
 
 

@@ -154,9 +154,7 @@ def test_a_record_that_cannot_be_true_is_refused(finished, change):
     values = finished[0].to_dict()
     values["retrieval"]["second"]["after"].pop()
     values["retrieval"]["third"] = {"zero_shot": None, "after": [{}, {}]}
-    with pytest.raises(
-        ValueError, match="second: 1 entries for 2 finished tasks; retrieval: third: is neither a task"
-    ):
+    with pytest.raises(ValueError, match="second: 1 entries for 2 finished tasks; retrieval: third: must be a task"):
         RunRecord.from_dict(values)
 
 
