@@ -117,7 +117,7 @@ def run(recipe: Recipe, command: str) -> None:
     from accelerate import PartialState
 
     from ..config.arguments import ContinualTrainingArguments
-    from ..data.broken import readable
+    from ..data.broken import drop_unreadable
     from ..data.recipe_tasks import resolve_stream
     from ..data.references import resolve_reference_images, resolve_reference_texts
     from ..methods import create_method
@@ -137,7 +137,7 @@ def run(recipe: Recipe, command: str) -> None:
             images, column = resolve_reference_images(recipe.reference_images, recipe.data_root, args.seed)
             images = images.select_columns([column])
             if recipe.skip_broken_images:
-                images, _ = readable(images, column, "reference_images")
+                images, _ = drop_unreadable(images, column, "reference_images")
         if method.needs_reference_texts:
             texts = resolve_reference_texts(recipe.reference_texts, recipe.data_root, args.seed)
     try:

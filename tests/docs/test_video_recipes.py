@@ -99,7 +99,7 @@ def test_each_category_is_in_one_task(data):
             "file",
             "video_column 'file' needs the name of one clip in each row; the columns are video_id",
         ),
-        ("caption_column", "text", "caption_column 'text' is no column; the columns are"),
+        ("caption_column", "text", "caption_column 'text' is not a column; the columns are"),
         ("video_root", "elsewhere", "no folder of videos 'elsewhere': looked for"),
         ("test_config", "test_2k", "test_2k"),
         ("label_column", "null", "label_column: is missing; name the column of the videos' categories"),

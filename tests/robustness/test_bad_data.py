@@ -117,7 +117,7 @@ BAD = {
     "half a line": (lambda f: described(f, '{"file_name": "0.png"'), {}, "cannot be read as a dataset: .*needed is"),
     "labels of others": (
         lambda f: Path(parquet(f / "data", train=rows([0, 7, -1], None))), {"class_names": NAMES},
-        r"has the label (7|-1), but with 2 class names labels run from 0 to 1.*drop them",
+        r"has the label (7|-1), but with 2 class names labels must be 0 to 1.*drop them",
     ),
     "no such class": (some_parquet, {"classes": ["zebra"]}, "zebra"),
     "no such label": (some_parquet, {"drop_classes": [9]}, "9"),
