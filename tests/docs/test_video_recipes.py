@@ -97,7 +97,7 @@ def test_each_category_is_in_one_task(data):
         (
             "video_column",
             "file",
-            "video_column 'file' needs the name of one clip in each row; the columns are video_id",
+            "video_column 'file' must hold one clip name per row; the columns are video_id",
         ),
         ("caption_column", "text", "caption_column 'text' is not a column; the columns are"),
         ("video_root", "elsewhere", "no folder of videos 'elsewhere': looked for"),

@@ -83,21 +83,25 @@ def garbage(path: Path) -> int:
 NAMES = ["a", "b"]
 # How the data is made, values of the entry, and what the message must say.
 BAD = {
-    "home of nobody": ("~nobody-here/data", {}, "home of a user who is not here; write the path out"),
+    "home of nobody": ("~nobody-here/data", {}, "home of a user that does not exist; write the full path"),
     "name of 5,000": ("x" * 5000, {}, "no dataset 'xxx.*Correct `dataset`"),
     "no name": (" ", {}, "`dataset` is empty; name a folder"),
     "text file": ("x.txt", {}, "no dataset 'x.txt'"),
-    "cut Parquet": (damaged(some_parquet, "train.parquet", cut), {}, "cannot be read: .*Copy it anew"),
+    "cut Parquet": (damaged(some_parquet, "train.parquet", cut), {}, "cannot be read: .*Copy it again"),
     "empty Parquet": (damaged(some_parquet, "train.parquet", lambda p: cut(p, 0)), {}, "cannot be read"),
-    "no Parquet": (damaged(some_parquet, "test.parquet", garbage), {}, "split 'test'.*cannot be read: .*Copy it anew"),
-    "cut Arrow": (damaged(saved, "*.arrow", cut), {}, "cannot be read: .*Copy it anew"),
-    "no Arrow": (damaged(saved, "*.arrow", Path.unlink), {}, "cannot be read: .*Copy it anew"),
-    "no state": (damaged(saved, "state.json", lambda p: p.write_text("{")), {}, "cannot be read: .*Copy it anew"),
+    "no Parquet": (
+        damaged(some_parquet, "test.parquet", garbage),
+        {},
+        "split 'test'.*cannot be read: .*Copy it again",
+    ),
+    "cut Arrow": (damaged(saved, "*.arrow", cut), {}, "cannot be read: .*Copy it again"),
+    "no Arrow": (damaged(saved, "*.arrow", Path.unlink), {}, "cannot be read: .*Copy it again"),
+    "no state": (damaged(saved, "state.json", lambda p: p.write_text("{")), {}, "cannot be read: .*Copy it again"),
     "state of others": (damaged(saved, "state.json", lambda p: p.write_text("[]")), {}, "cannot be read"),
-    "no features": (damaged(saved, "dataset_info.json", garbage), {}, "cannot be read: .*Copy it anew"),
+    "no features": (damaged(saved, "dataset_info.json", garbage), {}, "cannot be read: .*Copy it again"),
     "cut tar": (damaged(shards, "train/0.tar", lambda p: cut(p, 0.1)), {}, "cannot be read|no column of labels"),
-    "no tar": (damaged(shards, "train/0.tar", garbage), {}, "cannot be read: .*Copy it anew"),
-    "empty tar": (damaged(shards, "train/0.tar", lambda p: cut(p, 0)), {}, "cannot be read: .*Copy it anew"),
+    "no tar": (damaged(shards, "train/0.tar", garbage), {}, "cannot be read: .*Copy it again"),
+    "empty tar": (damaged(shards, "train/0.tar", lambda p: cut(p, 0)), {}, "cannot be read: .*Copy it again"),
     "class names in Latin 1": (
         damaged(shards, "classnames.txt", lambda p: p.write_bytes(b"caf\xe9\nb\n")), {},
         "classnames.txt cannot be read: UnicodeDecodeError",
@@ -105,16 +109,20 @@ BAD = {
     "too few class names": (
         damaged(shards, "classnames.txt", lambda p: p.write_text("a\n")), {}, "label 1, but with 1 class names",
     ),
-    "bytes for a name": (not_utf8, {}, "cannot be read: UnicodeEncodeError.*Copy it anew"),
+    "bytes for a name": (not_utf8, {}, "cannot be read: UnicodeEncodeError.*Copy it again"),
     "classes of texts": (
         damaged(lambda f: some_images(f, good=1), "train/good/0.JPG", lambda p: p.rename(p.with_suffix(".txt"))), {},
         "has no image .* add images",
     ),
     "an empty class": (lambda f: some_images(f, good=2, bad=0), {}, "class folder .*bad has no image"),
-    "no rows": (lambda f: described(f), {}, "needed is `<split>/<class>"),
+    "no rows": (lambda f: described(f), {}, "give a folder with `<split>/<class>"),
     "image outside": (lambda f: described(f, {"file_name": "../../x.png"}), {}, "cannot be read: .*file_name"),
     "image at the root": (lambda f: described(f, {"file_name": "/etc/hostname"}), {}, "cannot be read: .*file_name"),
-    "half a line": (lambda f: described(f, '{"file_name": "0.png"'), {}, "cannot be read as a dataset: .*needed is"),
+    "half a line": (
+        lambda f: described(f, '{"file_name": "0.png"'),
+        {},
+        "cannot be read as a dataset: .*give a folder with",
+    ),
     "labels of others": (
         lambda f: Path(parquet(f / "data", train=rows([0, 7, -1], None))), {"class_names": NAMES},
         r"has the label (7|-1), but with 2 class names labels must be 0 to 1.*drop them",

@@ -148,10 +148,10 @@ def test_the_middle_of_a_long_image_is_what_the_processor_sees():
 GOOD = encoded(halves("RGB", RED, BLUE, (64, 64)), "PNG")
 NOISE = encoded(Image.effect_noise((64, 64), 60).convert("RGB"), "JPEG")
 BROKEN = {
-    "zero bytes": (b"", "it is empty, or no image"),
-    "text": (b"not an image", "it is empty, or no image"),
-    "page": (b"<svg onload=alert(1)></svg>", "it is empty, or no image"),
-    "head alone": (GOOD[:8], "it is empty, or no image"),
+    "zero bytes": (b"", "it is empty, or not in an image format"),
+    "text": (b"not an image", "it is empty, or not in an image format"),
+    "page": (b"<svg onload=alert(1)></svg>", "it is empty, or not in an image format"),
+    "head alone": (GOOD[:8], "it is empty, or not in an image format"),
     "cut PNG": (GOOD[: len(GOOD) // 2], "truncated"),
     "cut JPEG": (NOISE[: len(NOISE) // 2], "truncated"),
     "flipped bits": (GOOD[:60] + bytes(255 - byte for byte in GOOD[60:]), ""),

@@ -132,7 +132,7 @@ def test_a_stream_that_breaks_off_leaves_nothing_and_a_damaged_copy_is_drawn_ane
     arrow.write_bytes(arrow.read_bytes()[:-10])
     with caplog.at_level(logging.WARNING):
         assert [image.getpixel((0, 0)) for image in reference(9)["image"]] == images
-    assert "is damaged; drawing it anew" in caplog.text
+    assert "is damaged; drawing the rows again" in caplog.text
 
 
 # Images that cannot be read

@@ -83,7 +83,7 @@ def test_long_captions_are_cut_and_counted(tiny_clip, caplog):
     texts = ["a red thing", " ".join(["red"] * 10_000), fitting, fitting + " red"]
     with caplog.at_level(logging.WARNING):
         assert tokenize_captions(tokenizer, texts, "task pairs").shape == (4, 24)
-    expected = "task pairs: 2 of 4 captions are longer than the 24 tokens of the model and are cut there"
+    expected = "task pairs: 2 of 4 captions are longer than the 24 tokens of the model and are truncated"
     assert [entry.getMessage() for entry in caplog.records] == [expected]
 
 
