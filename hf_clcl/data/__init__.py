@@ -1,0 +1,1 @@
+"""From datasets to tasks and training batches."""

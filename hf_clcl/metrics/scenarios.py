@@ -38,7 +38,7 @@ class Scenario:
             classes seen so far.
         metrics (`Callable[[AccuracyMatrix, Sequence[int | None], Rows | None], dict[str, float]]`, *optional*):
             The metrics in percent of a matrix, the test images of each task, and the baseline. The metrics of
-            [`AccuracyMatrix.metrics`] where not given.
+            [`AccuracyMatrix.metrics`] by default.
     """
 
     name: str

@@ -163,12 +163,12 @@ class RunRecord:
 
     @property
     def seconds(self) -> float | None:
-        """Seconds of all phases together, where any were measured."""
+        """Total seconds of all phases; `None` if none was measured."""
         return sum(phase["seconds"] for phase in self.phases) if self.phases else None
 
     @property
     def peak_memory_mb(self) -> float | None:
-        """The largest peak of all phases, where any were measured."""
+        """The largest peak memory of all phases; `None` if none was measured."""
         return max((p["peak_memory_mb"] for p in self.phases if p["peak_memory_mb"] is not None), default=None)
 
     def until(self, task: str | None) -> RunRecord:

@@ -74,4 +74,5 @@ def kind(value: Any) -> str:
 
 
 def no_constant(name: str) -> None:
+    """Raise an error for `NaN` and infinities, for `parse_constant` of `json.loads`."""
     raise ValueError(f"it holds {name}, which is not JSON; use null for what was not measured")

@@ -152,7 +152,7 @@ def _explain(dataset: str, error: Exception) -> str:
     if "scripts are no longer supported" in text:
         return (
             f"{dataset} needs a loading script, which `datasets` no longer runs. Set `revision: refs/convert/parquet` "
-            "where the Hub has converted it, or name another copy of the data"
+            "if the Hub has converted it, or name another copy of the data"
         )
     if "Unknown split" in text or "hf://" in text:
         return (

@@ -99,7 +99,7 @@ def _eyes(radius: float) -> tuple[np.ndarray, ...]:
 
 
 def _lids(bend: float) -> tuple[np.ndarray, ...]:
-    """Closed eyes: an arc down, or up where `bend` is negative."""
+    """Closed eyes: an arc down, or up if `bend` is negative."""
     return _both(lambda side: arc(0.4 * side, -0.25, 0.24, bend, 0, 180, 8))
 
 
