@@ -1,1 +1,1 @@
-"""From datasets to tasks and training batches."""
+"""Datasets, tasks, images, videos, texts and batches."""

@@ -40,10 +40,10 @@ class Task:
         video_column (`str`, *optional*):
             Column of file names or ids of clips, one clip per row. If it is set, the task has videos with captions.
         video_root (`str` or `Path`, *optional*):
-            Folder of the clips, which are video files or folders of frames; see
+            Folder of the clips, each a video file or a folder of frames; see
             [`~hf_clcl.data.videos.reading.find_clip`].
-        frames (`int`, defaults to 12): Number of evenly spaced frames of each clip.
-        training (`dict[str, Any]`, *optional*): Training values for this task only.
+        frames (`int`, defaults to 12): Frames drawn evenly from each clip.
+        training (`dict[str, Any]`, *optional*): Training values for this task alone.
         source (`str`, *optional*): Where the data comes from, for the model card.
         licence (`str`, *optional*): Licence of the data, for the model card.
         split_note (`str`, *optional*): What the model card should say about the split.

@@ -42,14 +42,7 @@ class TaskData:
 
     @classmethod
     def of(cls, task: Task, processor: CLIPProcessor, cache: ImageCache | None, min_crop_scale: float) -> TaskData:
-        """Prepare the training data of a task.
-
-        Args:
-            task (`Task`): The task.
-            processor (`CLIPProcessor`): Processor of the model.
-            cache (`ImageCache`, *optional*): Cache of decoded images.
-            min_crop_scale (`float`): Smallest share of the area that a random training crop keeps.
-        """
+        """The data of a task for the model that a processor belongs to."""
         labels = captions_of = None
         if not task.kind.has_labels:
             texts, captions_of = task.captions()

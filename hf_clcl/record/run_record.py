@@ -55,8 +55,8 @@ class RunRecord:
             Fingerprints of the data of each task and of the reference set; see [`~hf_clcl.data.fingerprint`].
         skipped_steps (`dict[str, int]`): Steps skipped because of numbers that are not finite, for each task with any.
         created (`str`, *optional*): When the run began (ISO 8601).
-        finished (`bool`, defaults to `False`): Whether all tasks are finished.
-        command (`str`, *optional*): The command of the run.
+        finished (`bool`, defaults to `False`): Whether the stream came to its end.
+        command (`str`, *optional*): The command that made the run.
         citations (`list[str]`): BibTeX of the method and the benchmark.
         licence (`str`, *optional*): Licence of the weights, as a Hub identifier.
         extra (`dict`): Keys that this version does not know; kept unchanged.
