@@ -149,7 +149,7 @@ def test_the_card_names_the_measure_and_shows_retrieval(finished):
 def test_a_record_that_cannot_be_true_is_refused(finished, change):
     values = finished[0].to_dict()
     values["retrieval"]["first"]["after"][0].update(change)
-    with pytest.raises(ValueError, match=f"retrieval: first: {next(iter(change))}: needs a"):
+    with pytest.raises(ValueError, match=f"retrieval: first: {next(iter(change))}: must be a"):
         RunRecord.from_dict(values)
     values = finished[0].to_dict()
     values["retrieval"]["second"]["after"].pop()
