@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..distributed.processes import lost_another, tell
+from ..distributed.processes import lost_process_message, report_once
 from ..utils.errors import UserError, printable
 
 
@@ -20,15 +20,15 @@ def exit_code(command: Callable[[], object], stopped: str) -> int:
     try:
         command()
     except UserError as error:
-        tell(f"error: {printable(str(error))}\n")
+        report_once(f"error: {printable(str(error))}\n")
         return error.exit_code
     except KeyboardInterrupt as stop:
-        tell(f"\nstopped; {stopped}\n")
+        report_once(f"\nstopped; {stopped}\n")
         return getattr(stop, "exit_code", 130)
     except RuntimeError as error:
-        message = lost_another(error)
+        message = lost_process_message(error)
         if message is None:
             raise
-        tell(f"error: {printable(message)}\n")
+        report_once(f"error: {printable(message)}\n")
         return 1
     return 0

@@ -117,7 +117,7 @@ def run(recipe: Recipe, command: str) -> None:
     from accelerate import PartialState
 
     from ..config.arguments import ContinualTrainingArguments
-    from ..data.broken import readable
+    from ..data.broken import drop_unreadable
     from ..data.recipe_tasks import resolve_stream
     from ..data.references import resolve_reference_images, resolve_reference_texts
     from ..methods import create_method
@@ -136,7 +136,7 @@ def run(recipe: Recipe, command: str) -> None:
         if method.needs_reference_images:
             images = resolve_reference_images(recipe.reference_images, recipe.data_root, args.seed)
             if recipe.skip_broken_images:
-                images = images._replace(rows=readable(*images, "reference_images")[0])
+                images = images._replace(rows=drop_unreadable(*images, "reference_images")[0])
         if method.needs_reference_texts:
             texts = resolve_reference_texts(recipe.reference_texts, recipe.data_root, args.seed)
     try:

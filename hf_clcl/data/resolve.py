@@ -1,4 +1,4 @@
-"""From the entries of a recipe to data: found, cut into train and test, given words, and checked."""
+"""From an entry of a recipe to a task: load, split, name the classes, and check."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ logger = logging.getLogger(__name__)
 
 Loaded = dict[str, "tuple[dict[str, Dataset], list[str] | None]"]  # splits, and the words of their classes
 
-# What entries that share a dataset may differ in.
+# Keys in which entries that share a loaded dataset may differ.
 SHARED_BY = {
     "name", "templates", "training_template", "classes", "drop_classes", "caption_words", "drop_caption_words",
     "few_shot", "take_train", "take_test", "expect", "expect_dataset", "split_note", "licence", "training",
 }  # fmt: skip
-SPLIT_SEED = 42  # of `test_fraction`: a benchmark's test set must not change with the seed of a run
+SPLIT_SEED = 42  # of `test_fraction`: a test set must not change with the seed of a run
 
 
 def resolve_task(
@@ -44,18 +44,18 @@ def resolve_task(
     few_shot: int | None = None,
     loaded: Loaded | None = None,
 ) -> Task:
-    """Find, read and check the data of one task.
+    """Load and check the data of one task.
 
     Args:
         entry (`TaskEntry`): The entry in the recipe.
         data_root (`str`, *optional*): Folder that relative paths start from.
         seed (`int`, defaults to 42): Seed that `few_shot`, `take_train` and `take_test` draw with.
-        evaluation_only (`bool`, defaults to `False`): Leave the training data alone.
-        few_shot (`int`, *optional*): Training images of each class, where the entry sets none.
-        loaded (`Loaded`, *optional*): Datasets read before, for entries that share one; this one is added.
+        evaluation_only (`bool`, defaults to `False`): Do not load training data.
+        few_shot (`int`, *optional*): Training images per class, if the entry sets none.
+        loaded (`Loaded`, *optional*): Cache of loaded datasets, for entries that share one. It is updated.
 
     Raises:
-        DataError: Where the data is not there or not what the entry says; the message names the task.
+        DataError: If the data is missing or does not match the entry; the message names the task.
     """
     where = f"task {entry.name}"
     if entry.label_file is not None or entry.members is not None:
@@ -110,7 +110,7 @@ def resolve_task(
 def _loaded_splits(
     entry: TaskEntry, data_root: str | None, evaluation_only: bool, loaded: Loaded, where: str
 ) -> tuple[dict[str, Dataset], list[str] | None]:
-    """The splits with the words of their classes, shared among entries that differ only in what they take of them."""
+    """The splits and class names, loaded once for entries that differ only in the rows that they use."""
     reads = {name: value for name, value in vars(entry).items() if name not in SHARED_BY}
     takes = (entry.take_train, entry.take_test) if entry.dataset.startswith("rendered:") else None
     key = repr((reads, takes, data_root, evaluation_only))
@@ -129,7 +129,7 @@ def _loaded_splits(
 def _class_count(
     entry: TaskEntry, splits: dict[str, Dataset], class_names: list[str] | None, where: str
 ) -> int | None:
-    """Classes of a dataset before any is chosen; `None` where neither it nor the recipe tells."""
+    """Number of classes before any is chosen; `None` if neither the dataset nor the recipe defines it."""
     if class_names is not None:
         return len(class_names)
     features = next(iter(splits.values())).features
@@ -158,7 +158,7 @@ def _load_splits(entry: TaskEntry, data_root: str | None, evaluation_only: bool,
 
 
 def _templates(entry: TaskEntry, where: str) -> dict[str, Any]:
-    """The templates of a task: listed, built in, of the rendered domain, or none for the default of `Task`."""
+    """Templates of a task: listed, built in, or those of the rendered domain; none means the default of `Task`."""
     if isinstance(entry.templates, str):
         listed = prompts.built_in(entry.templates, where)
         trained_on = entry.training_template or listed.training_template
@@ -174,13 +174,13 @@ def _templates(entry: TaskEntry, where: str) -> dict[str, Any]:
 def _name_classes(
     entry: TaskEntry, splits: dict[str, Dataset], data_root: str | None, where: str
 ) -> tuple[dict[str, Dataset], list[str] | None]:
-    """The words of the classes, and the rows without those of a class that is left out."""
+    """Name the classes, and drop the rows of classes that the built-in list leaves out."""
     first = next(iter(splits.values())).features
     label = columns.find_label_column(first, entry.label_column, where)
     if isinstance(entry.class_names, list):
         return splits, entry.class_names
     if any(rows.features.get(label) != first[label] for rows in splits.values()):
-        return splits, None  # no words fit both; `Task` says where train and test differ
+        return splits, None  # no names fit both; `Task` reports how train and test differ
     if columns.is_plain_text(first[label]):
         splits = columns.encode_labels(splits, label, None, where)
     own = getattr(next(iter(splits.values())).features[label], "names", None)
@@ -200,7 +200,7 @@ def _name_classes(
 
 
 def _class_names_file(entry: TaskEntry, data_root: str | None, where: str) -> list[str] | None:
-    """Names of numbered labels from the `classnames.txt` beside the data."""
+    """Class names of integer labels, from the `classnames.txt` beside the data."""
     if entry.dataset.startswith("rendered:"):
         return None
     path = find_local(entry.dataset, data_root, where)
@@ -222,7 +222,9 @@ def _rename(words: dict[str, str], own: list[str] | None, where: str) -> list[st
     for name in words:
         if name not in own and name not in as_words:
             near = difflib.get_close_matches(name, own, n=3, cutoff=0.4) or own[:5]
-            raise DataError(f"{where}: class_names renames {name!r}, which is no class; near it are {', '.join(near)}")
+            raise DataError(
+                f"{where}: class_names renames {name!r}, which is no class; similar ones are {', '.join(near)}"
+            )
     return [words.get(name, words.get(plain, plain)) for name, plain in zip(own, as_words, strict=True)]
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from ..distributed.tensors import divide, part, whole
+from ..distributed.tensors import full_tensor, local_shard, shard
 
 
 def trainable_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
@@ -130,8 +130,8 @@ class WeightAveraging(TrainerCallback):
         self.count += 1
         values = self._values(model)
         like = [values[name].detach() for name in self.kept]
-        divide(self.kept, like)
-        theta, kept = [part(own) for own in like], [part(tensor) for tensor in self.kept.values()]
+        shard(self.kept, like)
+        theta, kept = [local_shard(own) for own in like], [local_shard(tensor) for tensor in self.kept.values()]
         if self.pulls:
             target = [tensor.to(own.device) for tensor, own in zip(kept, theta, strict=True)]
             torch._foreach_lerp_(theta, target, 1 - self.decay)
@@ -141,13 +141,13 @@ class WeightAveraging(TrainerCallback):
         share = 1 - self.decay if self.rule == "exponential" else 1 / (self.count + 1)
         torch._foreach_lerp_(kept, [own.to(tensor.device) for tensor, own in zip(kept, theta, strict=True)], share)
         if self.rule == "mixed":
-            divide(self.anchor, like)
-            torch._foreach_lerp_(kept, [part(tensor) for tensor in self.anchor.values()], 1 - self.decay)
+            shard(self.anchor, like)
+            torch._foreach_lerp_(kept, [local_shard(tensor) for tensor in self.anchor.values()], 1 - self.decay)
 
     def finish(self, model: nn.Module) -> None:
         """Give the model the averaged weights."""
         if not self.pulls:
-            load_parameters(model, {name: whole(tensor) for name, tensor in self.kept.items()})
+            load_parameters(model, {name: full_tensor(tensor) for name, tensor in self.kept.items()})
         self.kept, self.anchor = {}, {}
 
     def state_dict(self) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from ..config.validation import between
-from ..distributed.tensors import whole
+from ..distributed.tensors import full_tensor
 from .averaging import with_prefix, without_prefix
 from .base import Embeddings, TaskContext
 from .fisher import diagonal_fisher
@@ -72,7 +72,7 @@ class EWC(Regularized):
         model = super().end_task(model)
         fisher = diagonal_fisher(model, self._context, self.fisher_samples)
         if self.fisher:
-            earlier = [whole(self.fisher[name]) for name in fisher]
+            earlier = [full_tensor(self.fisher[name]) for name in fisher]
             torch._foreach_add_(list(fisher.values()), earlier, alpha=self.fisher_decay)
         self.fisher = fisher
         return model

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ..distributed.tensors import gather_rows
-from ..utils.blocks import in_cache
+from ..utils.blocks import cache_sized_chunks
 
 
 def classification(
@@ -234,7 +234,7 @@ class _SquaredDistance(torch.autograd.Function):
         ctx.save_for_backward(*tensors)
         groups = zip(*(tensors[start : start + count] for start in range(0, len(tensors), count)), strict=True)
         # No dot product: in fp32 it loses the fourth digit of a sum of millions.
-        parts = [_squares(*part) for group in groups for part in in_cache(*group)]
+        parts = [_squares(*part) for group in groups for part in cache_sized_chunks(*group)]
         return torch.stack(parts).sum()
 
     @staticmethod

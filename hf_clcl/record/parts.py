@@ -1,4 +1,4 @@
-"""Parts of a record: what a phase cost, what the data were, rows of numbers."""
+"""Parts of a run record: phases, losses, datasets, rows of accuracies."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing_extensions import TypedDict  # pydantic needs this one below Python 
 
 
 class Phase(TypedDict):
-    """What one part of a run cost; `task` is `None` for what belongs to no single task."""
+    """Time and memory of one phase of a run; `task` is `None` for a phase that belongs to no single task."""
 
     phase: str
     task: str | None
@@ -17,7 +17,7 @@ class Phase(TypedDict):
 
 
 class Loss(TypedDict):
-    """The losses of one logged step; named losses stand beside the three keys."""
+    """The losses of one logged step. Named losses are further keys."""
 
     task: str
     step: int
@@ -45,7 +45,7 @@ class DatasetNote(_DatasetCounts, total=False):
 
 
 class RecordedRecipe(TypedDict, total=False):
-    """What cards, tables and the app look up in a record's recipe. Other values are shown as they are."""
+    """Recipe values that cards, tables and the app read from a record. They show other values unchanged."""
 
     model_name_or_path: str
     model_revision: str | None
@@ -64,7 +64,7 @@ class RecordedRecipe(TypedDict, total=False):
     hub_strategy: str
 
 
-class Outside(TypedDict):
+class EvaluationOnly(TypedDict):
     """Accuracy on a dataset that is never trained on: of the untrained model, then after each finished task."""
 
     zero_shot: float | None
@@ -75,7 +75,7 @@ class Retrieval(TypedDict):
     """Retrieval within a dataset of captions: of the untrained model, then after each finished task.
 
     Keys are a direction and a measure, such as `image_to_text_r1` (in percent) and `text_to_image_median_rank`. For
-    videos, `text_to_video` searches those of the dataset, `text_to_database` those of all tasks learnt so far.
+    videos, `text_to_video` searches those of the dataset, `text_to_database` those of all tasks trained so far.
     """
 
     zero_shot: dict[str, float] | None
@@ -91,6 +91,6 @@ class _ScenarioRows(TypedDict):
 
 
 class ScenarioRows(_ScenarioRows, total=False):
-    """The matrix of a further scenario: what these names are in the record for the main one."""
+    """The matrix of a further scenario, with the same keys as the record has for the main scenario."""
 
     baseline: list[Row] | None

@@ -19,7 +19,7 @@ from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from ..metrics.scenarios import SCENARIOS
-from ..record.parts import Outside, Row
+from ..record.parts import EvaluationOnly, Row
 from ..record.run_record import RunRecord
 from ..utils.files import whole_file
 
@@ -267,7 +267,7 @@ def _mean(values: Row) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def _over_time(column: Outside) -> Row:
+def _over_time(column: EvaluationOnly) -> Row:
     return [column["zero_shot"], *column["accuracy"]]
 
 

@@ -107,9 +107,9 @@ def test_a_published_clip_that_the_dataset_lacks_is_named(data):
         (
             "video_column",
             "file",
-            "video_column 'file' needs the name of one clip in each row; the columns are video_id",
+            "video_column 'file' must hold one clip name per row; the columns are video_id",
         ),
-        ("caption_column", "text", "caption_column 'text' is no column; the columns are"),
+        ("caption_column", "text", "caption_column 'text' is not a column; the columns are"),
         ("video_root", "elsewhere", "no folder of videos 'elsewhere': looked for"),
         ("test_config", "test_2k", "test_2k"),
         ("members", "null", "label_column: is missing; name the column of the videos' categories"),

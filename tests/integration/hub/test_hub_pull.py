@@ -134,7 +134,7 @@ def test_names_from_the_hub_are_not_trusted(hub, small, tmp_path, caplog):
     record = json.loads(hub.read("me/evil", "results.json"))
     record["tasks"][1] = "../../evil"
     repo.tags["task-02-b"] = repo.commit({**files, "results.json": hub.store(json.dumps(record).encode())}, "worse")
-    with pytest.raises(UserError, match="is no name of a task"):
+    with pytest.raises(UserError, match="tasks: must be names of folders"):
         pull_run("me/evil", tmp_path / "in" / "newer")
     repo.tags["task-03-../x"] = repo.tags["task-02-b"]
     assert list_tasks("me/evil") == ["task-00-zero-shot", "task-01-a", "task-02-b"]
