@@ -1,10 +1,10 @@
-"""Run a list of methods on one stream and set them side by side: a table, and a plot of Transfer against Last.
+"""Run several methods on one stream and compare them: a table, and a plot of Transfer against Last.
 
     python benchmarks/compare_methods.py --data_root DATA --model_name_or_path MODEL [--methods zscl lwf] [--seeds 42]
 
-Each run has its own results folder and goes on where it stopped; finished runs are only read. A method may be
-followed by options (`imm:merge=mode`), and `+lora` makes it learn in low-rank updates (`zscl+lora`). Further
-`--key value` pairs go to every run, as to `python -m hf_clcl.train`.
+Each run has its own output folder. Interrupted runs are resumed, finished runs are only read. A method may have
+options (`imm:merge=mode`), and `+lora` trains it with LoRA (`zscl+lora`). Further `--key value` pairs are passed to
+every run, as to `python -m hf_clcl.train`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from hf_clcl.utils.errors import UserError
 
 HERE = Path(__file__).resolve().parent
 SEEDS = (42, 43, 44)
-# What the published comparison rests on, with every seed.
+# Methods of the published comparison, run with every seed.
 REPEATED = ("finetune", "lwf", "vr_lwf", "wise_ft", "zscl_star", "zscl", "zscl+lora")
 ONCE = (
     "zero_shot",
@@ -40,15 +40,19 @@ ONCE = (
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run what is missing, then compare; returns the exit code."""
+    """Run what is missing, then compare.
+
+    Returns:
+        `int`: The exit code.
+    """
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0], allow_abbrev=False)
     parser.add_argument("--recipe", default=os.path.relpath(HERE / "methods.yaml"), help="the stream (%(default)s)")
-    parser.add_argument("--output_dir", default="outputs/methods", help="a folder a run, and the comparison")
+    parser.add_argument("--output_dir", default="outputs/methods", help="folder for the runs and the comparison")
     parser.add_argument(
         "--methods",
         nargs="+",
         metavar="METHOD",
-        help="with every seed; else the published comparison with every seed, the other methods with the first",
+        help="run with every seed; default: the published comparison with every seed, others with the first",
     )
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS), help="seeds (%(default)s)")
     parser.add_argument("--keep_weights", action="store_true", help="keep the checkpoints of finished runs")
@@ -59,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
         folder = Path(options.output_dir, f"{method.replace(':', '-').replace('=', '-')}-seed{seed}")
         code = run(options.recipe, method, seed, folder, rest)
         if code:
-            sys.stderr.write(f"error: {method} with seed {seed} ended with exit code {code}; see {folder}.log\n")
+            sys.stderr.write(f"error: {method} with seed {seed} failed with exit code {code}; see {folder}.log\n")
             return code
         if not options.keep_weights:
             for task in folder.glob("task-*"):
@@ -79,7 +83,7 @@ def planned(methods: list[str] | None, seeds: list[int]) -> list[tuple[str, int]
 
 
 def run(recipe: str, method: str, seed: int, folder: Path, rest: list[str]) -> int:
-    """One run as a process of its own, so that its memory and time are its own; returns the exit code."""
+    """Run a recipe in a subprocess, so that memory and time are measured for it alone; returns the exit code."""
     if finished(folder):
         return 0
     values = [f"--{value}" if place % 2 == 0 else value for place, value in enumerate(values_of(method, seed, folder))]
@@ -90,7 +94,7 @@ def run(recipe: str, method: str, seed: int, folder: Path, rest: list[str]) -> i
 
 
 def values_of(method: str, seed: int, folder: Path) -> list[str]:
-    """Keys and values, in turn, that make a recipe run a method: `imm:merge=mode`, `zscl+lora`."""
+    """Recipe keys and values, in turn, for a method such as `imm:merge=mode` or `zscl+lora`."""
     name, *adapted = method.split("+")
     name, *pairs = name.split(":")
     values = ["method", name, "seed", str(seed), "output_dir", str(folder)]
@@ -101,7 +105,7 @@ def values_of(method: str, seed: int, folder: Path) -> list[str]:
 
 
 def finished(folder: Path) -> bool:
-    """Whether a folder holds a run that came to its end."""
+    """Whether a folder contains a finished run."""
     try:
         return RunRecord.load(folder).finished
     except UserError:

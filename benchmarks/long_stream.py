@@ -1,8 +1,8 @@
-"""A stream of many tasks of generated data: memory, open files, threads and seconds of each task stay flat.
+"""Long-stream test: memory, open files, threads and seconds per task must not grow over many generated tasks.
 
     python benchmarks/long_stream.py [--tasks 100] [--output_dir outputs/long_stream]
 
-Writes a plot, and samples beside the output folder; prints the last fifth of the tasks against the second.
+Writes a plot, and the samples next to the output folder. Prints means over the second and the last fifth of the tasks.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ COLOURS = ("red", "green", "blue")
 
 
 @dataclass
-class Watched(ZSCL):
-    """ZSCL that looks at its own process at the start of each task."""
+class SampledZSCL(ZSCL):
+    """ZSCL that samples memory, files, threads and time at the start of each task."""
 
     name: ClassVar[str] = "zscl"
 
@@ -49,7 +49,7 @@ class Watched(ZSCL):
 
 
 def sample() -> dict[str, float]:
-    """Memory in MB, open files, threads, and seconds of the processor and the clock."""
+    """Memory in MB, open files, threads, and CPU and wall-clock seconds of this process."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     used = resource.getrusage(resource.RUSAGE_SELF)
     return {
@@ -71,12 +71,12 @@ def pictures(count: int, seed: int, size: int = 32) -> Dataset:
 
 
 def stream(count: int, output: Path, model: str, **values: object) -> list[dict[str, float]]:
-    """Run so many tasks; returns a sample at the start of each, and one at the end."""
+    """Run `count` tasks; returns a sample at the start of each and one at the end."""
     tasks = [
         Task(f"task{number:03d}", train=pictures(12, number), test=pictures(6, 1000 + number))
         for number in range(count)
     ]
-    method = Watched(averaging_interval=2)
+    method = SampledZSCL(averaging_interval=2)
     method.file = output.with_suffix(".samples.jsonl")
     method.file.parent.mkdir(parents=True, exist_ok=True)
     method.file.unlink(missing_ok=True)
@@ -92,7 +92,7 @@ def stream(count: int, output: Path, model: str, **values: object) -> list[dict[
 
 
 def per_task(samples: list[dict[str, float]], key: str) -> np.ndarray:
-    """Seconds of each task, from the start of one to that of the next."""
+    """Seconds of each task, from its start to that of the next."""
     return np.diff([entry[key] for entry in samples])
 
 

@@ -1,10 +1,10 @@
-"""How much memory a ZSCL step needs, counted without a GPU: weights and their states, and what autograd keeps.
+"""Estimate the memory of a ZSCL step without a GPU: weights, optimizer states and saved activations.
 
     python benchmarks/memory.py [--shape vit-b-16|FOLDER] [--batch 64] [--classes 109] [--dtype bf16|fp32]
         [--gradient_checkpointing]
 
-What autograd keeps for the backward pass is counted on one image and one text of a model with random weights, each
-storage once, and multiplied. Workspaces of kernels and gaps between blocks come on top, some per cent.
+The tensors that autograd saves for the backward pass are counted for one image and one text on a model with random
+weights, each storage once, and multiplied. Kernel workspaces and fragmentation are not included, some per cent.
 """
 
 from __future__ import annotations
@@ -25,24 +25,25 @@ from hf_clcl.models.fast_layers import use_fast_layers
 REFERENCE_IMAGES = 100_000
 
 
-def kept(forward: Callable[[], Any], weights: set[int]) -> int:
-    """Bytes that autograd keeps of a forward, but for the weights themselves; casts of weights are counted apart."""
+def saved_bytes(forward: Callable[[], Any], weights: set[int]) -> int:
+    """Bytes that autograd saves in a forward pass, without the weights; casts of weights are counted separately."""
     storages: dict[int, int] = {}
 
-    def keep(tensor: Tensor) -> Tensor:
+    def save(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in weights:
             storages[storage.data_ptr()] = storage.nbytes()
         alive.append(tensor)
         return tensor
 
-    alive: list[Any] = []  # so that no address is used twice
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+    alive: list[Any] = []  # so that no address is reused
+    with torch.autograd.graph.saved_tensors_hooks(save, lambda tensor: tensor):
         alive.append(forward())
     return sum(storages.values())
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Memory of each part in GiB."""
     config = shape(options.shape)
     model = CLIPModel(config).train()
     use_fast_layers(model)
@@ -62,7 +63,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
         return run
 
-    both, more_images, more_texts = (kept(forward(*counts), weights) for counts in ((1, 1), (2, 1), (1, 2)))
+    both, more_images, more_texts = (saved_bytes(forward(*counts), weights) for counts in ((1, 1), (2, 1), (1, 2)))
     image, text = more_images - both, more_texts - both
     casts = count * 2 if options.dtype == "bf16" else 0
     parts = {
@@ -80,9 +81,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shape", default="vit-b-16", help="a shape of trained_step.py, or a folder")
-    parser.add_argument("--batch", type=int, default=64, help="task images, and as many reference images")
-    parser.add_argument("--classes", type=int, default=109, help="class prompts a step (109: the mean of MTIL)")
+    parser.add_argument("--shape", default="vit-b-16", help="a model shape of trained_step.py, or a folder")
+    parser.add_argument("--batch", type=int, default=64, help="batch size of task images, and of reference images")
+    parser.add_argument("--classes", type=int, default=109, help="class prompts per step (109: the mean of MTIL)")
     parser.add_argument("--dtype", choices=["fp32", "bf16"], default="bf16")
     parser.add_argument("--gradient_checkpointing", action="store_true")
     print(json.dumps(measure(parser.parse_args(argv)), indent=1))

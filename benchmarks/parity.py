@@ -1,10 +1,10 @@
-"""Compare the trainer with losses and weights that a published reference implementation produced.
+"""Parity test of the trainer against losses and weights of a published reference implementation.
 
     python benchmarks/parity.py DIR [--case NAME ...]
 
-DIR holds `expected.json`, `batches.safetensors`, `initial_model.safetensors`, `previous_model.safetensors` and
-`saved_<case>.safetensors`. The cases run through `ContinualTrainer` and the methods that recipes use. One JSON line a
-case; exit code 0 only where every case is within 1e-4 and none that was asked for is unsupported.
+DIR contains `expected.json`, `batches.safetensors`, `initial_model.safetensors`, `previous_model.safetensors` and
+`saved_<case>.safetensors`. The cases run in `ContinualTrainer` with the methods that recipes use. Prints one JSON line
+for each case. The exit code is 0 only if every case is within 1e-4 and no requested case is unsupported.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ TOLERANCE = 1e-4
 
 
 def method_for(case: str, flags: dict[str, Any], expected: dict[str, Any]) -> Method | None:
-    """The method and options that a case and its flags of the reference describe, or `None` where there is none."""
+    """The method and options for the flags of a reference case; `None` if a flag is not supported."""
     flags = dict(flags)
     options: dict[str, Any] = {"l2_weight": flags.pop("l2", 0.0), "averaging_interval": 0}
     if flags.pop("we", False):
@@ -55,16 +55,16 @@ def method_for(case: str, flags: dict[str, Any], expected: dict[str, Any]) -> Me
         options["feature_mse_weight"] = float(flags.pop("feature_mse", False))
         options["relational_weight"] = float(flags.pop("ablation_loss_2", False))
         if name == "vr_lwf":
-            options |= {"vocabulary": "captions", "number": 10**6}  # the reference's drawn texts, all of them
+            options |= {"vocabulary": "captions", "number": 10**6}  # use all texts that the reference drew
     return None if flags else METHODS[name](**options)
 
 
 class TensorImages:
-    """Images that are already pixel values `[N, 3, H, W]`, without any crop.
+    """Images as pixel values `[N, 3, H, W]`, without crops.
 
     Args:
-        training (`Tensor`): What a task trains on.
-        evaluation (`Tensor`): What the teacher and the second stream see under the same rows.
+        training (`Tensor`): The images for training.
+        evaluation (`Tensor`): The images of the same rows for the teacher and the reference batches.
     """
 
     def __init__(self, training: Tensor, evaluation: Tensor):
@@ -81,20 +81,22 @@ class TensorImages:
 
 
 class InOrder(Draws):
-    """Rows as they come: step 0 takes the first batch."""
+    """Rows in their order: step 0 takes the first batch."""
 
     def __call__(self, step: int) -> np.ndarray:
         return np.arange(step * self.batch_size, (step + 1) * self.batch_size)
 
 
 class ParityTrainer(ContinualTrainer):
-    """The trainer with the reference's batches in the reference's order."""
+    """The trainer with batches in the order of the reference."""
 
     def draws(self, rows: int, batch_size: int, stream: int) -> Draws:
         return InOrder(rows, batch_size, (0,))
 
 
 class LossesOfEachStep(TrainerCallback):
+    """Record the losses of each step."""
+
     def __init__(self) -> None:
         self.steps: list[dict[str, float]] = []
 
@@ -127,7 +129,7 @@ def build_model(folder: Path, expected: dict[str, Any], name: str) -> CLIPModel:
 
 
 def run_case(folder: Path, expected: dict[str, Any], case: str) -> dict[str, Any]:
-    """Train one case and measure the largest differences to the reference."""
+    """Train one case; returns the largest differences to the reference."""
     facts = expected["cases"][case]
     method = method_for(case, facts["flags"], expected)
     if method is None:
@@ -149,7 +151,7 @@ def run_case(folder: Path, expected: dict[str, Any], case: str) -> dict[str, Any
             disable_tqdm=True,
         )  # fmt: skip
         if steps < facts["steps"]:
-            raise ValueError(f"{case}: {facts['steps']} steps are expected, but there are only {steps} batches")
+            raise ValueError(f"{case}: needs {facts['steps']} batches, got {steps}")
         trainer = ParityTrainer(
             build_model(folder, expected, "previous_model"),
             args,
@@ -174,10 +176,10 @@ def run_case(folder: Path, expected: dict[str, Any], case: str) -> dict[str, Any
 def differences(
     folder: Path, facts: dict[str, Any], case: str, steps: list[dict[str, float]], model: CLIPModel, method: Method
 ) -> dict[str, float]:
-    """Largest difference of any loss, and of any weight or norm of weights."""
+    """Largest difference of any loss, and of any weight or weight norm."""
     of_losses = [abs(sum(s.values()) - e) for s, e in zip(steps, facts["total_loss"], strict=True)]
     for name, weight in (("image_distillation_loss", "image_weight"), ("l2_loss", "l2_weight")):
-        if facts.get(name) and name in steps[0]:  # the reference notes single terms without their weights
+        if facts.get(name) and name in steps[0]:  # the reference records single terms without their weights
             scale = getattr(method, weight)
             of_losses += [abs(s[name] / scale - e) for s, e in zip(steps, facts[name], strict=True)]
     weights = {name: tensor.detach() for name, tensor in model.state_dict().items()}
@@ -201,11 +203,13 @@ def main(argv: list[str] | None = None) -> int:
     try:
         expected = json.loads((options.folder / "expected.json").read_text())
     except (OSError, ValueError) as error:
-        print(f"error: {options.folder} holds no parity data: {error}", file=sys.stderr)
+        print(f"error: {options.folder} contains no parity data: {error}", file=sys.stderr)
         return 2
     unknown = [case for case in options.case or () if case not in expected["cases"]]
     if unknown:
-        print(f"error: no case {', '.join(unknown)}; there are {', '.join(expected['cases'])}", file=sys.stderr)
+        print(
+            f"error: --case: must be one of {', '.join(expected['cases'])}, got {', '.join(unknown)}", file=sys.stderr
+        )
         return 2
     passed = True
     for case in options.case or expected["cases"]:

@@ -1,9 +1,9 @@
-"""Where the time of a training step goes, by PyTorch's profiler: `benchmarks/step.py` tells how long a step is.
+"""Profile a training step with the PyTorch profiler. For the time of a whole step, see `benchmarks/step.py`.
 
     python benchmarks/parts.py [--shape clip-mini-64|vit-b-32|vit-b-16|FOLDER] [--batch 64] [--texts 1000]
         [--dtype fp32|bf16] [--device cpu|cuda] [--steps 8]
 
-Prints the share of each kind of operation in the time that all operations take by themselves.
+Prints the share of each kind of operation in the self time of all operations.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ PARTS = {
 
 
 class Profiled(TrainerCallback):
-    """Profiles the steps after those of warm-up."""
+    """Profile the steps after warm-up."""
 
     def __init__(self, options: argparse.Namespace):
         self.on_gpu = options.device == "cuda"
@@ -51,13 +51,13 @@ class Profiled(TrainerCallback):
             self.profile.stop()
 
     def shares(self) -> dict[str, float]:
-        """The share of each part, the largest first."""
+        """Share of each part, the largest first."""
         part_of = {operation: part for part, operations in PARTS.items() for operation in operations}
-        found: Counter[str] = Counter()
+        times: Counter[str] = Counter()
         for event in self.profile.key_averages():
             taken = event.self_device_time_total if self.on_gpu else event.self_cpu_time_total
-            found[part_of.get(event.key.removeprefix("aten::"), "the rest")] += taken
-        return {part: round(taken / found.total(), 3) for part, taken in found.most_common()}
+            times[part_of.get(event.key.removeprefix("aten::"), "the rest")] += taken
+        return {part: round(taken / times.total(), 3) for part, taken in times.most_common()}
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,14 +1,14 @@
-"""One ZSCL training step, as a naive loop computes it and as the trainer does: the same numbers, and how much faster.
+"""Compare a ZSCL training step of the trainer with a naive loop: same losses and weights, and the speed-up.
 
     python benchmarks/step.py [--shape clip-mini-64|vit-b-32|vit-b-16|FOLDER] [--batch 64] [--classes 43]
         [--texts 1000] [--text_length 77] [--dtype fp32|bf16] [--device cpu|cuda] [--steps 8] [--same_allocator]
 
 Both loops start from the same weights and see the same batches; they take turns, a step each, in two processes.
 With MALLOC_TRIM_THRESHOLD_=-1 MALLOC_MMAP_THRESHOLD_=33554432 before the command, the trainer's process keeps freed
-memory (docs/devices.md); the naive loop does so only with --same_allocator. The naive loop follows the
-published code: the teacher encodes all reference texts, padded to their full length, and the reference images at every
-step; task images, class texts and reference images are forwards of their own; the L2 term is differentiated by
-autograd; models are those of `transformers` as they come.
+memory (docs/devices.md); the naive loop does so only with --same_allocator. The naive loop follows the published code:
+the teacher encodes all reference texts, padded to their full length, and the reference images at every step; task
+images, class texts and reference images have separate forward passes; autograd differentiates the L2 term; models are
+unmodified models of `transformers`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ ALLOCATOR = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_")
 
 
 class NaiveLoop:
-    """ZSCL as its published code computes it, on models of `transformers` as they come."""
+    """ZSCL as in its published code, on unmodified models of `transformers`."""
 
     def __init__(self, student: CLIPModel, teacher: CLIPModel, inputs: Inputs, options: argparse.Namespace):
         self.student, self.teacher, self.inputs, self.options = student, teacher, inputs, options
@@ -84,12 +84,13 @@ class NaiveLoop:
 
 
 def distillation(teacher: Tensor, student: Tensor) -> Tensor:
+    """Distillation loss of logits `[N, M]`."""
     soft = (teacher / TEMPERATURE).softmax(dim=-1)
     return -(soft * (student / TEMPERATURE).log_softmax(dim=-1)).sum(dim=-1).mean() * TEMPERATURE**2
 
 
 class Turns(TrainerCallback):
-    """After each step of the trainer, one of the naive loop in its process; keeps the seconds of both."""
+    """Run a step of the naive loop after each step of the trainer, and record the seconds of both."""
 
     def __init__(self, naive: Connection, device: torch.device):
         self.naive, self.device = naive, device
@@ -116,18 +117,18 @@ class Turns(TrainerCallback):
 
 
 def now(device: torch.device) -> float:
-    """Seconds, once the device has done what it was asked for."""
+    """Time in seconds after the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter()
 
 
 def take_turns(orders: Connection, options: argparse.Namespace, scratch: str) -> None:
-    """The process of the naive loop: a step for each number that comes, until `None`; leaves its weights behind."""
+    """Process of the naive loop: run a step for each received number until `None`, then save the weights."""
     config, device = shape(options.shape), torch.device(options.device)
 
     def model() -> CLIPModel:
-        model = CLIPModel(config)  # attention is sdpa where nothing is said
+        model = CLIPModel(config)  # attention is sdpa by default
         model.load_state_dict(load_file(f"{scratch}/initial.safetensors"))
         return model.to(device)
 
@@ -142,7 +143,7 @@ def take_turns(orders: Connection, options: argparse.Namespace, scratch: str) ->
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Both loops in turns; the seconds of each step, the losses, the largest differences, the peaks of memory."""
+    """Run both loops in turns; returns seconds of each step, losses, largest differences and peak memory."""
     initial, device = initial_model(options), torch.device(options.device)
     initial_weights = {name: weight.detach().clone() for name, weight in initial.named_parameters()}
     with tempfile.TemporaryDirectory() as scratch:
@@ -154,7 +155,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             for name in ALLOCATOR:
                 os.environ.pop(name, None)
         naive.start()
-        theirs.close()  # so that a naive loop that dies ends the pipe
+        theirs.close()  # so that the pipe closes if the naive loop fails
         turns = Turns(orders, device)
         ours = trainer(options, initial, scratch, [turns])
         ours.train()
@@ -175,7 +176,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def ceiling(options: argparse.Namespace, size: int = 2048) -> float:
-    """Products of large matrices in 1e12 operations a second: what the hardware allows in this precision."""
+    """Throughput of large matrix products in 1e12 operations per second, as the limit of the hardware."""
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[options.dtype]
     left, right = (torch.randn(size, size, device=options.device, dtype=dtype) for _ in range(2))
     best = float("inf")
@@ -189,7 +190,7 @@ def ceiling(options: argparse.Namespace, size: int = 2048) -> float:
 
 
 def report(options: argparse.Namespace, facts: dict[str, Any]) -> dict[str, Any]:
-    """The figures that are printed, from those measured."""
+    """Compute the printed figures from the measurements."""
     median = {name: statistics.median(seconds) for name, seconds in facts["seconds"].items()}
     rates = {name: facts["teraflop"][name] / seconds for name, seconds in median.items()}
     top = ceiling(options)

@@ -1,10 +1,10 @@
-"""Where the seconds of a whole stream go: a recipe is run as users run it, with a stopwatch on each part.
+"""Time the parts of a whole stream: runs a recipe as users run it, and measures the seconds of each part.
 
     python benchmarks/stream.py recipes/quickstart.yaml --output_dir outputs/timed [--key value ...] [--json FILE]
 
-A part's seconds are its own, without those of the parts it calls, so they add up to the whole. Data are loaded by the
-process that trains (`dataloader_num_workers: 0`), which makes decoding visible; on a GPU each part waits for the
-device, which costs a little.
+The seconds of a part exclude the parts that it calls, so they add up to the total. Data are loaded in the training
+process (`dataloader_num_workers: 0`), so that decoding is visible. On a GPU, each part waits for the device, with
+a small overhead.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 
 START = time.perf_counter()
 
-# Module, object, function: the part that it belongs to.
+# (module, class, function): name of the part.
 PARTS = {
     ("hf_clcl.data.recipe_tasks", None, "resolve_stream"): "reading datasets",
     ("hf_clcl.data.references", None, "resolve_reference_images"): "reading datasets",
@@ -54,7 +54,7 @@ PARTS = {
 
 
 class Stopwatch:
-    """Seconds of each part, without those of the parts that it calls."""
+    """Measure the seconds of each part, without the parts that it calls."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
@@ -63,11 +63,13 @@ class Stopwatch:
         self._since = START
 
     def enter(self, part: str) -> None:
+        """Start a part."""
         self._stop()
         self.calls[part] += 1
         self._running.append(part)
 
     def leave(self) -> None:
+        """End the current part."""
         self._stop()
         self._running.pop()
 
@@ -80,7 +82,7 @@ class Stopwatch:
         self._since = now
 
     def watch(self, module: str, owner: str | None, name: str, part: str) -> None:
-        """Time a function of a module, or a method of a class of it, from now on."""
+        """Replace a function of a module, or a method of a class, by a timed one."""
         home: Any = importlib.import_module(module)
         home = getattr(home, owner) if owner else home
         inner = home.__dict__[name]
@@ -99,7 +101,7 @@ class Stopwatch:
 
 
 def measure(arguments: list[str]) -> tuple[int, Stopwatch]:
-    """Run a recipe with all parts timed; returns its exit code and the seconds."""
+    """Run a recipe with all parts timed; returns its exit code and the stopwatch."""
     watch = Stopwatch()
     watch.enter("importing libraries")
     for (module, owner, name), part in PARTS.items():
@@ -114,18 +116,18 @@ def measure(arguments: list[str]) -> tuple[int, Stopwatch]:
 
 
 def table(watch: Stopwatch) -> str:
-    """The parts from the dearest to the cheapest."""
+    """Table of the parts, the slowest first."""
     total = sum(watch.seconds.values())
     lines = [f"{'part':32s} {'seconds':>9s} {'share':>7s} {'calls':>8s}"]
     for part, seconds in sorted(watch.seconds.items(), key=lambda entry: -entry[1]):
         lines.append(f"{part:32s} {seconds:9.2f} {seconds / total:7.1%} {watch.calls[part] or '':>8}")
-    dearest = max(watch.seconds, key=watch.seconds.__getitem__)
-    return "\n".join([*lines, f"{'together':32s} {total:9.2f}", "", f"What dominates: {dearest}."])
+    slowest = max(watch.seconds, key=watch.seconds.__getitem__)
+    return "\n".join([*lines, f"{'together':32s} {total:9.2f}", "", f"What dominates: {slowest}."])
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recipe", help="the recipe; further --key value pairs go to it")
+    parser.add_argument("recipe", help="the recipe; further --key value pairs override its values")
     parser.add_argument("--json", help="file for the figures")
     options, rest = parser.parse_known_args(argv)
     code, watch = measure([options.recipe, *rest])

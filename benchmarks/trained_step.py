@@ -1,4 +1,4 @@
-"""One ZSCL training step at a shape and a batch of choice: what `step.py` and `parts.py` measure."""
+"""Set-up of one ZSCL training step for `step.py` and `parts.py`: options, model shapes, inputs and trainer."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ WARM_UP = 2
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
-    """The options that say what a step is."""
+    """Parser of the options of a step."""
     made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--shape", default="clip-mini-64", help="a shape with random weights, or a folder")
-    made.add_argument("--batch", type=int, default=64, help="task images, and as many reference images")
+    made.add_argument("--shape", default="clip-mini-64", help="a model shape with random weights, or a folder")
+    made.add_argument("--batch", type=int, default=64, help="batch size of task images, and of reference images")
     made.add_argument("--classes", type=int, default=43)
     made.add_argument("--texts", type=int, default=1000, help="reference texts")
     made.add_argument("--text_length", type=int, default=20, help="tokens of the longest reference text")
@@ -63,7 +63,7 @@ def _config(vision: dict[str, int], text: dict[str, int], width: int) -> CLIPCon
 
 @dataclass
 class Inputs:
-    """What both loops see: pixel values of every step, labels, and token ids filled up to the model's full length."""
+    """Inputs of both loops: pixel values of all steps, labels, and token ids padded to the model's full length."""
 
     images: Tensor
     references: Tensor
@@ -85,7 +85,7 @@ class Inputs:
 
 
 def texts(config: CLIPConfig, count: int, longest: int, generator: torch.Generator) -> Tensor:
-    """Random texts `[count, model's length]` of up to `longest` tokens, filled with the end token."""
+    """Random texts `[count, model's length]` of up to `longest` tokens, padded with the end token."""
     text, length = config.text_config, config.text_config.max_position_embeddings
     longest = min(longest, length)
     ids = torch.randint(3, text.bos_token_id, (count, length), generator=generator)
@@ -96,7 +96,7 @@ def texts(config: CLIPConfig, count: int, longest: int, generator: torch.Generat
 
 
 class InOrderTrainer(ContinualTrainer):
-    """The trainer with batches in the order of their rows, as a naive loop takes them; keeps the losses."""
+    """The trainer with batches in row order, as in a naive loop; records the losses."""
 
     def draws(self, rows: int, batch_size: int, stream: int) -> Draws:
         return InOrder(rows, batch_size, (0,))
@@ -108,7 +108,7 @@ class InOrderTrainer(ContinualTrainer):
 
 
 def initial_model(options: argparse.Namespace) -> CLIPModel:
-    """The weights that a measurement begins with."""
+    """The model with the initial weights of a measurement."""
     torch.manual_seed(0)
     return load_model(options.shape) if Path(options.shape).is_dir() else CLIPModel(shape(options.shape))
 
@@ -116,7 +116,7 @@ def initial_model(options: argparse.Namespace) -> CLIPModel:
 def trainer(
     options: argparse.Namespace, initial: CLIPModel, output_dir: str, callbacks: list[TrainerCallback]
 ) -> InOrderTrainer:
-    """The trainer of ZSCL, from these weights, on the inputs of these options."""
+    """A ZSCL trainer with these initial weights, on the inputs of these options."""
     config = shape(options.shape)
     inputs = Inputs.random(config, options)
 

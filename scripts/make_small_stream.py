@@ -3,13 +3,13 @@
     python scripts/make_small_stream.py data/small
     python -m hf_clcl.train recipes/real_small.yaml --data_root data/small
 
-Eleven datasets are cut to a few images a class, made small (28 to 72 pixels) and written as Parquet, about 120 MB
-together. Whole datasets are downloaded on the way (more than 10 GB, kept in the cache of `datasets`). What is finished
-is not made again, so the same command goes on after a failure.
+Eleven datasets are reduced to a few images per class, resized (28 to 72 pixels) and written as Parquet, about 120 MB
+in total. The whole datasets are downloaded for this (more than 10 GB, in the cache of `datasets`). Finished datasets
+are skipped, so the same command resumes after a failure.
 
-The same sizes and classes as the stream of this project's own results, but not the same images, since those came from
-other copies; flowers17 is cut from Flowers102, as the original is not on the Hub. Mind the licences of the datasets:
-several are for research only.
+Sizes and classes are those of the stream of this project's own results. The images are not the same, since those came
+from other copies; flowers17 is taken from Flowers102, as the original is not on the Hub. Check the licences of the
+datasets: several are for research only.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ class Cut:
     """What to keep of a dataset.
 
     Args:
-        entry (`TaskEntry`): Where it lies, and how to split it.
-        side (`int`): Width and height of the images at most, in pixels; they are cropped to squares.
-        train (`int`): Training images a class; for captions, in all.
-        test (`int`): Test images a class; for captions, in all.
-        classes (`list[str]` or `int`, *optional*): Classes to keep, or how many of those with the most images.
+        entry (`TaskEntry`): Its source, and how to split it.
+        side (`int`): Maximum width and height in pixels; images are cropped to squares.
+        train (`int`): Training images per class; for captions, in total.
+        test (`int`): Test images per class; for captions, in total.
+        classes (`list[str]` or `int`, *optional*): Classes to keep, or how many of the largest classes.
     """
 
     entry: TaskEntry
@@ -92,7 +92,7 @@ CUTS = (
 
 
 def draw(labels: np.ndarray, classes: list[int], number: int, rng: np.random.Generator) -> np.ndarray:
-    """At most `number` rows of each class, in a random order."""
+    """Draw at most `number` rows of each class, in random order."""
     rows = [rng.permutation(np.flatnonzero(labels == label))[:number] for label in classes]
     return rng.permutation(np.concatenate(rows))
 
@@ -107,13 +107,13 @@ def kept_classes(cut: Cut, names: list[str], labels: np.ndarray) -> list[int]:
     missing = [name for name in cut.classes if name not in names]
     if missing:
         raise DataError(
-            f"task {cut.entry.name}: {cut.entry.dataset} has no class {missing[0]!r}, but {', '.join(names)}"
+            f"task {cut.entry.name}: {cut.entry.dataset} has no class {missing[0]!r}; it has {', '.join(names)}"
         )
     return sorted(names.index(name) for name in cut.classes)
 
 
 def small_jpeg(image: Image.Image, side: int) -> bytes:
-    """The centre of an image as a JPEG of `side` x `side` pixels, or of its own size where that is smaller."""
+    """The centre of an image as a JPEG of at most `side` x `side` pixels."""
     edge = min(image.size)
     left, top = (image.width - edge) // 2, (image.height - edge) // 2
     square = image.convert("RGB").crop((left, top, left + edge, top + edge))
@@ -125,7 +125,7 @@ def small_jpeg(image: Image.Image, side: int) -> bytes:
 
 
 def write(path: Path, columns: dict[str, Iterable], features: Features) -> None:
-    """Write a Parquet file in one step, so that a file that is there is a whole one."""
+    """Write a Parquet file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".unfinished")
     Dataset.from_dict({name: list(values) for name, values in columns.items()}, features=features).to_parquet(
@@ -170,12 +170,16 @@ def _columns(
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Make what is missing, tell what failed, and return the exit status."""
+    """Make the missing datasets and report failures.
+
+    Returns:
+        `int`: The exit code.
+    """
     names = [cut.entry.name for cut in CUTS]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="where the stream is written")
+    parser.add_argument("folder", type=Path, help="output folder")
     parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help=f"some of: {', '.join(names)}")
-    parser.add_argument("--seed", type=int, default=42, help="which images are drawn (default: 42)")
+    parser.add_argument("--seed", type=int, default=42, help="seed for drawing images (default: 42)")
     chosen = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
 
@@ -184,7 +188,7 @@ def main(arguments: list[str] | None = None) -> int:
         name, index = cut.entry.name, chosen.folder / "index.json"
         done = json.loads(index.read_text()) if index.exists() else {}
         if name in done and all((chosen.folder / name / f"{split}.parquet").exists() for split in ("train", "test")):
-            logger.info("%s: is there", name)
+            logger.info("%s: exists, skipped", name)
             continue
         logger.info("%s: from %s", name, cut.entry.dataset)
         try:
@@ -196,7 +200,7 @@ def main(arguments: list[str] | None = None) -> int:
         index.write_text(json.dumps(done, indent=1) + "\n")
         logger.info("%s: %d training and %d test images", name, done[name]["train"], done[name]["test"])
     if failed:
-        logger.error("Not made: %s. What is there is kept; the same command tries again", ", ".join(failed))
+        logger.error("Failed: %s. Finished datasets are kept; run the same command again to retry", ", ".join(failed))
     return int(bool(failed))
 
 

@@ -1,9 +1,9 @@
-"""Make the tiny CLIP that comes with the package, from nothing but this repository.
+"""Train the tiny CLIP that comes with the package, from the data of this repository only.
 
     python scripts/make_tiny_clip.py [--output_dir DIR] [--key value ...]
 
-Writes the architecture and the tokenizer to hf_clcl/assets/tiny-clip, trains recipes/tiny_clip.yaml, and puts the
-weights beside them in half precision. Further options go to the training, as on its own command line.
+Writes the architecture and the tokenizer to hf_clcl/assets/tiny-clip, trains recipes/tiny_clip.yaml, and writes
+the weights to the same folder in half precision. Further options are passed to the training command.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""A page on finished and running streams: compare predictions, read the matrix, see what was forgotten."""
+"""Gradio app for finished and running streams: predictions, accuracy matrix, forgotten images, search."""

@@ -1,4 +1,4 @@
-"""The run that is shown when none is named: the quickstart, made first by the training command where need be."""
+"""Default run of the app: the quickstart recipe, trained in a subprocess if it is not finished."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ SECONDS_TO_SAVE = 20.0
 
 
 class DefaultRun(Run):
-    """The run of a recipe that another process may still be making.
+    """A run of a recipe that a subprocess may still be training.
 
     Args:
-        recipe (`Path`): The recipe, a file or a name.
-        folder (`Path`): Where the run is, or will be.
+        recipe (`Path`): File or name of the recipe.
+        folder (`Path`): Output folder of the run, which need not exist yet.
     """
 
     def __init__(self, recipe: Path, folder: Path):
@@ -44,17 +44,17 @@ class DefaultRun(Run):
         self.process: subprocess.Popen | None = None
         self.refresh()
 
-    def make(self) -> None:
-        """Start, or go on with, training in a process of its own, whose progress bars are those of the terminal."""
+    def train(self) -> None:
+        """Start or resume training in a subprocess, whose progress bars appear in the terminal."""
         if self.process is None and not self.record.finished:
             command = [sys.executable, "-m", "hf_clcl.train", str(self.recipe), "--output_dir", str(self.folder)]
             paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-            atexit.register(self.stop)  # also where the page ends before it is there
-            with _signals_wait():  # one in the middle of this line would leave a process that nobody ends
+            atexit.register(self.stop)  # also if the app exits during start-up
+            with _delayed_signals():  # a signal during this line would leave an orphaned process
                 self.process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": paths})
 
     def stop(self) -> None:
-        """End the training, which saves its step in hand; the same command goes on where it stood."""
+        """Stop the training process, which saves a checkpoint first; the same command resumes from it."""
         if self.process is None or self.process.poll() is not None:
             return
         self.process.terminate()
@@ -66,42 +66,44 @@ class DefaultRun(Run):
 
     @property
     def failed(self) -> bool:
-        """Whether training ended before the stream did."""
+        """Whether the training process failed before the last task was finished."""
         return self.process is not None and self.process.poll() not in (None, 0) and not self.record.finished
 
 
 def default_runs(recipe: Path | None = None, folder: Path | None = None) -> Runs:
-    """The quickstart's run, in the making where it is not finished.
+    """Open the quickstart run, and start training it if it is not finished.
 
     Args:
-        recipe (`Path`, *optional*): The recipe; `recipes/quickstart.yaml` here, or that of the package.
-        folder (`Path`, *optional*): Its output folder; `outputs/quickstart`.
+        recipe (`Path`, *optional*): The recipe; by default `recipes/quickstart.yaml`, or the recipe of the package.
+        folder (`Path`, *optional*): The output folder; `outputs/quickstart` by default.
 
     Raises:
-        UserError: Where the recipe is not there.
+        UserError: If the recipe does not exist.
     """
     recipe = recipe or RECIPE
     if not find_recipe(recipe).is_file():
-        raise UserError(f"{recipe} is not here, and no run is named; give the folder of a run, or owner/name")
+        raise UserError(f"{recipe} does not exist and no run is given; give the folder of a run, or owner/name")
     folder = (folder or Path("outputs", "quickstart")).resolve()
     run = DefaultRun(recipe, folder)
     if not (folder / RECORD).exists() or not run.record.finished:
-        run.make()
+        run.train()
     return Runs([run])
 
 
 @contextmanager
-def _signals_wait() -> Iterator[None]:
+def _delayed_signals() -> Iterator[None]:
     """Delay SIGINT and SIGTERM until the block has ended."""
-    if threading.current_thread() is not threading.main_thread():  # Python handles signals in the main thread alone
+    if threading.current_thread() is not threading.main_thread():  # Python handles signals in the main thread only
         yield
         return
-    came: list[int] = []
-    before = {n: signal.signal(n, lambda number, _: came.append(number)) for n in (signal.SIGINT, signal.SIGTERM)}
+    received: list[int] = []
+    handlers = {
+        n: signal.signal(n, lambda number, _: received.append(number)) for n in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)
-    for number in came:
-        signal.raise_signal(number)
+    for pending in received:
+        signal.raise_signal(pending)

@@ -1,4 +1,4 @@
-"""Checkpoints that turn images and texts into embeddings: loaded when first used, the least used of them let go."""
+"""Embeddings of images and texts by the checkpoints of all runs. Models are loaded on first use and cached."""
 
 from __future__ import annotations
 
@@ -30,72 +30,77 @@ TEXT_BATCH = 256
 
 
 @dataclass
-class Eyes:
-    """What a run's models see: the processor, its normalisation, and the frame's size."""
+class Preprocessor:
+    """Preprocessing of images and texts for the models of a run.
+
+    Args:
+        processor (`CLIPProcessor`): The processor of the run's base model.
+    """
 
     processor: ProcessorMixin
 
     def __post_init__(self) -> None:
         self.normalize = Normalizer(self.processor.image_processor)
-        self._tokenizing = Lock()  # the tokenizer's padding is a state of its own
+        self._tokenizing = Lock()  # the tokenizer's padding settings are shared state
 
     def frame(self, image: Image.Image) -> np.ndarray:
-        """An image as a uint8 frame `[3, H, W]`, resized and cropped as in evaluation."""
+        """Resize and crop an image as in evaluation; returns a uint8 frame `[3, H, W]`."""
         pixels = self.processor.image_processor(image, do_rescale=False, do_normalize=False)["pixel_values"][0]
         return np.ascontiguousarray(pixels)
 
     def tokens(self, texts: Sequence[str]) -> Tensor:
+        """Token ids `[N, length]` of texts."""
         with self._tokenizing:
             return tokenize(self.processor.tokenizer, list(texts))
 
 
 class Encoders:
-    """Embeddings by the checkpoints of all runs.
+    """Compute embeddings with the checkpoints of all runs.
 
     Args:
         runs (`Runs`): The runs.
-        models (`int`, defaults to 12): How many checkpoints stay in memory.
+        models (`int`, defaults to 12): How many checkpoints to keep in memory.
     """
 
     def __init__(self, runs: Runs, models: int = MODELS):
         self.runs = runs
         self.models = LeastRecentlyUsed(max(1, models))
-        self._eyes = LeastRecentlyUsed(32)
+        self._preprocessors = LeastRecentlyUsed(32)
         self._classes = LeastRecentlyUsed(CLASS_BYTES, lambda embedded: embedded.nbytes)
         self._images = LeastRecentlyUsed(IMAGES)
 
-    def eyes(self, run_name: str) -> Eyes:
-        """Image processor and tokenizer of a run, which all its checkpoints share."""
+    def preprocessor(self, run_name: str) -> Preprocessor:
+        """The preprocessor of a run, which all its checkpoints share."""
 
-        def load() -> Eyes:
+        def load() -> Preprocessor:
             run = self.runs[run_name]
             newest = run.weights(run.done)
             revision = run.record.recipe.get("model_revision") if newest == run.record.model else None
-            return Eyes(load_processor(newest, revision))
+            return Preprocessor(load_processor(newest, revision))
 
-        return self._eyes.get(run_name, load)
+        return self._preprocessors.get(run_name, load)
 
     def model(self, checkpoint: Checkpoint) -> PreTrainedModel:
-        """The model of a checkpoint.
+        """Load the model of a checkpoint.
 
         Raises:
-            UserError: Where it is not there.
+            UserError: If the checkpoint does not exist.
         """
         run = self.runs[checkpoint.run]
         source = run.weights(checkpoint.index)
         base = source == run.record.model
         revision = run.record.recipe.get("model_revision") if base else None
-        drawn = run.record.seed if base and run.record.recipe.get("random_init") else None
+        seed = run.record.seed if base and run.record.recipe.get("random_init") else None
 
         def load() -> PreTrainedModel:
-            if drawn is None:
+            if seed is None:
                 return mapped_model(source, revision)
             with torch.random.fork_rng():
-                torch.manual_seed(drawn)
+                torch.manual_seed(seed)
                 return load_model(source, revision, random_init=True).eval().requires_grad_(False)
 
-        # States of several runs that are the same files are one model.
-        return self.models.get((str(source), revision, drawn), load)
+        # The same files in several runs give one cached model.
+        return self.models.get((str(source), revision, seed), load)
 
     @torch.inference_mode()
     def image(self, checkpoint: Checkpoint, frame: np.ndarray) -> Tensor:
@@ -106,18 +111,18 @@ class Encoders:
     @torch.inference_mode()
     def images(self, checkpoint: Checkpoint, frames: Tensor) -> Tensor:
         """Embeddings `[B, d]` of uint8 frames `[B, 3, H, W]`."""
-        return embed_images(self.model(checkpoint), self.eyes(checkpoint.run).normalize(frames))
+        return embed_images(self.model(checkpoint), self.preprocessor(checkpoint.run).normalize(frames))
 
     @torch.inference_mode()
     def texts(self, checkpoint: Checkpoint, texts: Sequence[str]) -> Tensor:
         """Embeddings `[N, d]` of texts."""
-        model, eyes = self.model(checkpoint), self.eyes(checkpoint.run)
-        check_tokenizer(model, eyes.processor.tokenizer)
+        model, preprocessor = self.model(checkpoint), self.preprocessor(checkpoint.run)
+        check_tokenizer(model, preprocessor.processor.tokenizer)
         batches = [texts[start : start + TEXT_BATCH] for start in range(0, len(texts), TEXT_BATCH)]
-        return torch.cat([embed_texts(model, eyes.tokens(batch)) for batch in batches])
+        return torch.cat([embed_texts(model, preprocessor.tokens(batch)) for batch in batches])
 
     def classes(self, checkpoint: Checkpoint, labels: Labels) -> Tensor:
-        """Embedding of each label `[C, d]`: the mean over its prompts, normalised, as in evaluation."""
+        """Embedding of each label `[C, d]`: the normalised mean over its prompts, as in evaluation."""
         return self._classes.get((checkpoint, labels.prompts), lambda: self._embed_classes(checkpoint, labels))
 
     @torch.inference_mode()

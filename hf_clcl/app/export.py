@@ -1,4 +1,4 @@
-"""The numbers of runs as files to take home."""
+"""Export of matrices and records as CSV, JSON or PNG files."""
 
 from __future__ import annotations
 
@@ -18,13 +18,17 @@ FORMATS = ("csv", "png", "json")
 
 
 def export(runs: Sequence[Run], suffix: str) -> Path:
-    """Write the matrices of runs to a new file: all cells as CSV, the records as JSON, or the plots as PNG.
+    """Write the results of runs to a new temporary file.
+
+    Args:
+        runs (`Sequence[Run]`): The runs.
+        suffix (`str`): `"csv"` for all matrix cells, `"json"` for the records, `"png"` for the plots.
 
     Raises:
-        UserError: For another suffix, or no run.
+        UserError: If the suffix is another one, or no run is given.
     """
     if suffix not in FORMATS:
-        raise UserError(f"there is no export as {suffix[:20]!r}; there are {', '.join(FORMATS)}")
+        raise UserError(f"the format must be one of {', '.join(FORMATS)}, got {suffix[:20]!r}")
     if not runs:
         raise UserError("choose at least one run")
     name = re.sub(r"[^\w.-]+", "-", "+".join(run.name for run in runs))[:80].strip("-.") or "runs"
@@ -44,7 +48,7 @@ def _csv(runs: Sequence[Run]) -> str:
     file = io.StringIO()
     writer = csv.DictWriter(file, list(rows[0]) if rows else ["run"], lineterminator="\n")
     writer.writeheader()
-    # A spreadsheet would take a name that begins like a formula for one.
+    # A spreadsheet would evaluate a name that begins like a formula.
     writer.writerows(
         {k: f"'{v}" if str(v)[:1] in "=+@" and isinstance(v, str) else v for k, v in r.items()} for r in rows
     )
@@ -52,7 +56,7 @@ def _csv(runs: Sequence[Run]) -> str:
 
 
 def _png(runs: Sequence[Run], path: Path) -> None:
-    """Matrix and curves of each run, one below another."""
+    """Draw matrix and curves of all runs below each other."""
     from PIL import Image
 
     from ..reports.figures import plot_curves, plot_matrix

@@ -1,4 +1,4 @@
-"""Images from anybody: decoded within limits, whatever they are."""
+"""Safe decoding of uploaded images: limits on bytes, pixels and formats."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from ..utils.errors import UserError
 
 MAX_PIXELS = 50_000_000
 MAX_BYTES = 20 * 2**20
-MAX_SIDE = 1024  # of what is kept: no CLIP looks at more
+MAX_SIDE = 1024  # pixels; larger images are shrunk, since no CLIP needs more
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 ALLOWED = "PNG, JPEG, WebP, GIF, BMP or TIFF"
 
 
 def open_image(path: str | Path) -> Image.Image:
-    """An image of any mode as RGB: the first frame, upright, with what is transparent on white.
+    """Open an image of any mode as RGB: first frame, upright, transparent areas on white.
 
     Args:
-        path (`str` or `Path`): The file; its name and suffix mean nothing.
+        path (`str` or `Path`): The file; its name and suffix are ignored.
 
     Raises:
-        UserError: For what is no image, broken, or larger than `MAX_PIXELS` when decoded.
+        UserError: If the file is no image, is damaged, or has more than `MAX_PIXELS` pixels.
     """
     path = Path(path)
     if path.stat().st_size > MAX_BYTES:
-        raise UserError(f"the file has {path.stat().st_size / 2**20:.0f} MB; give one of at most {MAX_BYTES >> 20} MB")
+        raise UserError(f"the file must have at most {MAX_BYTES >> 20} MB, got {path.stat().st_size / 2**20:.0f} MB")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -38,21 +38,23 @@ def open_image(path: str | Path) -> Image.Image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise UserError(
-                    f"the image has {width:,} × {height:,} pixels; give one of at most {MAX_PIXELS // 10**6} million"
+                    f"the image must have at most {MAX_PIXELS // 10**6} million pixels, got {width:,} × {height:,}"
                 )
             if min(width, height) < 1:
-                raise UserError("the image has no pixels; give another")
+                raise UserError("the image has no pixels; choose another one")
             image.draft("RGB", (MAX_SIDE, MAX_SIDE))
             image.load()
             return _plain(ImageOps.exif_transpose(image))
     except UserError:
         raise
     except Image.DecompressionBombError:
-        raise UserError(f"the image is too large; give one of at most {MAX_PIXELS // 10**6} million pixels") from None
+        raise UserError(
+            f"the image must have at most {MAX_PIXELS // 10**6} million pixels; choose a smaller one"
+        ) from None
     except UnidentifiedImageError:
-        raise UserError(f"this is not an image that can be read; give {ALLOWED}") from None
+        raise UserError(f"this file is not a readable image; use {ALLOWED}") from None
     except (OSError, ValueError, SyntaxError, EOFError, MemoryError, IndexError, TypeError, ArithmeticError):
-        raise UserError(f"the image is broken or cut off; give another ({ALLOWED})") from None
+        raise UserError(f"the image is damaged or truncated; choose another one ({ALLOWED})") from None
 
 
 def _plain(image: Image.Image) -> Image.Image:
@@ -69,7 +71,7 @@ def _plain(image: Image.Image) -> Image.Image:
 
 
 def enlarged(image: Image.Image, side: int = 144) -> Image.Image:
-    """A copy whose longer side is `side`, without blur where the image is tiny."""
+    """Resize an image so that its longer side is `side` pixels; tiny images are enlarged without blur."""
     image = image.convert("RGB")
     factor = side / max(image.size)
     size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
@@ -77,7 +79,7 @@ def enlarged(image: Image.Image, side: int = 144) -> Image.Image:
 
 
 def thumbnail(image: Image.Image, side: int = 144) -> str:
-    """A small copy as a `data:` address."""
+    """A small copy as a `data:` URL."""
     buffer = io.BytesIO()
     enlarged(image, side).save(buffer, "WEBP", quality=82)
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,4 +1,4 @@
-"""Libraries that are imported when they are first needed, in whichever thread."""
+"""Thread-safe lazy import of `transformers`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ _LOCK = Lock()
 
 
 def import_transformers() -> None:
-    """Import `transformers` in one thread alone.
+    """Import `transformers` in one thread at a time.
 
-    `datasets` looks into `transformers` wherever it is among the imported modules, so it must not see one that another
-    thread has half imported.
+    `datasets` uses `transformers` if it is in `sys.modules`, so it must not see a module that another thread has only
+    partly imported.
     """
     with _LOCK:
         import transformers  # noqa: F401

@@ -1,4 +1,4 @@
-"""Lists of labels to choose among: of one task, of all tasks, or typed in."""
+"""Label sets for zero-shot classification: the classes of one task, of all tasks, or typed by the user."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ DEFAULT_TEMPLATE = "a photo of a {}."
 
 @dataclass(frozen=True)
 class Labels:
-    """Labels and the prompts of each.
+    """Labels and their prompts.
 
     Args:
         names (`tuple[str, ...]`): The labels as shown.
-        prompts (`tuple[tuple[str, ...], ...]`): For each label its prompts, whose embeddings are averaged.
-        note (`str`): What was changed of a list that was typed in.
+        prompts (`tuple[tuple[str, ...], ...]`): The prompts of each label; their embeddings are averaged.
+        note (`str`): What was changed in the list that the user typed.
     """
 
     names: tuple[str, ...]
@@ -33,15 +33,19 @@ class Labels:
     note: str = ""
 
     def index(self, name: str | None) -> int | None:
-        """The place of a label; `None` for one that is not among them."""
+        """Index of a label; `None` if it is not in the list."""
         return self.names.index(name) if name in self.names else None
 
 
 def of_tasks(tasks: Sequence[Task], template: str = "") -> Labels:
-    """The classes of tasks with the prompts that they are evaluated with, or with one template for all.
+    """The classes of tasks with their evaluation prompts, or with one template for all.
+
+    Args:
+        tasks (`Sequence[Task]`): The tasks.
+        template (`str`): A prompt with `{}`; that of each task if empty.
 
     Raises:
-        UserError: Where the template has no place for the label.
+        UserError: If the template has no `{}`, or the tasks have no labels.
     """
     template = check_template(template)
     names = [name for task in tasks for name in task.class_names or ()]
@@ -49,20 +53,20 @@ def of_tasks(tasks: Sequence[Task], template: str = "") -> Labels:
     shown, prompts = [], []
     for task in tasks:
         for name in task.class_names or ():
-            # A class of two tasks stands for each of them.
+            # A class name of two tasks is listed once for each.
             shown.append(f"{name} ({task.name})" if count[name] > 1 else name)
             templates = [template] if template else task.templates
             prompts.append(tuple(each.replace("{}", name) for each in templates))
     if not shown:
-        raise UserError("this task has captions and no labels; type labels of your own")
+        raise UserError("this task has captions and no labels; type your own labels")
     return Labels(tuple(shown), tuple(prompts))
 
 
 def typed(text: str, template: str = "") -> Labels:
-    """Labels that somebody typed: one a line, or one line with commas.
+    """Labels from typed text: one a line, or one line with commas.
 
     Raises:
-        UserError: Where there is none, there are too many, or the template has no place for the label.
+        UserError: If there is no label, a label is too long, there are too many, or the template has no `{}`.
     """
     template = check_template(template) or DEFAULT_TEMPLATE
     lines = (text or "").splitlines()
@@ -72,23 +76,26 @@ def typed(text: str, template: str = "") -> Labels:
     if not names:
         raise UserError("type at least one label, one a line")
     if len(names) > MOST_LABELS:
-        raise UserError(f"{len(names):,} labels are too many; give at most {MOST_LABELS:,}")
+        raise UserError(f"there must be at most {MOST_LABELS:,} labels, got {len(names):,}")
     if long := [name for name in names if len(name) > LONGEST_LABEL]:
-        raise UserError(f"the label {long[0][:40]!r}… has {len(long[0])} characters; at most {LONGEST_LABEL} fit")
+        raise UserError(
+            f"the label {long[0][:40]!r}… must have at most {LONGEST_LABEL} characters, got {len(long[0])}"
+        )
     repeated = len(given) - len(names)
-    note = f"{repeated} repeated {'label was' if repeated == 1 else 'labels were'} left out." if repeated else ""
+    note = f"{repeated} repeated {'label was' if repeated == 1 else 'labels were'} skipped." if repeated else ""
     return Labels(tuple(names), tuple((template.replace("{}", name),) for name in names), note)
 
 
 def check_template(template: str) -> str:
-    """A template without blanks around it, empty where none is given.
+    """Check a prompt template and normalise its whitespace.
 
     Raises:
-        UserError: Where it has not exactly one `{}`.
+        UserError: If it does not have exactly one `{}`, or is too long.
     """
     template = " ".join((template or "").split())
     if template and (template.count("{}") != 1 or len(template) > LONGEST_TEMPLATE):
         raise UserError(
-            f"the prompt template {template[:60]!r} needs one {{}} where the label goes, such as {DEFAULT_TEMPLATE!r}"
+            f"the prompt template must have exactly one {{}} for the label, such as {DEFAULT_TEMPLATE!r}, "
+            f"got {template[:60]!r}"
         )
     return template

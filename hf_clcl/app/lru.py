@@ -1,4 +1,4 @@
-"""What is kept in memory: made once however many ask for it, and dropped when it was not used for longest."""
+"""Thread-safe LRU cache with weights: each value is computed once, however many threads ask for it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 
 class LeastRecentlyUsed:
-    """Values by key, up to a limit; those not used for longest go first.
+    """Cache of values by key, up to a total weight; the least recently used are evicted first.
 
     Args:
-        limit (`int`): What the weights of all values together may come to.
-        weigh (`Callable[[Any], int]`, *optional*): Weight of a value, such as its bytes; 1 where not given.
+        limit (`int`): Maximum total weight of all values.
+        weigh (`Callable[[Any], int]`, *optional*): Weight of a value, such as its bytes; 1 by default.
     """
 
     def __init__(self, limit: int, weigh: Callable[[Any], int] = lambda value: 1):
@@ -25,7 +25,7 @@ class LeastRecentlyUsed:
         self._lock = Lock()
 
     def get(self, key: Hashable, make: Callable[[], Any]) -> Any:
-        """The value of a key, made where it is not kept. Who asks while it is being made waits for it."""
+        """Return the cached value of a key, or compute and cache it. Other threads that ask meanwhile wait for it."""
         mine: Future[Any] = Future()
         with self._lock:
             if key in self._kept:
@@ -46,7 +46,7 @@ class LeastRecentlyUsed:
         return value
 
     def put(self, key: Hashable, value: Any) -> None:
-        """Keep a value. One that is larger than the limit is kept alone, until the next comes."""
+        """Cache a value. A value above the limit is cached alone, until the next one is added."""
         with self._lock:
             self._making.pop(key, None)
             self._kept[key] = value
@@ -56,7 +56,7 @@ class LeastRecentlyUsed:
                 self._kept.popitem(last=False)
 
     def peek(self, key: Hashable) -> Any:
-        """The value of a key, or `None` where it is not kept."""
+        """Return the cached value of a key, or `None`; does not count as a use."""
         with self._lock:
             return self._kept.get(key)
 
@@ -64,6 +64,6 @@ class LeastRecentlyUsed:
         return len(self._kept)
 
     def keys(self) -> list[Hashable]:
-        """Keys of what is kept, the one used longest ago first."""
+        """Cached keys, the least recently used first."""
         with self._lock:
             return list(self._kept)

@@ -1,4 +1,4 @@
-"""What two states say of the same test images: which were right and are wrong now, and what they are taken for."""
+"""Predictions of two checkpoints on the same test images: forgotten and learnt images, confusions."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ CONFUSIONS = 8
 
 @dataclass
 class Change:
-    """The test images of one task before and after.
+    """Predictions on the test images of one task before and after.
 
     Args:
         task (`Task`): The task, with its test images.
-        truth (`np.ndarray` of shape `[N]`): The right classes.
-        before, after (`np.ndarray` of shape `[N]`): The classes that the two states see.
+        truth (`np.ndarray` of shape `[N]`): The true classes.
+        before, after (`np.ndarray` of shape `[N]`): The classes that the two checkpoints predict.
     """
 
     task: Task
@@ -47,11 +47,11 @@ class Change:
 
     @property
     def names(self) -> list[str]:
-        """Words of the classes of the task."""
+        """Class names of the task."""
         return required(self.task.class_names, f"class_names of {self.task.name}")
 
     def rows(self, shown: str, class_name: str | None = None) -> np.ndarray:
-        """Test images that were forgotten (`"forgotten"`) or learnt (`"learnt"`), of one class or of all."""
+        """Indices of the test images that are `"forgotten"` or `"learnt"`, of one class or of all."""
         was, now = self.before == self.truth, self.after == self.truth
         chosen = was & ~now if shown == "forgotten" else ~was & now
         if class_name:
@@ -61,7 +61,7 @@ class Change:
         return np.flatnonzero(chosen)
 
     def confusions(self, count: int = CONFUSIONS) -> list[dict[str, Any]]:
-        """The mistakes whose number changed most: images of one class that are taken for another."""
+        """The confusions (true class, predicted class) whose number changed most."""
         names = self.names
         counts = [
             Counter(zip(self.truth[seen != self.truth].tolist(), seen[seen != self.truth].tolist(), strict=True))
@@ -75,7 +75,7 @@ class Change:
         ]
 
     def classes(self) -> list[dict[str, Any]]:
-        """For each class how many of its images were right before and are right after, most lost first."""
+        """Correct images of each class before and after, the largest loss first."""
         rows = []
         for index, name in enumerate(self.names):
             own = self.truth == index
@@ -90,7 +90,7 @@ class Change:
 
 
 class Outcomes:
-    """Embeddings of test images by checkpoints, computed on demand and kept.
+    """Embeddings of test images by checkpoints, computed on demand and cached.
 
     Args:
         encoders (`Encoders`): The checkpoints.
@@ -106,16 +106,16 @@ class Outcomes:
     def embed(
         self, checkpoints: Sequence[Checkpoint], run: Run, name: str
     ) -> Generator[tuple[float, str], None, list[Tensor]]:
-        """Embeddings `[N, d]` of a task's test images by each state.
+        """Embeddings `[N, d]` of a task's test images by each checkpoint.
 
-        Yields the share that is done and what is being done, and can be left at any time.
+        A generator that yields progress as `(share, message)` and can be stopped at any time.
         """
         embedded = []
         for place, checkpoint in enumerate(checkpoints):
-            kept = self._embedded.peek((checkpoint, self.tests.key(run, name)))
-            if kept is None:
-                kept = yield from self._compute(checkpoint, run, name, place / len(checkpoints), len(checkpoints))
-            embedded.append(kept)
+            cached = self._embedded.peek((checkpoint, self.tests.key(run, name)))
+            if cached is None:
+                cached = yield from self._compute(checkpoint, run, name, place / len(checkpoints), len(checkpoints))
+            embedded.append(cached)
         return embedded
 
     def _compute(
@@ -123,7 +123,7 @@ class Outcomes:
     ) -> Generator[tuple[float, str], None, Tensor]:
         yield begin, f"{checkpoint.label}: loading"
         key, task = self.tests.key(run, name), self.tests.task(run, name)
-        processor = self.encoders.eyes(checkpoint.run).processor.image_processor
+        processor = self.encoders.preprocessor(checkpoint.run).processor.image_processor
         column = required(task.image_column, f"image_column of {name}")
         frames = self._frames.get(
             (key, checkpoint.run), lambda: Frames(task.test, column, processor, self._cache, name)
@@ -140,18 +140,18 @@ class Outcomes:
     def change(
         self, before: Checkpoint, after: Checkpoint, run: Run, name: str
     ) -> Generator[tuple[float, str], None, Change]:
-        """What two states say of a task's test images; yields the share that is done, and what is being done.
+        """Classify a task's test images with two checkpoints; yields progress as `(share, message)`.
 
         Raises:
-            UserError: Where the task has captions.
+            UserError: If the task has captions instead of labels.
         """
         task = self.tests.task(run, name)
         if not task.kind.has_labels:
             raise UserError(f"{name} has captions and no labels; see the tab Retrieval")
         states, labels = (before, after), label_lists.of_tasks([task])
         embedded = yield from self.embed(states, run, name)
-        seen = [
+        predicted = [
             (images @ self.encoders.classes(state, labels).T).argmax(dim=-1).numpy()
             for state, images in zip(states, embedded, strict=True)
         ]
-        return Change(task, task.labels("test"), *seen)
+        return Change(task, task.labels("test"), *predicted)

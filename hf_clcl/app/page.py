@@ -1,4 +1,4 @@
-"""The page: its head, one tab for each question, and what is new of runs that still train."""
+"""Layout of the Gradio app: header, tabs, and updates while a run is training."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from .views.run import header, to_dict
 from .workbench import Workbench
 
 LOOK_SECONDS = 2.0
-QUEUE = 64  # requests that wait; more are told to come back
+QUEUE = 64  # maximum number of waiting requests; more are refused
 UPLOAD = "20mb"
-FORGET_SECONDS = 3600  # after which what somebody sent is deleted
+UPLOAD_SECONDS = 3600  # uploaded files are deleted after this time
 TITLE = "What did CLIP forget?"
 
 
 def build(bench: Workbench) -> gr.Blocks:
-    """The page of a workbench."""
+    """Build the Gradio page of a workbench."""
     runs = bench.runs
     names = [(run.title, run.name) for run in runs]
     with gr.Blocks(
-        title=TITLE, analytics_enabled=False, delete_cache=(FORGET_SECONDS, FORGET_SECONDS), fill_width=True
+        title=TITLE, analytics_enabled=False, delete_cache=(UPLOAD_SECONDS, UPLOAD_SECONDS), fill_width=True
     ) as page:
         head = gr.HTML(_header(bench), elem_id="masthead")
         run = gr.Dropdown(
@@ -78,7 +78,7 @@ def _follow(
     retrieval: RetrievalTab,
     about: RunTab,
 ) -> None:
-    """What happens by itself: when the page opens, another run is chosen, or a run has learnt another task."""
+    """Register the events that update the page: page load, choice of a run, and a finished task of a running run."""
     hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     seen, timer = gr.State(_stamp(bench)), gr.Timer(LOOK_SECONDS, active=bench.runs.live)
     examples: dict[str, Any] = {
@@ -91,14 +91,14 @@ def _follow(
     def choose(name: str) -> list[Any]:
         chosen = bench.runs[name]
         every, labelled = bench.tests.names(chosen), choices.labelled(bench, chosen)
-        found = choices.searchable(bench, chosen)
+        searchable = choices.searchable(bench, chosen)
         first = labelled[0] if labelled else None
         ends = [f"{name}@0", choices.newest(chosen)]
         return [
             gr.update(choices=every, value=every[0]),
             gr.update(choices=choices.sources(bench, chosen)),
             gr.update(choices=labelled, value=first),
-            gr.update(choices=found, value=found[0]),
+            gr.update(choices=searchable, value=searchable[0]),
             *ends, forgotten.own_state(name, first or ""), ends[1], *ends,
         ]  # fmt: skip
 
@@ -126,12 +126,12 @@ def _header(bench: Workbench) -> str:
 
 
 def _stamp(bench: Workbench) -> list[Any]:
-    """What changes when there is something new to show."""
+    """Values that change if there is something new to show."""
     return [[run.done, run.record.zero_shot is not None, run.live, len(run.record.losses)] for run in bench.runs]
 
 
 def launch(page: gr.Blocks, **options: Any) -> str:
-    """Serve the page; returns its address. `options` are those of `gr.Blocks.launch`."""
+    """Serve the page and return its URL. `options` are those of `gr.Blocks.launch`."""
     _, url, _ = page.launch(
         theme=theme.theme(), css=theme.css(), head=theme.head(), footer_links=[], share=False, ssr_mode=False,
         max_file_size=UPLOAD, enable_monitoring=False, mcp_server=False, pwa=False, show_error=True, **options,

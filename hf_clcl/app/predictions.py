@@ -1,4 +1,4 @@
-"""One image through every state of a run: what each sees in it, and where that changes."""
+"""Zero-shot predictions for one image by every checkpoint of a run, and where they change."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ LINES = 6
 
 @dataclass
 class Comparison:
-    """Probabilities of one image's labels along a stream.
+    """Label probabilities of one image along a stream.
 
     Args:
-        checkpoints (`list[Checkpoint]`): The `S` states, in order.
+        checkpoints (`list[Checkpoint]`): The `S` checkpoints, in order.
         labels (`Labels`): The `C` labels.
-        probabilities (`np.ndarray` of shape `[S, C]`): Of each label in each state.
-        truth (`int`, *optional*): Which label is right, where that is known.
+        probabilities (`np.ndarray` of shape `[S, C]`): Probability of each label for each checkpoint.
+        truth (`int`, *optional*): Index of the true label, if known.
     """
 
     checkpoints: list[Checkpoint]
@@ -35,19 +35,20 @@ class Comparison:
 
     @property
     def first(self) -> np.ndarray:
-        """The most probable label of each state `[S]`."""
+        """Index of the most probable label for each checkpoint `[S]`."""
         return self.probabilities.argmax(axis=1)
 
     def top(self, state: int, count: int = TOP) -> list[tuple[int, float]]:
-        """The most probable labels of a state."""
+        """The most probable labels of a checkpoint, as `(label, probability)`."""
         row = self.probabilities[state]
         return [(int(label), float(row[label])) for label in np.argsort(-row, kind="stable")[:count]]
 
     def change(self, state: int) -> str:
-        """What became of the prediction since the state before.
+        """How the prediction changed since the previous checkpoint.
 
-        Where the right label is known: `learnt`, `kept`, `forgotten` or `wrong`, and `right` or `wrong` for the first;
-        where it is not: `start`, `same` or `changed`.
+        Returns:
+            `str`: With a true label `learnt`, `kept`, `forgotten` or `wrong`, and `right` or `wrong` for the first
+            checkpoint; without one `start`, `same` or `changed`.
         """
         first = self.first
         if self.truth is None:
@@ -59,12 +60,12 @@ class Comparison:
         return {(True, True): "kept", (False, True): "learnt", (True, False): "forgotten"}.get((before, now), "wrong")
 
     def lines(self, count: int = LINES) -> list[int]:
-        """The labels worth a line: the right one, and those that are most probable anywhere."""
+        """The labels to plot: the true one, and those with the highest probability at any checkpoint."""
         best = [int(label) for label in np.argsort(-self.probabilities.max(axis=0), kind="stable")[:count]]
         return best if self.truth is None or self.truth in best else [self.truth, *best[:-1]]
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values."""
+        """The comparison as JSON values."""
         names = self.labels.names
         return {
             "truth": None if self.truth is None else names[self.truth],
@@ -91,9 +92,17 @@ def compare(
     labels: Labels,
     truth: str | None = None,
 ) -> Comparison:
-    """Show an image to states of runs."""
+    """Classify an image with several checkpoints.
+
+    Args:
+        encoders (`Encoders`): The models.
+        checkpoints (`Sequence[Checkpoint]`): Which of them to use.
+        image (`PIL.Image.Image`): The image.
+        labels (`Labels`): The labels to choose from.
+        truth (`str`, *optional*): The true label.
+    """
     rows = []
     for checkpoint in checkpoints:
-        frame = encoders.eyes(checkpoint.run).frame(image)
+        frame = encoders.preprocessor(checkpoint.run).frame(image)
         rows.append(encoders.probabilities(checkpoint, encoders.image(checkpoint, frame), labels))
     return Comparison(list(checkpoints), labels, np.stack(rows), labels.index(truth))

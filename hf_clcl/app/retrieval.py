@@ -1,4 +1,4 @@
-"""A text, and the test images that are most like it, before and after."""
+"""Text-to-image search in the test images of a task, by two checkpoints."""
 
 from __future__ import annotations
 
@@ -12,13 +12,20 @@ from .encoders import Encoders
 from .outcomes import Outcomes
 from .runs import Checkpoint, Run
 
-FOUND = 8
+TOP = 8
 LONGEST_QUERY = 300
 
 
 @dataclass
-class Found:
-    """The best images of one state: row, similarity, and rank in the other state's order (from 1)."""
+class SearchResult:
+    """The best images of one checkpoint.
+
+    Args:
+        checkpoint (`Checkpoint`): The checkpoint.
+        rows (`list[int]`): Indices of the test images, the best first.
+        similarities (`list[float]`): Cosine similarity of each to the text.
+        other_ranks (`list[int]`): Rank of each by the other checkpoint, from 1.
+    """
 
     checkpoint: Checkpoint
     rows: list[int]
@@ -28,25 +35,25 @@ class Found:
 
 def search(
     outcomes: Outcomes, encoders: Encoders, states: tuple[Checkpoint, Checkpoint], run: Run, name: str, text: str
-) -> Generator[tuple[float, str], None, list[Found]]:
-    """Look for images of a task by a text, in two states; yields the share that is done, and what is being done.
+) -> Generator[tuple[float, str], None, list[SearchResult]]:
+    """Search the test images of a task with two checkpoints; yields progress as `(share, message)`.
 
     Raises:
-        UserError: Where there is no text.
+        UserError: If the text is empty or too long.
     """
     text = " ".join((text or "").split())
     if not text:
-        raise UserError("type what you look for, such as: a dog that runs on grass")
+        raise UserError("type a text to search for, such as: a dog that runs on grass")
     if len(text) > LONGEST_QUERY:
-        raise UserError(f"the text has {len(text):,} characters; at most {LONGEST_QUERY} fit")
+        raise UserError(f"the text must have at most {LONGEST_QUERY} characters, got {len(text):,}")
     embedded = yield from outcomes.embed(states, run, name)
     scores = [images @ encoders.texts(state, [text])[0] for state, images in zip(states, embedded, strict=True)]
     orders = [torch.argsort(score, descending=True, stable=True) for score in scores]
     ranks = [torch.argsort(order) for order in orders]
     return [
-        Found(
+        SearchResult(
             checkpoint,
-            rows := orders[place][:FOUND].tolist(),
+            rows := orders[place][:TOP].tolist(),
             [float(scores[place][row]) for row in rows],
             [int(ranks[1 - place][row]) + 1 for row in rows],
         )

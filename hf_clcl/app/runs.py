@@ -1,4 +1,4 @@
-"""The runs that the page shows: output folders, also of a run that still trains, and Hub repositories."""
+"""Runs that the app shows: output folders, also of running training, and Hub repositories."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from ..utils.required import required
 logger = logging.getLogger(__name__)
 
 RECORD = "results.json"
-HUB_SECONDS = 120.0  # between looks at a repository whose run still trains
+HUB_SECONDS = 120.0  # between requests to a repository whose run is not finished
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A state of a run's model: 0 is the untrained one, `n` that after the `n`-th task."""
+    """A state of a run's model: 0 is the untrained model, `n` the model after task `n`."""
 
     run: str
     index: int
@@ -30,23 +30,24 @@ class Checkpoint:
 
     @property
     def key(self) -> str:
-        """What the page sends for it, such as `quickstart@3`."""
+        """The id of the checkpoint in requests, such as `quickstart@3`."""
         return f"{self.run}@{self.index}"
 
     @property
     def label(self) -> str:
+        """The name of the checkpoint on the page, such as `3 vehicles`."""
         return f"{self.index} {self.task}" if self.task else "0 zero-shot"
 
 
 @dataclass
 class Run:
-    """One run on the page.
+    """One run of the app.
 
     Args:
-        name (`str`): Its name on the page, unlike that of any other run.
-        record (`RunRecord`): What is known of it so far.
+        name (`str`): Its unique name on the page.
+        record (`RunRecord`): Its record so far.
         folder (`Path`, *optional*): Its output folder; `None` for a repository.
-        repo (`str`, *optional*): Its repository on the Hub, `owner/name`.
+        repo (`str`, *optional*): Its Hub repository, `owner/name`.
         pending (`bool`, defaults to `False`): Whether its record does not exist yet.
     """
 
@@ -59,6 +60,7 @@ class Run:
 
     @property
     def title(self) -> str:
+        """Name and method."""
         return f"{self.name} · {self.record.method}"
 
     @property
@@ -68,21 +70,22 @@ class Run:
 
     @property
     def live(self) -> bool:
+        """Whether the run is not finished."""
         return not self.record.finished
 
     def checkpoints(self) -> list[Checkpoint]:
-        """The states that can be looked at, from zero-shot to the newest."""
+        """The checkpoints that exist, from zero-shot to the newest."""
         return self.all_checkpoints()[: self.done + 1]
 
     def all_checkpoints(self) -> list[Checkpoint]:
-        """The states that there will be when the run has ended."""
+        """The checkpoints that exist when the run is finished."""
         return [Checkpoint(self.name, i, task) for i, task in enumerate([None, *self.record.tasks])]
 
     def stop(self) -> None:
-        """End what the page began for this run: nothing, where it only shows it."""
+        """Stop a process that the app started for this run; does nothing by default."""
 
     def refresh(self) -> bool:
-        """Read the record anew where it has changed; whether it has."""
+        """Reload the record if it has changed; returns whether it has."""
         if self.repo is not None:
             return self._refresh_from_hub(self.repo)
         folder = self._local_folder
@@ -95,7 +98,7 @@ class Run:
         try:
             record = RunRecord.load(folder)
         except UserError as error:
-            logger.warning("%s", error)  # what was read before stays on the page
+            logger.warning("%s", error)  # keep the previous record
             return False
         first, self._seen = self._seen is None and not self.pending, stamp
         self.record, self.pending = record, False
@@ -121,10 +124,10 @@ class Run:
         return changed
 
     def weights(self, index: int) -> Path | str:
-        """Where the model of a state lies: a folder, or the name of the base model.
+        """Folder of a state's checkpoint, or the name of the base model.
 
         Raises:
-            UserError: Where it is not there.
+            UserError: If the checkpoint does not exist.
         """
         if index == 0 or self.record.trainable_parameters == 0:
             return self._base_model()
@@ -137,27 +140,29 @@ class Run:
         folder = self._local_folder / name
         if not folder.is_dir():
             raise UserError(
-                f"{self.name} has no checkpoint {name}; fetch it with `python -m hf_clcl.hub pull REPO --all`, or run "
-                "the stream again"
+                f"{self.name} has no checkpoint {name}; download it with `python -m hf_clcl.hub pull REPO --all`, or "
+                "run the stream again"
             )
         return folder
 
     def _base_model(self) -> str:
         model = self.record.model
         if self.repo is not None and not model.startswith("builtin:") and not is_hub_name(model):
-            raise UserError(f"{self.name}: its base model lies in a folder elsewhere, which a record cannot name here")
+            raise UserError(
+                f"{self.name}: its base model is a local folder, which a record from the Hub must not name"
+            )
         return model
 
 
 class Runs:
-    """All runs of the page, by name, in the order of the command line."""
+    """All runs of the app, by name, in the order of the command line."""
 
     def __init__(self, runs: Sequence[Run]):
         self.by_name = {run.name: run for run in runs}
 
     def __getitem__(self, name: str) -> Run:
         if name not in self.by_name:
-            raise UserError(f"there is no run {str(name)[:80]!r} on this page; it shows {', '.join(self.by_name)}")
+            raise UserError(f"the run must be one of {', '.join(self.by_name)}, got {str(name)[:80]!r}")
         return self.by_name[name]
 
     def __iter__(self) -> Iterator[Run]:
@@ -167,10 +172,10 @@ class Runs:
         return len(self.by_name)
 
     def checkpoint(self, key: str) -> Checkpoint:
-        """A state by its key, such as `quickstart@3`.
+        """The checkpoint with a key, such as `quickstart@3`.
 
         Raises:
-            UserError: Where there is none, or it is not trained yet.
+            UserError: If there is none, or it is not trained yet.
         """
         name, _, index = str(key or "").rpartition("@")
         run = self[name]
@@ -181,50 +186,54 @@ class Runs:
         return run.all_checkpoints()[int(index)]
 
     def refresh(self) -> bool:
-        """Look at the runs that still train; whether anything is new."""
+        """Reload the unfinished runs; returns whether anything is new."""
         return any([run.refresh() for run in self if run.live])
 
     @property
     def live(self) -> bool:
+        """Whether any run is not finished."""
         return any(run.live for run in self)
 
 
 def open_runs(paths: Iterable[str | Path]) -> Runs:
-    """The runs that paths and repositories name: folders of runs, folders with runs below, `owner/name` on the Hub.
+    """Open runs.
+
+    Args:
+        paths (`Iterable[str | Path]`): Output folders, folders that contain runs, or `owner/name` on the Hub.
 
     Raises:
-        UserError: Where one of them is none.
+        UserError: If one of them is not a run.
     """
-    found: dict[str, Run] = {}
+    runs: dict[str, Run] = {}
     for given in map(str, paths):
         path = Path(given)
         if not path.exists() and is_hub_name(given):
             from ..hub import pull_record
 
-            found[given] = Run(given, pull_record(given), repo=given)
+            runs[given] = Run(given, pull_record(given), repo=given)
             continue
         files = [path] if path.is_file() else sorted(path.rglob(RECORD)) if path.is_dir() else []
         if not files:
-            raise UserError(f"{given}: holds no {RECORD}; give the folder of a run, or owner/name on the Hub")
+            raise UserError(f"{given} contains no {RECORD}; give the folder of a run, or owner/name on the Hub")
         for file in files:
             folder = file.resolve().parent
-            if not any(run.folder == folder for run in found.values()):
-                name = _name_for(folder, found)
-                found[name] = Run(name, RunRecord.load(file), folder, _seen=file.stat().st_mtime_ns)
-    if not found:
+            if not any(run.folder == folder for run in runs.values()):
+                name = _name_for(folder, runs)
+                runs[name] = Run(name, RunRecord.load(file), folder, _seen=file.stat().st_mtime_ns)
+    if not runs:
         raise UserError("give the folder of a run, or owner/name on the Hub")
-    return Runs(list(found.values()))
+    return Runs(list(runs.values()))
 
 
 def is_hub_name(name: str) -> bool:
-    """Whether a name is `owner/name` as the Hub has it."""
+    """Whether a name is a Hub repository id, `owner/name`."""
     from ..config.hub_values import is_repository
 
     return is_repository(name)
 
 
 def _name_for(folder: Path, taken: dict[str, Run]) -> str:
-    """The folder's own name, with as many of its parents as tell it from the others."""
+    """Unique name of a folder: its own name, with as many parents as needed."""
     parts = [part.replace("@", "_") for part in folder.parts if part != folder.anchor] or ["run"]
     for count in range(1, len(parts) + 1):
         name = "/".join(parts[-count:])

@@ -1,4 +1,4 @@
-"""The test images of tasks, found by the recipe in a run's record."""
+"""Test images of tasks, loaded from the recipe in a run's record."""
 
 from __future__ import annotations
 
@@ -20,40 +20,40 @@ KEPT_TASKS = 64
 
 
 class TestSets:
-    """The tasks of runs, with test images alone.
+    """The tasks of runs, with their test images only.
 
     Args:
-        data_root (`str`, *optional*): Folder that relative paths of datasets start from; that of the record if `None`.
+        data_root (`str`, *optional*): Base folder of relative dataset paths; that of the record by default.
     """
 
-    __test__ = False  # its name is not that of a test
+    __test__ = False  # for pytest: this class is not a test
 
     def __init__(self, data_root: str | None = None):
         self.data_root = data_root
         self._tasks = LeastRecentlyUsed(KEPT_TASKS)
 
     def names(self, run: Run) -> list[str]:
-        """The tasks of a run whose items are images; those never trained on come last."""
+        """The tasks of a run with images; evaluation-only datasets are last."""
         names = dict.fromkeys([*run.record.tasks, *(str(entry.get("name")) for entry in _entries(run))])
         return [name for name in names if self.kind(run, name).has_images] or run.record.tasks[:1]
 
     def kind(self, run: Run, name: str) -> Kind:
-        """What the rows of a task are, by its entry in the recorded recipe."""
+        """Kind of data of a task, by its entry in the recorded recipe."""
         return kind_of(next((entry for entry in _entries(run) if entry.get("name") == name), {}))
 
     def task(self, run: Run, name: str) -> Task:
-        """A task with its test images.
+        """Load a task with its test images.
 
         Raises:
-            UserError: Where the run has no such task, or its data is not here.
+            UserError: If the run has no such task, or its data is not available.
         """
         entry = next((entry for entry in _entries(run) if entry.get("name") == name), None)
         if entry is None:
-            raise UserError(f"{run.name} has no task {str(name)[:80]!r} whose test images its recipe names")
+            raise UserError(f"{run.name} has no task {str(name)[:80]!r} with test images in its recipe")
         return self._tasks.get(self.key(run, name), lambda: self._load(run, entry))
 
     def key(self, run: Run, name: str) -> str:
-        """What tells the data of a task from others: the same data of two runs are one."""
+        """Cache key of a task's data; equal for the same data of two runs."""
         entry = next((entry for entry in _entries(run) if entry.get("name") == name), {})
         return json.dumps([entry, self._root(run), run.record.seed], sort_keys=True, default=str)
 
@@ -76,12 +76,12 @@ class TestSets:
         note = next((note for note in run.record.datasets if note["task"] == parsed.name), None)
         task = resolve_task(parsed, root, seed, evaluation_only=True)
         if note and task.class_names and len(task.class_names) != note["classes"] and parsed.name in run.record.tasks:
-            # Labels written as text are counted over both splits.
+            # Classes of text labels are collected from both splits.
             task = resolve_task(parsed, root, seed)
         if note and task.class_names and len(task.class_names) != note["classes"]:
             raise UserError(
-                f"{parsed.name} now has {len(task.class_names)} classes, and had {note['classes']} when the run was "
-                "made; give the same data with --data_root"
+                f"{parsed.name} must have the {note['classes']} classes of the run, got {len(task.class_names)}; "
+                "give the same data with --data_root"
             )
         if task.test is None or not task.kind.has_images:
             raise UserError(f"{parsed.name} has no test images")
@@ -94,7 +94,7 @@ def _entries(run: Run) -> list[dict[str, Any]]:
 
 
 def _check_place(dataset: str, root: str | None, run: Run) -> None:
-    """See that a record from the Hub names no folder of this machine but those below `--data_root`."""
+    """Check that a record from the Hub names no local folder outside `--data_root`."""
     if dataset.startswith("rendered:"):
         return
     if root is not None:
@@ -103,6 +103,6 @@ def _check_place(dataset: str, root: str | None, run: Run) -> None:
             return
     if not is_hub_name(dataset) or Path(dataset).exists():
         raise UserError(
-            f"{run.name} was tested on the folder {dataset!r}; its test images are not here. Start the page with "
-            "--data_root and the folder that they lie in"
+            f"{run.name} was tested on the folder {dataset!r}, which is not available here; start the app with "
+            "--data_root and the folder that contains it"
         )

@@ -1,4 +1,4 @@
-"""How the page looks: Gradio's theme with colours and fonts of its own, from this machine alone."""
+"""Theme of the app: colours, fonts and style sheet, without external files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ FOLDER = Path(__file__).parent
 FONT = ("ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "DejaVu Sans", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace")
 
-# Shades around the blue of Okabe and Ito's palette, and a grey with a little of it.
+# Shades of the blue of Okabe and Ito's palette, and of a bluish grey.
 BLUE = gr.themes.Color(
     "#eef6fb", "#d6eaf6", "#aed5ec", "#7dbbde", "#4a9dcc", "#1d82ba", "#0072b2", "#005f95", "#064c76", "#0a3d5e",
     "#062a42", name="okabe",
@@ -22,7 +22,7 @@ INK = gr.themes.Color(
 
 
 def theme() -> gr.themes.Base:
-    """The theme."""
+    """The Gradio theme."""
     return gr.themes.Base(
         primary_hue=BLUE, secondary_hue=BLUE, neutral_hue=INK, font=FONT, font_mono=MONO,
         radius_size=gr.themes.sizes.radius_md, text_size=gr.themes.sizes.text_md,
@@ -52,5 +52,5 @@ def css() -> str:
 
 
 def head() -> str:
-    """What stands in the head of the page: the script of what shows values on hover."""
+    """HTML for the head of the page: the tooltip script."""
     return f"<script>{(FOLDER / 'tips.js').read_text(encoding='utf-8')}</script>"

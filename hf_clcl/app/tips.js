@@ -1,4 +1,4 @@
-// Values on hover, or on a tap: one box for whatever carries data-tip. Its text is set as text, never as HTML.
+// Tooltips on hover or tap for all elements with data-tip. The content is set as text, never as HTML.
 (() => {
   const box = document.createElement("div");
   box.className = "tip";

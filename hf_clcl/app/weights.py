@@ -1,4 +1,4 @@
-"""Loading a checkpoint to look at it: its weights stay in the file, mapped into memory."""
+"""Memory-mapped loading of a checkpoint for inference."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ WEIGHTS = "model.safetensors"
 
 
 def mapped_model(name_or_path: str | Path, revision: str | None = None) -> PreTrainedModel:
-    """A model in evaluation mode. Weights that are stored as they are used are mapped, and so are read when needed.
+    """Load a model in evaluation mode. Float32 weights are memory-mapped, so they are read when needed.
 
     Args:
         name_or_path (`str` or `Path`): A folder, a Hub id, or a built-in model.
         revision (`str`, *optional*): Branch, tag or commit of a Hub model.
 
     Raises:
-        UserError: Where there is no such model, or it belongs to no family of this program.
+        UserError: If there is no such model, or its family is not supported.
     """
     folder = Path(BUILT_IN.get(str(name_or_path), str(name_or_path)))
     model = _mapped(folder) if (folder / WEIGHTS).is_file() and (folder / "config.json").is_file() else None
@@ -32,14 +32,14 @@ def mapped_model(name_or_path: str | Path, revision: str | None = None) -> PreTr
 
 
 def _mapped(folder: Path) -> PreTrainedModel | None:
-    """The model of a folder on its mapped weights; `None` where names or types are not those of the model."""
+    """The model of a folder with memory-mapped weights; `None` if names, shapes or types do not match."""
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         weights = load_file(folder / WEIGHTS)
         config._attn_implementation = attention()
         with torch.device("meta"):
             model = family_of(config).new(config)
-    except Exception:  # whatever a damaged file raises: `load_model` tells of it in words
+    except Exception:  # any error of a damaged file: `load_model` reports it
         return None
     shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
     if {name: t.shape for name, t in weights.items()} != shapes or {t.dtype for t in weights.values()} != {
@@ -49,6 +49,6 @@ def _mapped(folder: Path) -> PreTrainedModel | None:
     model.load_state_dict(weights, assign=True)
     for module in model.modules():
         if (positions := getattr(module, "position_ids", None)) is not None:
-            # Positions are no weights: they are counted, not read.
+            # Position ids are not weights and are not in the file.
             module.position_ids = torch.arange(positions.shape[-1]).expand((1, -1))
     return model

@@ -1,4 +1,4 @@
-"""All that the page works on: runs, their test images, and their models once somebody needs them."""
+"""Backend of the app: runs, their test images, and their models, which are loaded on first use."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .encoders import Encoders
     from .outcomes import Change, Outcomes
     from .predictions import Comparison
-    from .retrieval import Found
+    from .retrieval import SearchResult
 
 logger = logging.getLogger(__name__)
 
@@ -37,12 +37,12 @@ Steps = Generator[tuple[float, str], None, T]
 
 
 class Workbench:
-    """Runs and what is computed on them.
+    """Runs, and the computations on them.
 
     Args:
-        runs (`Runs`): The runs of the page.
-        data_root (`str`, *optional*): Folder that relative paths of datasets start from.
-        models (`int`, *optional*): How many checkpoints stay in memory.
+        runs (`Runs`): The runs of the app.
+        data_root (`str`, *optional*): Base folder of relative dataset paths.
+        models (`int`, *optional*): How many checkpoints to keep in memory; 12 by default.
     """
 
     def __init__(self, runs: Runs, data_root: str | None = None, models: int | None = None):
@@ -53,7 +53,7 @@ class Workbench:
 
     @property
     def encoders(self) -> Encoders:
-        """The models; PyTorch is imported when they are first asked for, long after the page is shown."""
+        """The models. PyTorch is imported on first access, after the page is shown."""
         with self._lock:
             if self._encoders is None:
                 import_transformers()
@@ -64,7 +64,7 @@ class Workbench:
 
     @property
     def outcomes(self) -> Outcomes:
-        """Embeddings of test images."""
+        """Cached embeddings of test images."""
         encoders = self.encoders
         with self._lock:
             if self._outcomes is None:
@@ -74,52 +74,52 @@ class Workbench:
             return self._outcomes
 
     def warm_up(self, run: Run) -> None:
-        """Load what the first prediction needs; what fails here is told when it is asked for."""
+        """Load the models for the first prediction; errors are reported by the prediction itself."""
         try:
-            self.encoders.eyes(run.name)
+            self.encoders.preprocessor(run.name)
             self.encoders.model(run.checkpoints()[0])
-        except Exception as error:  # nobody has asked for anything yet
+        except Exception as error:  # no request has failed
             logger.debug("not warmed up: %s", error)
 
     def labels(self, run: Run, source: str, own: str = "", template: str = "") -> Labels:
-        """The labels to choose among.
+        """The labels to classify among.
 
         Args:
-            run (`Run`): The run whose tasks are meant.
+            run (`Run`): The run with the tasks.
             source (`str`): A task, `"all tasks"` or `"my own"`.
             own (`str`): Labels, one a line, for `"my own"`.
-            template (`str`): A prompt with `{}`; that of each task where empty.
+            template (`str`): A prompt with `{}`; that of each task if empty.
         """
         if source == OWN:
             return label_lists.typed(own, template)
         if source != ALL_TASKS:
             return label_lists.of_tasks([self.tests.task(run, source)], template)
-        found, missing = [], []
+        tasks, missing = [], []
         for name in self.tests.names(run):
             try:
                 task = self.tests.task(run, name)
             except UserError as error:
                 missing.append(f"{name} ({error})")
                 continue
-            found += [task] if task.kind.has_labels else []
-        if not found:
-            raise UserError(f"no task of {run.name} has its labels here: {'; '.join(missing)[:300]}. Type your own")
-        labels = label_lists.of_tasks(found, template)
-        note = f"Without the labels of {'; '.join(missing)[:300]}." if missing else ""
+            tasks += [task] if task.kind.has_labels else []
+        if not tasks:
+            raise UserError(f"the labels of {run.name} are not available: {'; '.join(missing)[:300]}. Type your own")
+        labels = label_lists.of_tasks(tasks, template)
+        note = f"Not available: the labels of {'; '.join(missing)[:300]}." if missing else ""
         return Labels(labels.names, labels.prompts, note)
 
     def compare(
         self, states: list[Checkpoint], image: Image.Image | None, labels: Labels, truth: str | None
     ) -> Comparison:
-        """Show an image to states of runs."""
+        """Classify an image with checkpoints of runs."""
         from .predictions import compare
 
         if image is None:
-            raise UserError("choose an image first: upload, paste or take one, or pick an example")
+            raise UserError("choose an image first: upload, paste or take one, or select an example")
         return compare(self.encoders, states, image, labels, truth)
 
     def examples(self, run: Run, name: str) -> list[tuple[int, Image.Image, str | None]]:
-        """Some test images of a task: row, image, and label; one a class, as far as they go."""
+        """Some test images of a task as `(row, image, label)`, at most one of each class."""
         task, test = self._with_test_images(run, name)
         if not task.kind.has_labels:
             rows = np.linspace(0, len(test) - 1, min(EXAMPLES, len(test))).astype(int).tolist()
@@ -131,22 +131,26 @@ class Workbench:
         return [(firsts[k], test[firsts[k]][task.image_column], _class_name(task, k)) for k in chosen]
 
     def example(self, run: Run, name: str, row: int) -> tuple[Image.Image, str | None]:
-        """A test image, and its label."""
+        """A test image and its label.
+
+        Raises:
+            UserError: If the row does not exist.
+        """
         task, test = self._with_test_images(run, name)
         if not 0 <= int(row) < len(test):
-            raise UserError(f"{name} has the test images 0 to {len(test) - 1}")
+            raise UserError(f"{name}: the test image must be from 0 to {len(test) - 1}, got {row}")
         image = test[int(row)][task.image_column]
         label = _class_name(task, int(task.labels("test")[int(row)])) if task.kind.has_labels else None
         return image, label
 
     def change(self, before: str, after: str, run: Run, task: str) -> Steps[Change]:
-        """What two states, given by their keys, say of a task's test images."""
+        """Classify a task's test images with two checkpoints, given by their keys."""
         states = self.runs.checkpoint(before), self.runs.checkpoint(after)
         yield 0.0, "loading"
         return (yield from self.outcomes.change(*states, run, task))
 
-    def search(self, before: str, after: str, run: Run, task: str, text: str) -> Steps[list[Found]]:
-        """The images of a task that two states, given by their keys, find for a text."""
+    def search(self, before: str, after: str, run: Run, task: str, text: str) -> Steps[list[SearchResult]]:
+        """Search a task's test images by a text with two checkpoints, given by their keys."""
         states = self.runs.checkpoint(before), self.runs.checkpoint(after)
         yield 0.0, "loading"
         from .retrieval import search
@@ -154,7 +158,7 @@ class Workbench:
         return (yield from search(self.outcomes, self.encoders, states, run, task, text))
 
     def pictures(self, run: Run, name: str, rows: list[int]) -> list[tuple[Any, str]]:
-        """Test images with their first caption or their label."""
+        """Test images with their label or first caption."""
         task, test = self._with_test_images(run, name)
         shown = []
         for row in rows:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import json
 from dataclasses import dataclass
-from importlib import resources
 
 import numpy as np
 
 from .entries import TaskEntry, repeated
+from .protocols import class_orders
 
 
 @dataclass
@@ -23,12 +22,15 @@ class ClassIncremental(TaskEntry):
     al., ICCV 2023).
 
     Args:
-        number_of_classes (`int`): Classes of the dataset, checked against the data.
+        number_of_classes (`int`):
+            Classes of the dataset, checked against the data. Classes of the order if a published `class_order` has
+            only some of the dataset's classes; `expect` then gives the classes of the dataset.
         steps (`int`): Tasks that the classes, without `base_classes`, are cut into.
         base_classes (`int`, defaults to 0): Classes of a task before the steps.
         class_order (`list[int]` or `str`, *optional*):
-            All labels, in the order in which they are learned; or `icarl`, the published order of 100 classes (see
-            `hf_clcl/assets/class_orders.json`).
+            All labels, in the order in which they are learned; or the name of a published order: `icarl` (see
+            `hf_clcl/assets/class_orders.json`), or that of a protocol such as `zscl_cil/tiny_imagenet` (see
+            [`~hf_clcl.config.protocols`]).
         class_seed (`int`, *optional*):
             Seed that draws the order: `numpy.random.RandomState(class_seed).permutation(number_of_classes)`, which is
             what `numpy.random.seed` and `numpy.random.permutation` give in many published codes. In the order of the
@@ -50,7 +52,9 @@ class ClassIncremental(TaskEntry):
         found = super().problems()
         without = ["classes", "drop_classes", "expect_dataset", *(["caption_column"] if not self.video_column else [])]
         if not self.has_classes and self.video_column:
-            found.append("label_column: is missing; name the column of the videos' categories, or give a label_file")
+            found.append(
+                "label_column: is missing; name the column of the videos' categories, or give a label_file or members"
+            )
         for key in without:
             if getattr(self, key) is not None:
                 found.append(f"{key}: is not for a dataset that is cut into steps of classes; leave it out")
@@ -71,15 +75,28 @@ class ClassIncremental(TaskEntry):
         if self.class_order is not None:
             found += self._order_problems()
         expected = (self.expect or {}).get("classes", self.number_of_classes)
-        if expected != self.number_of_classes:
+        if expected != self.number_of_classes and not (self._by_name and expected > self.number_of_classes):
             found.append(f"expect: classes is {expected}, but number_of_classes {self.number_of_classes}")
         return found
 
+    @property
+    def _by_name(self) -> bool:
+        """Whether the order names classes, and may leave classes of the dataset out."""
+        order = class_orders().get(self.class_order, []) if isinstance(self.class_order, str) else []
+        return any(isinstance(name, str) for name in order)
+
     def _order_problems(self) -> list[str]:
-        if isinstance(self.class_order, str) and self.class_order not in published_orders():
+        if isinstance(self.class_order, str) and self.class_order not in class_orders():
             return [
-                f"class_order: needs all labels in a list, or one of {', '.join(published_orders())}; found "
+                f"class_order: needs all labels in a list, or one of {', '.join(class_orders())}; found "
                 f"{self.class_order!r}"
+            ]
+        if self._by_name:
+            count = len(self.order())
+            if count == self.number_of_classes:
+                return []
+            return [
+                f"class_order: {self.class_order} has {count} classes, but number_of_classes {self.number_of_classes}"
             ]
         order, wanted = self.order(), set(range(self.number_of_classes))
         faults = {
@@ -99,10 +116,10 @@ class ClassIncremental(TaskEntry):
             f"{self.number_of_classes - 1}: {'; '.join(told)}"
         ]
 
-    def order(self) -> list[int]:
-        """All labels, in the order in which they are learned."""
+    def order(self) -> list[int] | list[str]:
+        """All classes in the order in which they are learned: labels, or names that `class_names` knows."""
         if isinstance(self.class_order, str):
-            return published_orders()[self.class_order]
+            return class_orders()[self.class_order]
         if self.class_order is not None:
             return list(self.class_order)
         if self.class_seed is None:
@@ -116,7 +133,7 @@ class ClassIncremental(TaskEntry):
         cuts = [0, *ends] if self.base_classes else ends
         order, digits = self.order(), max(2, len(str(len(cuts) - 1)))
         shared = {f.name: getattr(self, f.name) for f in dataclasses.fields(TaskEntry)}
-        whole = {**(self.expect or {}), "classes": self.number_of_classes}
+        whole = {"classes": self.number_of_classes, **(self.expect or {})}
         return [
             TaskEntry(**copy.deepcopy({
                 **shared, "name": f"{self.name}-{step:0{digits}d}", "classes": order[start:end], "expect": None,
@@ -124,9 +141,3 @@ class ClassIncremental(TaskEntry):
             }))
             for step, (start, end) in enumerate(zip(cuts, cuts[1:], strict=False), start=1)
         ]  # fmt: skip
-
-
-def published_orders() -> dict[str, list[int]]:
-    """Orders of classes that published results follow, by name."""
-    file = resources.files("hf_clcl") / "assets" / "class_orders.json"
-    return {name: entry["order"] for name, entry in json.loads(file.read_text(encoding="utf-8")).items()}

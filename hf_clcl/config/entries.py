@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Interval
+
+from .protocols import named, unknown
 
 
 @dataclass
@@ -44,10 +46,15 @@ class TaskEntry(DatasetEntry):
         test_split (`str`, defaults to `"test"`): Test split.
         test_fraction (`float`, *optional*):
             For datasets with a single split: this share of `train_split`, drawn with seed 42, is the test set.
+        split (`str`, defaults to `"seeded"`):
+            Which rows `test_fraction` takes: `seeded` (drawn from the order of the rows with seed 42) or `published`
+            (the members of the published split of the protocol that `class_names` names). A published split needs the
+            file names of the images; if the dataset has none, the split is `seeded`, and the card says so.
         label_column (`str`, *optional*): Column of labels; detected by its type if not given.
         class_names (`list[str]`, `dict[str, str]` or `str`, *optional*):
             Words for the classes in label order; or a renaming `{name in the dataset: words}`; or the name of a
-            built-in list (see `hf_clcl/assets/prompts.json`). The dataset's own names where not given.
+            built-in list (see `hf_clcl/assets/prompts.json`) or of a protocol's list such as `zscl_mtil/sun397` (see
+            `hf_clcl/assets/protocols`). The dataset's own names where not given.
         templates (`list[str]` or `str`, *optional*):
             Prompts with `{}` for the class name, or the name of a built-in list. The first one is used for training,
             all are averaged for evaluation.
@@ -77,13 +84,19 @@ class TaskEntry(DatasetEntry):
             JSON file with the category of each clip by its id, if the dataset has no categories: `{id: category}`, or
             the file of ActivityNet.
         test_config (`str`, *optional*): Configuration of the test split, if it is not `config`.
-        training (`dict`): Training values for this task alone. In YAML they stand beside the keys above.
+        members (`str`, *optional*):
+            Published training and test clips with their categories, such as `ctvr/msrvtt` (see
+            `hf_clcl/assets/protocols`). They are looked up by id in all splits of the dataset.
+        take_train_captions (`int`, *optional*): Of `members`, use only the first captions of each training clip.
+        take_test_captions (`int`, *optional*): The same for a test clip.
+        training (`dict`): Training values for this task alone. In YAML they are beside the keys above.
     """
 
     name: str = field(default="", metadata={"required": True})
     train_split: str = "train"
     test_split: str = "test"
     test_fraction: Annotated[float, Interval(gt=0, lt=1)] | None = None
+    split: Literal["seeded", "published"] = "seeded"
     label_column: str | None = None
     class_names: list[str] | dict[str, str] | str | None = None
     templates: list[str] | str | None = None
@@ -104,6 +117,9 @@ class TaskEntry(DatasetEntry):
     skip_missing_videos: bool = False
     label_file: str | None = None
     test_config: str | None = None
+    members: str | None = None
+    take_train_captions: Annotated[int, Ge(1)] | None = None
+    take_test_captions: Annotated[int, Ge(1)] | None = None
     training: dict[str, Any] = field(default_factory=dict)
 
     def shots(self, default: int | None) -> int | None:
@@ -119,7 +135,7 @@ class TaskEntry(DatasetEntry):
     def has_classes(self) -> bool:
         """Whether its rows belong to classes: those of images without captions, or categories of videos."""
         if self.video_column is not None:
-            return self.label_column is not None or self.label_file is not None
+            return (self.label_column, self.label_file, self.members) != (None, None, None)
         return self.caption_column is None
 
     def read(self, evaluated: bool = False) -> str:
@@ -143,6 +159,7 @@ class TaskEntry(DatasetEntry):
                 found.append(f"template {template!r} must have one {{}} for the class name")
         if self.templates == []:
             found.append("templates is empty; leave it out or list at least one")
+        found += self._split_problems()
         if self.few_shot is not None and self.take_train is not None:
             found.append("few_shot and take_train: choose one of the two")
         if self.classes is not None and self.drop_classes is not None:
@@ -163,18 +180,36 @@ class TaskEntry(DatasetEntry):
             found.append("few_shot: a task of captions has no classes; use take_train")
         return found + self._video_problems()
 
+    def _split_problems(self) -> list[str]:
+        if self.split == "seeded":
+            return []
+        rules = [name for name, facts in named("datasets").items() if "split" in facts]
+        found = []
+        if self.class_names not in rules:
+            found.append(f"split: published needs class_names of a protocol with a split ({', '.join(rules)})")
+        if self.test_fraction is None:
+            found.append("split: published splits a single split; give test_fraction too")
+        if self.classes is not None or self.drop_classes is not None:
+            found.append("split: published covers all classes; leave classes and drop_classes out")
+        return found
+
     def _video_problems(self) -> list[str]:
         found = []
         if self.video_column is None:
             return [
                 f"{key}: belongs to tasks of videos; name the column of their file names as video_column"
-                for key in ("video_root", "label_file", "skip_missing_videos")
+                for key in ("video_root", "label_file", "skip_missing_videos", "members")
                 if getattr(self, key)
             ]
         if self.video_root is None:
             found.append("video_root: is missing; give the folder that holds the clips of video_column")
-        if self.label_column is not None and self.label_file is not None:
-            found.append("label_column and label_file: choose one of the two")
+        sources = {"label_column": self.label_column, "label_file": self.label_file, "members": self.members}
+        if len(given := [key for key, value in sources.items() if value is not None]) > 1:
+            found.append(f"{' and '.join(given)}: choose one; each gives the categories")
+        if self.members is not None and self.members not in named("members"):
+            found.append(unknown("members", self.members, named("members")))
+        if self.members is None and (self.take_train_captions or self.take_test_captions):
+            found.append("take_train_captions and take_test_captions: belong to members; leave them out")
         if (self.classes or self.drop_classes) and not self.has_classes:
             found.append("classes: videos are chosen by category; name its label_column, or give a label_file")
         return found

@@ -17,7 +17,7 @@ class LoRA:
     The weight is `W + lora_alpha / r * B A` with `B [out, r]`, initially zero, and `A [r, in]`. Each task starts with
     a new adapter, drawn from the same seed, and merges it at its end.
 
-    Source: Hu et al., ICLR 2022, eq. 3, by `peft`.
+    Source: Hu et al., ICLR 2022, by `peft`.
 
     Args:
         r (`int`, defaults to 8): Rank.

@@ -19,6 +19,7 @@ from ..utils.errors import RecipeError
 from ..utils.names import TASK_NAME
 from .class_incremental import ClassIncremental
 from .entries import ReferenceEntry, TaskEntry, repeated
+from .expected_results import ExpectedResult, expectation_problems, results_of_method
 from .lora import LoRA
 from .recipe_files import find_recipe
 from .validation import build
@@ -61,6 +62,9 @@ class Recipe:
             one text per line.
         peft (`LoRA`, *optional*): Train low-rank updates only; all weights are trained if not given.
         data_root (`str`, *optional*): Folder that relative dataset paths start from.
+        expect_results (`list[ExpectedResult]` or `str`, *optional*):
+            Published results of the recipe: rows, or the name of a published table such as `zscl_mtil/order_1`. Only
+            rows of `method` apply. Reports show a published value only beside a run whose fields agree.
         licence (`str`, *optional*): Licence of the resulting weights as the Hub spells it, for the model card.
         training (`dict`): Values of `ContinualTrainingArguments`. In YAML they are beside the keys above.
     """
@@ -82,6 +86,7 @@ class Recipe:
     reference_texts: ReferenceEntry | None = None
     peft: LoRA | None = None
     data_root: str | None = None
+    expect_results: list[ExpectedResult] | str | None = None
     licence: str | None = None
     training: dict[str, Any] = field(default_factory=dict)
 
@@ -179,9 +184,11 @@ def parse_recipe(
     for task in recipe.tasks:
         where = f"tasks: {task.name}: "
         problems += [where + problem for problem in ContinualTrainingArguments.problems(task.training, task=True)]
+    problems += expectation_problems(recipe.expect_results)
     problems += [problem for check in checks for problem in check(recipe)]
     if problems:
         raise RecipeError(problems, source)
+    recipe.expect_results = results_of_method(recipe.expect_results, recipe.method) or None
     return recipe
 
 

@@ -25,7 +25,7 @@ def walk(values: Any) -> Iterator[tuple[str, Any, int]]:
 
 
 def surrogate_problem(text: str) -> str | None:
-    """Problem of a text with a lone surrogate, which JSON and YAML can express and UTF-8 cannot; `None` without one."""
+    """Problem of a text with a lone surrogate, which JSON and YAML can express and UTF-8 cannot; otherwise `None`."""
     if text.isascii() or not (surrogates := [sign for sign in text if "\ud800" <= sign <= "\udfff"]):
         return None
     return f"has half a character ({surrogates[0]!a}), which cannot be written; correct the text"

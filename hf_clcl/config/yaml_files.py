@@ -90,8 +90,8 @@ def check_values(values: Any, source: str) -> None:
 def _text_problem(text: str) -> str | None:
     if TOKEN.search(text):
         return (
-            "looks like a token, and a recipe and its command are saved with the run; a token belongs in HF_TOKEN, the "
-            "login, or the environment variable that hub_token_env names"
+            "looks like a token, and a recipe and its command are saved with the run; set HF_TOKEN, log in, or name "
+            "an environment variable with hub_token_env"
         )
     if match := _CONTROL.search(text):
         return f"has the control character {match[0]!a}; remove it"

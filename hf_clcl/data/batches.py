@@ -1,8 +1,8 @@
-"""Batches of one task: which images each step sees is a function of seed and step alone.
+"""Training batches of one task, which depend only on the seed and the step.
 
-Which part of an image a step crops is a function of seed, epoch and image. That makes resuming exact and cheap
-(nothing is read to get to a step), the same for any number of loader workers, and the same for one process with a
-batch of `n * B` as for `n` processes, or `n` accumulated batches, of `B` each.
+The rows of a step are a function of seed and step. The crop of an image is a function of seed, epoch and image. So
+resuming is exact and cheap (no data is read to reach a step), and the number of data loader workers does not matter.
+One process with batches of `n * B` sees the same as `n` processes, or `n` accumulated batches, of `B` each.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ ORDER, CROP, CAPTION, REFERENCE = range(4)
 
 
 class Draws:
-    """Which rows of a dataset each step draws: permutation after permutation.
+    """Sampler: the rows of a dataset that each step draws, from one random permutation after another.
 
     Args:
-        size (`int`): Rows of the dataset.
-        batch_size (`int`): Rows a step, per process.
-        seed (`tuple[int, ...]`): Source of the permutations.
-        rank, world_size (`int`): This process among all; their draws of a step are disjoint parts of one batch.
-        drop_last (`bool`, defaults to `False`): Leave out the last, smaller batch of a permutation.
-        wrap (`bool`, defaults to `False`): Fill the last batch of a permutation from the next, so that none is small.
+        size (`int`): Number of rows of the dataset.
+        batch_size (`int`): Rows per step and process.
+        seed (`tuple[int, ...]`): Seed of the permutations.
+        rank, world_size (`int`): Rank of this process, and number of processes. They draw disjoint parts of a batch.
+        drop_last (`bool`, defaults to `False`): Drop the last, smaller batch of a permutation.
+        wrap (`bool`, defaults to `False`): Fill the last batch of a permutation from the next permutation.
     """
 
     def __init__(
@@ -46,35 +46,35 @@ class Draws:
     ):
         self.size, self.batch_size, self.seed = size, batch_size, seed
         self.rank, self.world_size, self.wrap = rank, world_size, wrap
-        whole = batch_size * world_size
-        self.steps_per_epoch = max(1, size // whole if drop_last else -(-size // whole))
+        global_batch = batch_size * world_size
+        self.steps_per_epoch = max(1, size // global_batch if drop_last else -(-size // global_batch))
         self._permutations: dict[int, np.ndarray] = {}
 
     def __call__(self, step: int) -> np.ndarray:
-        """Row indices of this process at a step, counted from 0."""
-        whole = self.batch_size * self.world_size
+        """Row indices that this process draws at a step, counted from 0."""
+        global_batch = self.batch_size * self.world_size
         if self.wrap:
-            positions = np.arange(step * whole, (step + 1) * whole)
+            positions = np.arange(step * global_batch, (step + 1) * global_batch)
             batch = np.concatenate(
                 [self._permutation(epoch)[positions[positions // self.size == epoch] % self.size]
                  for epoch in range(positions[0] // self.size, positions[-1] // self.size + 1)]
             )  # fmt: skip
         else:
             epoch, position = divmod(step, self.steps_per_epoch)
-            batch = self._permutation(epoch)[position * whole : (position + 1) * whole]
-            # Every process needs as many rows as the others: repeat from the batch's start.
+            batch = self._permutation(epoch)[position * global_batch : (position + 1) * global_batch]
+            # Each process needs the same number of rows: repeat rows from the start of the batch.
             batch = np.resize(batch, -(-len(batch) // self.world_size) * self.world_size)
-        part = len(batch) // self.world_size
-        return batch[self.rank * part : (self.rank + 1) * part]
+        share = len(batch) // self.world_size
+        return batch[self.rank * share : (self.rank + 1) * share]
 
     def seen(self, steps: int) -> np.ndarray:
-        """The rows, sorted, that all processes together draw in so many steps."""
-        everyone = copy.copy(self)
-        everyone.batch_size, everyone.rank, everyone.world_size = self.batch_size * self.world_size, 0, 1
-        return np.unique(np.concatenate([everyone(step) for step in range(steps)]))
+        """The sorted rows that all processes together draw in the first `steps` steps."""
+        combined = copy.copy(self)
+        combined.batch_size, combined.rank, combined.world_size = self.batch_size * self.world_size, 0, 1
+        return np.unique(np.concatenate([combined(step) for step in range(steps)]))
 
     def epoch(self, step: int) -> int:
-        """The permutation that a step draws from, where batches do not wrap."""
+        """Index of the permutation that a step draws from, for batches that do not wrap."""
         return step // self.steps_per_epoch
 
     def _permutation(self, epoch: int) -> np.ndarray:
@@ -86,20 +86,20 @@ class Draws:
 
 
 class TaskBatches(Dataset):
-    """Batch `i` is what the micro-step `i` of a task trains on.
+    """Dataset of training batches: item `i` is the batch of micro-step `i` of a task.
 
-    Each batch is a dict of tensors: `pixel_values` `[B, 3, H, W]` (uint8) with `labels` `[B]` and the prompts of all
-    classes `input_ids` `[C, L]`; or, for captions, with the caption of each image `input_ids` `[B, L]`. Where the
-    method looks at reference images: `reference_pixel_values` `[R, 3, H, W]` (uint8) and `reference_index` `[R]`.
-    Clips of a task of videos, which has captions, are `[B, frames, 3, H, W]`.
+    Each batch is a dict of tensors. `pixel_values` is `[B, 3, H, W]` (uint8), for videos `[B, frames, 3, H, W]`. With
+    labels there are `labels` `[B]` and the prompts of all classes, `input_ids` `[C, L]`. With captions, `input_ids`
+    `[B, L]` is one caption of each image. If the method uses reference images, there are `reference_pixel_values`
+    `[R, 3, H, W]` (uint8) and `reference_index` `[R]`.
 
     Args:
         data (`TaskData`): Images and texts of the task.
-        draws (`Draws`): Which rows each step takes.
+        draws (`Draws`): Sampler of the rows.
         steps (`int`): Number of batches.
-        seed (`tuple[int, ...]`): Source of crops and of the choice of captions.
-        reference (`Frames`, *optional*): Reference images, seen with the evaluation transform.
-        reference_draws (`Draws`, *optional*): Which reference images each step takes.
+        seed (`tuple[int, ...]`): Seed of crops and of the choice of captions.
+        reference (`Frames`, *optional*): Reference images; they get the evaluation transform.
+        reference_draws (`Draws`, *optional*): Sampler of the reference images.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Images and clips that cannot be decoded: found, left out where the recipe allows it, and counted."""
+"""Images and clips that cannot be decoded: detect, drop and count them."""
 
 from __future__ import annotations
 
@@ -22,10 +22,13 @@ BATCH = 256
 
 
 def leave_out_broken(task: Task) -> None:
-    """Leave the broken images or clips of a task out, with their labels or captions; `split_note` tells how many.
+    """Drop the broken images or clips of a task, with their labels or captions, and add their number to `split_note`.
+
+    Args:
+        task (`Task`): The task; its splits are replaced.
 
     Raises:
-        DataError: Where a split has no others.
+        DataError: If no image or clip of a split can be decoded.
     """
     column, noun, decodes = task.kind.item_column(task), task.kind.noun, task.kind.decodes(task)
     notes = [task.split_note] if task.split_note else []
@@ -33,28 +36,31 @@ def leave_out_broken(task: Task) -> None:
         rows = getattr(task, split)
         if rows is None:
             continue
-        kept, broken = readable(rows, column, f"task {task.name}: {split}", decodes, noun)
+        kept, broken = drop_unreadable(rows, column, f"task {task.name}: {split}", decodes, noun)
         setattr(task, split, kept)
         if broken:
             notes.append(f"{broken:,} of {len(rows):,} {what} {noun} cannot be read and are left out.")
     task.split_note = " ".join(notes) or None
 
 
-def readable(
+def drop_unreadable(
     rows: Dataset, column: str, where: str, decodes: Callable[[Any], bool] | None = None, kind: str = "images"
 ) -> tuple[Dataset, int]:
-    """The rows whose images can be decoded, and the number of the others. Every image is decoded once.
+    """Drop rows whose images cannot be decoded, and log their number. Every image is decoded once.
 
     Args:
         rows (`Dataset`): Rows with images.
-        column (`str`): Their column.
-        where (`str`): What a warning or an error starts with.
+        column (`str`): The column of images.
+        where (`str`): Prefix of the warning or error message.
         decodes (`Callable[[Any], bool]`, *optional*):
-            Whether a cell of the column can be decoded; as an image where not given.
-        kind (`str`, defaults to `"images"`): What the cells are called in messages.
+            Whether a cell of the column can be decoded. By default, whether it can be decoded as an image.
+        kind (`str`, defaults to `"images"`): Name of the items in messages.
+
+    Returns:
+        `tuple[Dataset, int]`: The other rows, and the number of dropped rows.
 
     Raises:
-        DataError: Where no image can be decoded.
+        DataError: If no image can be decoded.
     """
     decodes = decodes or partial(_decodes, rows.features[column])
     batches = rows.select_columns([column]).with_format("arrow").iter(batch_size=BATCH)

@@ -1,4 +1,4 @@
-"""Whether data have the numbers that a recipe expects of them."""
+"""Check of dataset sizes against the numbers that a recipe expects."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ OF_TASKS = ("classes", "train", "test")
 
 
 def check_expected(
-    entry: DatasetEntry, key: str, found: dict[str, int | None], where: str, known: Sequence[str] = OF_TASKS
+    entry: DatasetEntry, key: str, sizes: dict[str, int | None], where: str, known: Sequence[str] = OF_TASKS
 ) -> None:
-    """See that the numbers found are those that an entry gives.
+    """Check that data have the sizes that an entry of a recipe expects.
 
     Args:
         entry (`DatasetEntry`): The entry in the recipe.
         key (`str`): Name of its block with the numbers: `expect` or `expect_dataset`.
-        found (`dict[str, int | None]`): The numbers of the data; what is missing or `None` is not compared.
-        where (`str`): What the message of an error starts with.
-        known (`Sequence[str]`): Numbers that such an entry may give.
+        sizes (`dict[str, int | None]`): Sizes of the data. A size that is missing or `None` is not compared.
+        where (`str`): Prefix of error messages.
+        known (`Sequence[str]`): Sizes that such an entry may give.
 
     Raises:
-        DataError: Where they differ, with how to point the entry elsewhere.
+        DataError: If they differ; the message says how to choose other data.
     """
     expected = getattr(entry, key) or {}
     unknown = [name for name in expected if name not in known]
     if unknown:
         listed = ", ".join(known[:-1]) + " and " + known[-1] if len(known) > 1 else f"only {known[0]}"
-        raise DataError(f"{where}: {key}: no such number {unknown[0]!r}; there are {listed}")
-    wrong = {name: (found[name], n) for name, n in expected.items() if found.get(name, n) not in (n, None)}
+        raise DataError(f"{where}: {key}: unknown size {unknown[0]!r}; there are {listed}")
+    wrong = {name: (sizes[name], n) for name, n in expected.items() if sizes.get(name, n) not in (n, None)}
     if not wrong:
         return
     numbers = ", ".join(f"{has} {name} where {needs} are expected" for name, (has, needs) in wrong.items())

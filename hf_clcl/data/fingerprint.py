@@ -1,7 +1,7 @@
-"""Fingerprints of data: whether a resumed run sees what it saw before.
+"""Fingerprints of data, to check that a resumed run sees the same data as before.
 
-They are the same on every machine, and of a copy: neither places nor dates of files count. Numbers of rows, words of
-classes, labels and captions are compared as a whole; of images, so many spread over the rows.
+They do not depend on the machine, or on paths and dates of files. They cover the number of rows, the class names, all
+labels and captions, and a sample of the images.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from .task import Task
 
 SAMPLED = 32
-"""Images of a split whose content is compared."""
+"""Number of images of a split whose content is compared."""
 
 SIZED = 10_000
-"""Images of a split, where they are files, whose size is compared."""
+"""Number of images of a split whose file size is compared, if they are files."""
 
 _PNG = b"\x89PNG"
 
 
 def fingerprint(task: Task) -> dict[str, str]:
-    """What the data of a task are, part by part."""
+    """Fingerprint of the data of a task, part by part."""
     parts = {"classes": _digest([json.dumps(task.class_names or [])])}
     for split, rows in (("train", task.train), ("test", task.test)):
         if rows is None:
@@ -45,7 +45,7 @@ def fingerprint(task: Task) -> dict[str, str]:
             parts[f"{split} captions"] = of_texts(task.captions(split)[0])
         if task.video_column is not None:
             parts[f"{split} videos"] = of_texts(map(str, rows[task.video_column]))
-        elif not (task.source or "").startswith("rendered:"):  # those follow from the code
+        elif not (task.source or "").startswith("rendered:"):  # rendered images follow from the code
             parts[f"{split} images"] = of_images(
                 rows, required(task.image_column, f"image_column of task {task.name}")
             )
@@ -53,7 +53,7 @@ def fingerprint(task: Task) -> dict[str, str]:
 
 
 def of_reference(images: Dataset | None, column: str | None, texts: Sequence[str] | None) -> dict[str, str]:
-    """What reference images and texts are, part by part."""
+    """Fingerprint of the reference images and texts, part by part."""
     parts: dict[str, str] = {}
     if images is not None:
         content = of_images(images, required(column, "column of the reference images"))
@@ -69,7 +69,7 @@ def of_texts(texts: Iterable[str]) -> str:
 
 
 def of_images(rows: Dataset, column: str) -> str:
-    """Fingerprint of some images: their content, and the sizes of some more where they are files."""
+    """Fingerprint of images: the content of a sample, and file sizes of a larger sample."""
     from datasets import Image as ImageFeature
 
     stored = rows.select_columns([column]).cast_column(column, ImageFeature(decode=False))
@@ -82,24 +82,24 @@ def of_images(rows: Dataset, column: str) -> str:
 
 
 def changes(before: Mapping[str, Mapping[str, str]], now: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """What differs between two sets of fingerprints, a line each, of what is in both."""
-    found = []
+    """Differences between two sets of fingerprints, one line each. Only parts that are in both are compared."""
+    differences = []
     for name in before.keys() & now.keys():
         for part in before[name].keys() & now[name].keys():
             was, is_now = before[name][part], now[name][part]
             if was != is_now:
                 counts = f": {was} before, {is_now} now" if was.isdigit() and is_now.isdigit() else " are not the same"
-                found.append(f"{name}: {part}{counts}")
-    return sorted(found)
+                differences.append(f"{name}: {part}{counts}")
+    return sorted(differences)
 
 
 def _spread(count: int, most: int) -> list[int]:
-    """Up to so many row numbers, spread evenly."""
+    """Up to `most` row numbers, evenly spaced."""
     return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int)).tolist()
 
 
 def _content(cell: dict[str, Any] | None) -> bytes:
-    """An image as it is stored. PNG is told by its pixels, which its compression, another on each machine, keeps."""
+    """Stored bytes of an image; of PNG the decoded pixels, since its compression differs between machines."""
     content = (cell or {}).get("bytes")
     if content is None:
         path = Path((cell or {}).get("path") or "")
@@ -108,14 +108,14 @@ def _content(cell: dict[str, Any] | None) -> bytes:
         try:
             with Image.open(io.BytesIO(content)) as image:
                 return f"{image.mode} {image.size}".encode() + image.tobytes()
-        except (OSError, ValueError, SyntaxError):  # a broken image is reported where it is read
+        except (OSError, ValueError, SyntaxError):  # a broken image is reported when it is loaded
             return content
     return content
 
 
 def _digest(parts: Iterable[str | bytes]) -> str:
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for part in parts:
         content = part.encode() if isinstance(part, str) else part
-        found.update(len(content).to_bytes(8, "little") + content)
-    return found.hexdigest()[:16]
+        digest.update(len(content).to_bytes(8, "little") + content)
+    return digest.hexdigest()[:16]

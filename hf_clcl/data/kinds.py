@@ -1,4 +1,4 @@
-"""Kinds of data: what a row of a task is, and what follows from it.
+"""Kinds of data: images with labels, images with captions, videos.
 
 A new kind is one class in this file, listed in `KINDS`. A kind without labels also has a line in `SEARCHES` of
 `evaluation/evaluator.py`, which names the search of its test data.
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 
 class TaskFields(Protocol):
-    """What a kind reads and sets of a [`~hf_clcl.data.task.Task`]."""
+    """The attributes of a [`~hf_clcl.data.task.Task`] that a kind reads and sets."""
 
     name: str
     train: Dataset | None
@@ -48,12 +48,12 @@ class TaskFields(Protocol):
 
 
 class Kind(ABC):
-    """What a row of a task is. There is one object for each kind.
+    """A kind of data. There is one object for each kind.
 
     Attributes:
         name (`str`): Name of the kind.
-        column (`str`, *optional*): The key that makes a task, or the entry of a recipe, one of this kind.
-        noun (`str`, defaults to `"images"`): What its items are called in messages.
+        column (`str`, *optional*): A task, or an entry of a recipe, that sets this key is of this kind.
+        noun (`str`, defaults to `"images"`): Name of its items in messages.
         has_labels (`bool`, defaults to `True`):
             Whether each item has a label, so that accuracy is measured in each scenario. Items without labels have
             captions, which the model is trained on. Their test data are searched, and recall is measured.
@@ -76,18 +76,18 @@ class Kind(ABC):
 
     @abstractmethod
     def find_columns(self, task: TaskFields) -> None:
-        """Set the columns that a task reads, from the names given and the types in its first split.
+        """Set the columns of a task, from the names that the user gave and the types in its first split.
 
         Raises:
-            DataError: Where a column is missing, or more than one fits.
+            DataError: If a column is missing, or more than one fits.
         """
 
     @abstractmethod
     def check(self, task: TaskFields) -> None:
-        """Check the rows of a task, and set the words of its classes.
+        """Check the rows of a task, and set its class names.
 
         Raises:
-            DataError: Where the data cannot be used as they are.
+            DataError: If the data cannot be used.
         """
 
     def item_column(self, task: TaskFields) -> str | None:
@@ -95,11 +95,11 @@ class Kind(ABC):
         return task.image_column
 
     def decodes(self, task: TaskFields) -> Callable[[Any], bool] | None:
-        """The check whether a cell of `item_column` can be decoded; `None` for images of `datasets`."""
+        """A function that says whether a cell of `item_column` can be decoded; `None` for images of `datasets`."""
         return None
 
     def batch_shape(self, task: TaskFields) -> Hashable:
-        """What two tasks must have in common for their rows to be in one training batch."""
+        """A key that two tasks must share, so that one training batch can hold rows of both."""
         return self.name
 
     def frames_of(
@@ -110,8 +110,8 @@ class Kind(ABC):
         cache: ImageCache | None,
         min_crop_scale: float,
     ) -> Frames:
-        """The items of one split as the model sees them; see [`~hf_clcl.data.task_data.frames_of`]."""
-        from .images.frames import Frames  # imports torch, which reading a recipe or showing a run does not need
+        """The items of one split as model inputs; see [`~hf_clcl.data.task_data.frames_of`]."""
+        from .images.frames import Frames  # imports torch, which reading recipes and records does not need
 
         return Frames(dataset, task.image_column, processor, cache, task.name, min_crop_scale)
 
@@ -161,16 +161,16 @@ class Videos(Captions):
     def find_columns(self, task: TaskFields) -> None:
         where = f"task {task.name}"
         if task.video_root is None or not Path(task.video_root).is_dir():
-            problem = f"{task.video_root} is no folder" if task.video_root else "`video_root` is missing"
+            problem = f"{task.video_root} is not a folder" if task.video_root else "`video_root` is missing"
             raise DataError(f"{where}: {problem}; give the folder that holds the clips as `video_root`")
         if task.frames < 1:
-            raise DataError(f"{where}: frames must be at least 1, found {task.frames}")
+            raise DataError(f"{where}: frames must be at least 1, got {task.frames}")
         for split, dataset in task.splits.items():
             names = name_column(dataset, task.video_column, f"{where}: {split}")
             check_clips(names, Path(task.video_root), f"{where}: {split}")
         if task.label_column is not None:
             task.class_names = task.class_names or categories_of(task.splits, task.label_column, where)
-            task.label_column = None  # a category tells which task a clip belongs to, and is not learnt
+            task.label_column = None  # categories choose the clips of a task and are not trained on
         task.caption_column = columns.find_text_column(_features(task), task.caption_column, where)
 
     def item_column(self, task: TaskFields) -> str | None:
@@ -208,11 +208,11 @@ class Videos(Captions):
 CLASSIFICATION, CAPTIONS, VIDEOS = Classification(), Captions(), Videos()
 
 KINDS: tuple[Kind, ...] = (VIDEOS, CAPTIONS, CLASSIFICATION)
-"""Every kind. A task is of the first one whose column it names; the last one has no such column."""
+"""All kinds. A task is of the first kind whose column it sets; the last kind has no such column."""
 
 
 def kind_of(keys: Mapping[str, Any]) -> Kind:
-    """The kind of a task.
+    """Return the kind of a task.
 
     Args:
         keys (`Mapping[str, Any]`): The fields of a task, or the entry of a recipe or of a record.
@@ -236,15 +236,17 @@ def _read_class_names(task: TaskFields) -> None:
         if all(name.isdigit() for name in task.class_names):
             raise DataError(
                 f"{where}: the classes of {what} are named by numbers only "
-                f"({columns.some(task.class_names)}), which tell CLIP nothing; give their words as `class_names`"
+                f"({columns.some(task.class_names)}), which mean nothing to CLIP; give words as `class_names`"
             )
     task.class_names = [str(name) for name in task.class_names]
     repeated = sorted({name for name in task.class_names if task.class_names.count(name) > 1})
     if repeated:
-        raise DataError(f"{where}: two classes are called {repeated[0]!r}; no prompt can tell them apart")
+        raise DataError(
+            f"{where}: two classes are called {repeated[0]!r}; give each class a name of its own in `class_names`"
+        )
     if not all(name.strip() for name in task.class_names):
         number = [bool(name.strip()) for name in task.class_names].index(False)
-        raise DataError(f"{where}: class {number} has an empty name; give it words in `class_names`")
+        raise DataError(f"{where}: class {number} has an empty name; give it a name in `class_names`")
     if own is not None and len(own) != len(task.class_names):
         raise DataError(
             f"{where}: {len(task.class_names)} class names for the {len(own)} classes of the dataset "
@@ -262,7 +264,7 @@ def _check_labels(task: TaskFields) -> None:
         if len(wrong):
             raise DataError(
                 f"{where}: row {wrong[0]} of {split} has the label {labels[wrong[0]]}, but with {number} "
-                f"class names labels run from 0 to {number - 1} ({len(wrong)} such rows); drop them, or list "
+                f"class names labels must be 0 to {number - 1} ({len(wrong)} such rows); drop them, or list "
                 "every class in `class_names`"
             )
         unseen = np.flatnonzero(np.bincount(labels, minlength=number) == 0)
@@ -275,7 +277,7 @@ def _check_captions(task: TaskFields) -> None:
     where = f"task {task.name}"
     for split, dataset in task.splits.items():
         captions = captions_of(dataset, task.caption_column)
-        empty = [row for row, found in enumerate(captions) if not found]
+        empty = [row for row, texts in enumerate(captions) if not texts]
         if empty:
             raise DataError(
                 f"{where}: row {empty[0]} of {split} has no caption in {task.caption_column!r} "

@@ -1,4 +1,4 @@
-"""All the data of a recipe."""
+"""Loading of all tasks of a recipe."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ if TYPE_CHECKING:
 
 
 def resolve_stream(recipe: Recipe, seed: int) -> tuple[list[Task], list[Task]]:
-    """The tasks of a recipe, and its datasets that are evaluated alone; a dataset that several share is read once.
+    """Load the tasks of a recipe, and its datasets that are only evaluated. A shared dataset is loaded once.
 
     Args:
         recipe (`Recipe`): The recipe.
         seed (`int`): Seed of the run.
 
+    Returns:
+        `tuple[list[Task], list[Task]]`: The tasks of the stream, and those of `evaluation_only`.
+
     Raises:
-        DataError: As [`resolve_task`].
+        DataError: See [`resolve_task`].
     """
     loaded: Loaded = {}
     resolve = partial(resolve_task, data_root=recipe.data_root, seed=seed, loaded=loaded)

@@ -1,4 +1,4 @@
-"""The reference set that distillation looks at: images and texts."""
+"""Loading of the reference set for distillation: images and texts."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def resolve_reference_images(entry: ReferenceEntry, data_root: str | None = None
 
 
 def resolve_reference_texts(entry: ReferenceEntry, data_root: str | None = None, seed: int = 42) -> list[str]:
-    """The reference texts: lines of a text file, or the captions of a dataset, without empty ones.
+    """Load the reference texts: lines of a text file, or captions of a dataset. Empty ones are dropped.
 
     Args:
         entry (`ReferenceEntry`): `reference_texts` of the recipe.
@@ -67,7 +67,7 @@ def resolve_reference_texts(entry: ReferenceEntry, data_root: str | None = None,
         seed (`int`, defaults to 42): Seed that `take` draws with.
 
     Raises:
-        DataError: Where there are no such texts.
+        DataError: If there are no texts, or they cannot be read.
     """
     import random
 
@@ -77,7 +77,7 @@ def resolve_reference_texts(entry: ReferenceEntry, data_root: str | None = None,
         with reading(where, str(path)):
             texts = path.read_text(encoding="utf-8").splitlines()
     else:
-        # A row may hold several texts, or none: `take` counts texts, so it is drawn from them and not from rows.
+        # A row may hold any number of texts. `take` counts texts, so it draws from texts and not from rows.
         rows = _load(entry, data_root, seed, where, whole=True)
         column = entry.text_column or entry.caption_column
         key = "caption_column" if entry.caption_column and not entry.text_column else "text_column"
@@ -86,7 +86,7 @@ def resolve_reference_texts(entry: ReferenceEntry, data_root: str | None = None,
         texts = [text for cell in cells for text in ([cell] if isinstance(cell, str) else cell or [])]
     texts = [line.strip() for text in texts if text for line in text.splitlines() if line.strip()]
     if not texts:
-        raise DataError(f"{where}: {entry.dataset} has no text; needed is one a line, or a column of captions")
+        raise DataError(f"{where}: {entry.dataset} has no text; give one text per line, or a column of captions")
     if entry.take is not None and entry.take < len(texts):
         texts = random.Random(seed).sample(texts, entry.take)
     check_expected(entry, "expect", {"texts": len(texts)}, where, ["texts"])

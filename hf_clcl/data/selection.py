@@ -1,4 +1,4 @@
-"""Parts of a dataset: some of its classes, some images of each class, or those that captions with a word describe."""
+"""Subsets of a dataset: by class, by number of rows, by images per class (few-shot), or by words in captions."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ..config.entries import TaskEntry
 from ..utils.errors import DataError
 from . import columns
 from .texts.captions import captions_of
+from .texts.prompts import built_in
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -21,23 +22,26 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LEFT_OUT = -1
-"""The label of rows whose class is not kept. They are dropped after the cut into train and test, so that the members
-of a test set do not depend on the classes chosen."""
+"""The label of rows whose class is dropped. They are dropped after the split into train and test, so that the split
+does not depend on the classes chosen."""
 
 
 def choose_classes(
     entry: TaskEntry, splits: dict[str, Dataset], class_names: list[str] | None, where: str
 ) -> tuple[dict[str, Dataset], list[str] | None]:
-    """The splits with the labels of the classes that `entry` keeps counted anew, and `LEFT_OUT` for the others.
+    """Renumber the labels of the classes that `entry` keeps; rows of other classes get the label `LEFT_OUT`.
 
     Args:
-        entry (`TaskEntry`): Its `classes` or `drop_classes` are what is kept.
+        entry (`TaskEntry`): Its `classes` or `drop_classes` choose the classes.
         splits (`dict[str, Dataset]`): Rows of all classes.
-        class_names (`list[str]`, *optional*): Words of all classes in label order; the dataset's own where `None`.
-        where (`str`): What the message of an error starts with.
+        class_names (`list[str]`, *optional*): Names of all classes in label order; the dataset's own if `None`.
+        where (`str`): Prefix of error messages.
+
+    Returns:
+        `tuple[dict[str, Dataset], list[str] | None]`: The splits, and the names of the classes kept.
 
     Raises:
-        DataError: Where a class is not there, or none is left.
+        DataError: If a class does not exist, or none is left.
     """
     from datasets import ClassLabel
 
@@ -52,7 +56,7 @@ def choose_classes(
             f"{where}: label column {column!r} has numbers without names; give `class_names` in their order"
         )
     if class_names is not None and len(class_names) != len(own):
-        return splits, class_names  # `Task` tells that they do not fit
+        return splits, class_names  # `Task` reports that they do not match
     kept = _kept(entry, own, class_names or own, where)
     new_label = np.full(len(own), LEFT_OUT)
     new_label[kept] = np.arange(len(kept))
@@ -62,7 +66,7 @@ def choose_classes(
         valid = (labels >= 0) & (labels < len(own))
         if not valid.all():
             raise DataError(
-                f"{where}: row {np.flatnonzero(~valid)[0]} of {split} has no label of 0 to {len(own) - 1}; drop it"
+                f"{where}: row {np.flatnonzero(~valid)[0]} of {split} has no label from 0 to {len(own) - 1}; drop it"
             )
         renamed = rows.remove_columns(column).add_column(column, new_label[labels], feature=feature)
         splits = {**splits, split: renamed}
@@ -70,56 +74,58 @@ def choose_classes(
 
 
 def drop_left_out(entry: TaskEntry, splits: dict[str, Dataset], where: str) -> dict[str, Dataset]:
-    """The splits without the rows of classes that [`choose_classes`] left out."""
+    """Drop the rows that [`choose_classes`] labelled `LEFT_OUT`."""
     if entry.classes is None and entry.drop_classes is None:
         return splits
-    found = {}
+    kept = {}
     for split, rows in splits.items():
         column = columns.find_label_column(rows.features, entry.label_column, where)
-        found[split] = rows.select(np.flatnonzero(columns.values(rows, column).to_numpy() != LEFT_OUT))
-        if not len(found[split]):
+        kept[split] = rows.select(np.flatnonzero(columns.values(rows, column).to_numpy() != LEFT_OUT))
+        if not len(kept[split]):
             raise DataError(f"{where}: {split} has no image of the classes kept; choose others with `classes`")
-    return found
+    return kept
 
 
 def take_some(rows: Dataset, number: int | None, seed: int) -> Dataset:
-    """So many rows, drawn with a seed; all of them where there are no more, or `number` is `None`."""
+    """Draw `number` rows with a seed; all rows if there are no more, or if `number` is `None`."""
     if number is None or number >= len(rows):
         return rows
     return rows.shuffle(seed=seed).select(range(number))
 
 
 def draw_few(rows: Dataset, column: str, shots: int, names: list[str], seed: int, where: str) -> Dataset:
-    """So many rows of each class, drawn with a seed, in their order; all of a class that has fewer, with a warning.
+    """Draw `shots` rows of each class with a seed, in their order. If a class has fewer, use all and log a warning.
 
     Args:
         rows (`Dataset`): Training rows.
         column (`str`): Column of labels, from 0.
         shots (`int`): Rows of each class.
-        names (`list[str]`): Words of the classes, for the warning.
-        seed (`int`): What a class draws depends on it, on the rows of that class, and on nothing else.
-        where (`str`): What the warning starts with.
+        names (`list[str]`): Names of the classes, for the warning.
+        seed (`int`): Seed. The rows drawn of a class depend only on it and on the rows of that class.
+        where (`str`): Prefix of the warning.
     """
     labels = columns.values(rows, column).to_numpy()
     of_class = [np.flatnonzero(labels == label) for label in range(len(names))]
     fewer = {name: len(own) for name, own in zip(names, of_class, strict=True) if len(own) < shots}
     if fewer:
-        told = columns.some([f"{name} ({count})" for name, count in fewer.items()])
-        logger.warning("%s: %d classes have fewer than the %d images of few_shot: %s", where, len(fewer), shots, told)
+        listed = columns.some([f"{name} ({count})" for name, count in fewer.items()])
+        logger.warning(
+            "%s: %d classes have fewer than the %d images of few_shot: %s", where, len(fewer), shots, listed
+        )
     drawn = [np.random.default_rng(seed).permutation(own)[:shots] for own in of_class]
     return rows.select(np.sort(np.concatenate(drawn)))
 
 
 def choose_by_words(entry: TaskEntry, splits: dict[str, Dataset], where: str) -> dict[str, Dataset]:
-    """The splits with the images alone whose captions have the words that `entry` asks for, and not those it drops.
+    """Keep images whose captions have one of `caption_words` of the entry and none of `drop_caption_words`.
 
     Raises:
-        DataError: Where none is left.
+        DataError: If no image is left.
     """
     if entry.caption_words is None and entry.drop_caption_words is None:
         return splits
     wanted, unwanted = (_any_word(words) for words in (entry.caption_words, entry.drop_caption_words))
-    found = {}
+    chosen = {}
     for split, rows in splits.items():
         column = columns.find_text_column(rows.features, entry.caption_column, where)
         captions = map("\n".join, captions_of(rows, column))
@@ -127,8 +133,8 @@ def choose_by_words(entry: TaskEntry, splits: dict[str, Dataset], where: str) ->
                 and not (unwanted and unwanted.search(text))]  # fmt: skip
         if not kept:
             raise DataError(f"{where}: {split} has no image with such captions; change caption_words")
-        found[split] = rows.select(kept)
-    return found
+        chosen[split] = rows.select(kept)
+    return chosen
 
 
 def _any_word(words: list[str] | None) -> re.Pattern[str] | None:
@@ -139,6 +145,10 @@ def _kept(entry: TaskEntry, own: list[str], class_names: list[str], where: str) 
     """Labels of the classes kept, in their new order."""
     key = "classes" if entry.classes is not None else "drop_classes"
     known: dict[int | str, int] = {}
+    if isinstance(entry.class_names, str):  # other spellings that the list knows, such as WordNet ids
+        places = {name: label for label, name in enumerate(class_names)}
+        spellings = built_in(entry.class_names, where).also_called
+        known |= {other: places[word] for other, word in spellings.items() if word in places}
     spellings: list[Sequence[int | str]] = [class_names, [columns.words(name) for name in own], own, range(len(own))]
     for names in spellings:
         known |= {name: label for label, name in enumerate(names)}
@@ -148,7 +158,7 @@ def _kept(entry: TaskEntry, own: list[str], class_names: list[str], where: str) 
             near = difflib.get_close_matches(str(name), own, n=3, cutoff=0.5) or own[:5]
             raise DataError(
                 f"{where}: {key}: there is no class {name!r}; the dataset has {len(own)} classes, labels 0 to "
-                f"{len(own) - 1}, near it {', '.join(map(repr, near))}"
+                f"{len(own) - 1}; similar classes are {', '.join(map(repr, near))}"
             )
     labels = [known[name] for name in asked]
     if len(set(labels)) < len(labels):

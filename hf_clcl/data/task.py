@@ -1,4 +1,4 @@
-"""A task: images to learn from, images to be tested on, and the words of their classes."""
+"""A task of a stream: training data, test data, class names and prompts."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class Task:
-    """One task of a stream. Columns are found and checked when it is made, and the others are left out.
+    """One task of a stream. It detects and checks its columns when it is created, and drops all others.
 
     Args:
         name (`str`): Name of the task: letters, digits, `-` and `_`.
-        train (`Dataset`, *optional*): Rows to learn from; `None` for a task that is only evaluated.
-        test (`Dataset`, *optional*): Rows to be tested on.
+        train (`Dataset`, *optional*): Training rows; `None` for a task that is only evaluated.
+        test (`Dataset`, *optional*): Test rows.
         class_names (`list[str]`, *optional*):
-            Words of the classes in label order; the dataset's own where `None`. For videos, their categories.
+            Class names in label order; the dataset's own if `None`. For videos, the names of their categories.
         templates (`list[str]`, defaults to `["a photo of a {}."]`):
-            Prompts with `{}` in the place of the class name, all averaged for evaluation.
-        training_template (`str`, *optional*): The prompt trained on; the first of `templates` where `None`.
-        image_column (`str`, *optional*): Column of images; found by its type where `None`.
+            Prompts with `{}` for the class name. Evaluation averages the embeddings of all.
+        training_template (`str`, *optional*): The prompt for training; the first of `templates` if `None`.
+        image_column (`str`, *optional*): Column of images; detected by its type if `None`.
         label_column (`str`, *optional*):
-            Column of labels; found by its type where `None`. For videos, of the categories, where they have some.
+            Column of labels; detected by its type if `None`. For videos, column of categories, if they have some.
         caption_column (`str`, *optional*):
-            Column of captions, a string or a list of strings a row; each line of a string is a caption, and blank ones
-            do not count. It makes this a task of captions, without labels.
+            Column of captions: a string or a list of strings per row. Each line of a string is a caption, and blank
+            lines are ignored. If it is set, the task has captions and no labels.
         video_column (`str`, *optional*):
-            Column of file names or ids of clips. It makes this a task of videos with captions, one row a clip.
+            Column of file names or ids of clips, one clip per row. If it is set, the task has videos with captions.
         video_root (`str` or `Path`, *optional*):
             Folder of the clips, each a video file or a folder of frames; see
             [`~hf_clcl.data.videos.reading.find_clip`].
@@ -47,9 +47,11 @@ class Task:
         source (`str`, *optional*): Where the data comes from, for the model card.
         licence (`str`, *optional*): Licence of the data, for the model card.
         split_note (`str`, *optional*): What the model card should say about the split.
+        split_members (`str`, *optional*):
+            Which rule chose the members of train and test, if there is no official split: `published` or `seeded`.
 
     Raises:
-        DataError: Where the data cannot be used as it is; the message names the task and what to do.
+        DataError: If the data cannot be used; the message names the task and says what to do.
     """
 
     name: str
@@ -68,10 +70,13 @@ class Task:
     source: str | None = None
     licence: str | None = None
     split_note: str | None = None
+    split_members: str | None = None
 
     def __post_init__(self) -> None:
         if not TASK_NAME.fullmatch(self.name):
-            raise DataError(f"task {self.name!r}: a name has 1 to 64 letters, digits, '-' and '_': it names a folder")
+            raise DataError(
+                f"task {self.name!r}: a name must have 1 to 64 letters, digits, '-' and '_', since it names a folder"
+            )
         self._check_splits()
         self._check_templates()
         self.kind.find_columns(self)
@@ -80,18 +85,18 @@ class Task:
 
     @property
     def kind(self) -> Kind:
-        """What its rows are, by the columns that it names."""
+        """The kind of its data, by the columns that are set."""
         return kind_of(vars(self))
 
     @property
     def splits(self) -> dict[str, Dataset]:
-        """Its data, by `"train"` and `"test"`; a split that it does not have is left out."""
+        """Its data by `"train"` and `"test"`; a missing split is left out."""
         splits = {"train": self.train, "test": self.test}
         return {split: dataset for split, dataset in splits.items() if dataset is not None}
 
     @property
     def training_prompts(self) -> list[str]:
-        """The prompt trained on, for each class."""
+        """The training prompt of each class."""
         return [self.training_template.replace("{}", name) for name in self.class_names or []]
 
     @property
@@ -104,7 +109,7 @@ class Task:
         return columns.values(self.splits[split], self.label_column).to_numpy().astype("int64")
 
     def captions(self, split: str = "train") -> tuple[list[str], list[np.ndarray]]:
-        """All captions of `"train"` or `"test"`, and for each image the indices of its own among them."""
+        """All captions of `"train"` or `"test"`, and for each image the indices of its captions."""
         groups = captions_of(self.splits[split], self.caption_column)
         ends = np.cumsum([len(group) for group in groups])
         starts = ends - [len(group) for group in groups]
@@ -113,11 +118,11 @@ class Task:
 
     @property
     def number_of_captions(self) -> int:
-        """Captions of all splits together."""
+        """Number of captions of all splits."""
         return sum(len(self.captions(split)[0]) for split in self.splits)
 
     def same_images(self, split: str) -> np.ndarray:
-        """For each row of `"train"` or `"test"` the first row that holds the same image."""
+        """For each row of `"train"` or `"test"`, the index of the first row with the same image."""
         return same_images(self.splits[split], self.image_column)
 
     @property
@@ -134,7 +139,7 @@ class Task:
         for split, dataset in self.splits.items():
             if not isinstance(dataset, Dataset):
                 kind = type(dataset).__name__
-                raise DataError(f"{self._where}: {split} must be a `datasets.Dataset` (one split), found a {kind}")
+                raise DataError(f"{self._where}: {split} must be a `datasets.Dataset` (one split), got a {kind}")
             if len(dataset) == 0:
                 raise DataError(f"{self._where}: {split} has no rows; check the split and any filter before it")
 
@@ -142,14 +147,16 @@ class Task:
         if isinstance(self.templates, str):
             self.templates = [self.templates]
         if not self.templates:
-            raise DataError(f"{self._where}: templates is empty; leave it out or list at least one")
+            raise DataError(
+                f"{self._where}: templates must have at least one entry, got none; add one, or leave it out"
+            )
         self.training_template = self.training_template or self.templates[0]
         for template in [*self.templates, self.training_template]:
             if template.count("{}") != 1:
                 raise DataError(f"{self._where}: template {template!r} needs one {{}} for the class name")
 
     def _unify_splits(self) -> None:
-        """Keep the columns needed, as images and class labels, and require the same types in both splits."""
+        """Keep the needed columns, as images and class labels, and require the same types in both splits."""
         from datasets import ClassLabel, Image
 
         of_images = (self.image_column, self.video_column)
@@ -158,8 +165,10 @@ class Task:
             missing = [name for name in kept if name not in dataset.features]
             if missing:
                 has = columns.describe(dataset.features)
-                raise DataError(f"{self._where}: {split} has no column {missing[0]!r} that train has, but {has}")
-            # Other columns may hold images too (masks, say), which every access to a row would decode.
+                raise DataError(
+                    f"{self._where}: {split} has no column {missing[0]!r}, which train has; its columns are {has}"
+                )
+            # Drop other columns: they may hold images too (such as masks), and each access to a row would decode them.
             rows = dataset.select_columns(kept)
             setattr(self, split, columns.as_images(rows, self.image_column) if self.image_column else rows)
         if self.label_column and columns.is_plain_text(next(iter(self.splits.values())).features[self.label_column]):

@@ -1,4 +1,4 @@
-"""The training data of one task as the model takes them: frames and token ids."""
+"""The training data of one task as model inputs: frames and token ids."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class TaskData:
-    """The training data of one task, as the model wants them.
+    """The training data of one task as model inputs.
 
     Args:
         name (`str`): Name of the task.
@@ -30,7 +30,7 @@ class TaskData:
         input_ids (`Tensor`): Class prompts `[C, L]`, or the captions of all images `[captions, L]`.
         labels (`np.ndarray` of shape `[rows]`, *optional*): Class indices.
         captions_of (`list[np.ndarray]`, *optional*): For captions, the rows of `input_ids` that describe each image.
-        class_groups (`Tensor` of shape `[C]`, *optional*): The task of each class, where several tasks are joined.
+        class_groups (`Tensor` of shape `[C]`, *optional*): The task of each class, if several tasks are joined.
     """
 
     name: str
@@ -54,13 +54,13 @@ class TaskData:
         return cls(task.name, frames, input_ids, labels, captions_of)
 
     def tokens(self, batch_size: int) -> int:
-        """Tokens of the texts of a step: of all class prompts, or of a caption for each of `batch_size` images."""
+        """Number of text tokens of a step: of all class prompts, or of one caption for each of `batch_size` images."""
         texts = len(self.input_ids) if self.captions_of is None else batch_size
         return texts * self.input_ids.shape[1]
 
     @classmethod
     def joined(cls, name: str, tasks: Sequence[TaskData]) -> TaskData:
-        """The data of several tasks, all with labels or all with captions, as one whose texts are counted through."""
+        """Join the data of several tasks, all with labels or all with captions. Text indices are renumbered."""
         sizes = [len(task.input_ids) for task in tasks]
         frames, input_ids = JoinedFrames([task.frames for task in tasks]), stack_texts(*[t.input_ids for t in tasks])
         if tasks[0].captions_of is not None:
@@ -76,7 +76,7 @@ class TaskData:
 
 
 class JoinedFrames:
-    """The images of several tasks, one after another."""
+    """The images of several tasks in a row, with the interface of [`Frames`]."""
 
     def __init__(self, parts: Sequence[Frames]):
         self.parts, self.ends = parts, np.cumsum([len(part) for part in parts])
@@ -103,13 +103,13 @@ def frames_of(
     cache: ImageCache | None = None,
     min_crop_scale: float = 0.9,
 ) -> Frames:
-    """The images, or the clips, of a split of a task as the model sees them.
+    """The images, or the clips, of a split of a task as model inputs.
 
     Args:
         task (`Task`): The task.
         split (`str`): `"train"` or `"test"`.
         processor (`BaseImageProcessor`): Image processor of the model.
-        cache (`ImageCache`, *optional*): Where decoded images are kept.
+        cache (`ImageCache`, *optional*): Cache of decoded images.
         min_crop_scale (`float`, defaults to 0.9): Smallest share of the area that a random training crop keeps.
     """
     dataset = getattr(task, split)

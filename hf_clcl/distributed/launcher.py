@@ -1,4 +1,4 @@
-"""What `accelerate launch` asks for, and what keeps a run from it: DDP, FSDP2 or DeepSpeed's ZeRO."""
+"""Launchers (DDP, FSDP2, DeepSpeed's ZeRO): whether a run can be launched as `accelerate launch` asks."""
 
 from __future__ import annotations
 
@@ -32,7 +32,11 @@ class LaunchNeeds:
 
 
 def launch_problems(needs: LaunchNeeds) -> list[str]:
-    """What keeps a run from being sharded as the launcher asks, one line each; empty without FSDP and DeepSpeed."""
+    """What prevents a run from being sharded as the launcher asks, one line each; empty without FSDP and DeepSpeed.
+
+    Args:
+        needs (`LaunchNeeds`): What the run needs.
+    """
     if asks_for_zero():
         return zero_problems(
             needs.mixed_precision, needs.adapters, needs.trains_logit_scale, needs.skips_nonfinite_steps,

@@ -1,4 +1,4 @@
-"""What the processes of one run owe each other: one tells of an error, and none waits for one that has ended."""
+"""Multi-process error handling: exactly one rank reports an error, and no rank waits for one that has ended."""
 
 from __future__ import annotations
 
@@ -8,68 +8,73 @@ from datetime import timedelta
 
 from ..utils.errors import UserError
 
-# How a collective operation says that a process at its other end is gone.
+# Parts of the message of a collective operation that lost the process at its other end.
 LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "gloo", "NCCL", "Socket Timeout")
-PATIENCE = timedelta(seconds=5)
+STORE_TIMEOUT = timedelta(seconds=5)
 
 
-def several() -> bool:
-    """Whether this process is one of several, by what its launcher says."""
+def is_distributed() -> bool:
+    """Whether the launcher started more than one process."""
     return os.environ.get("WORLD_SIZE", "1") not in ("", "0", "1")
 
 
-def tell(text: str) -> None:
-    """Write why this process ends, unless another has told why the run ends."""
-    if _first_to_tell():
+def report_once(text: str) -> None:
+    """Write an error message to stderr, unless another process of the run has already reported one."""
+    if _is_first_report():
         sys.stderr.write(text)
         sys.stderr.flush()
 
 
-def lost_another(error: BaseException) -> str | None:
-    """What to tell where an error says that another process is gone; `None` where it says anything else."""
-    if not several() or not isinstance(error, RuntimeError) or not any(sign in str(error) for sign in LOST):
+def lost_process_message(error: BaseException) -> str | None:
+    """The message for an error that says that another process is gone; `None` for any other error."""
+    if not is_distributed() or not isinstance(error, RuntimeError) or not any(part in str(error) for part in LOST):
         return None
     return (
-        f"another process of this run cannot be reached: {str(error).strip().splitlines()[0]}. If it has ended, its "
-        "own message, or what the launcher says of it, tells why. Finished tasks and the last checkpoint stay: the "
-        "same command goes on from there"
+        f"another process of this run cannot be reached: {str(error).strip().splitlines()[0]}. If it has ended, see "
+        "its own message or that of the launcher for the reason. Finished tasks and the last checkpoint are kept: "
+        "the same command resumes from there"
     )
 
 
-def same_everywhere(seen: object) -> bool:
-    """Whether all processes see the same; each calls this with what it sees itself."""
-    if not several():
+def same_on_all_ranks(value: object) -> bool:
+    """Whether a value is the same on all ranks. Each rank has to call this with its own value."""
+    if not is_distributed():
         return True
     from accelerate.utils import gather_object
 
-    return len(set(gather_object([repr(seen)]))) == 1
+    return len(set(gather_object([repr(value)]))) == 1
 
 
-def check_number(before: int, now: int, checkpoint: str) -> None:
-    """See that a task goes on with as many processes as began it: each step's batch is that of all of them.
+def check_world_size(before: int, now: int, checkpoint: str) -> None:
+    """Check that a task resumes with as many processes as it began with, since they share the batch of each step.
+
+    Args:
+        before (`int`): World size that wrote the checkpoint.
+        now (`int`): World size of this run.
+        checkpoint (`str`): Folder of the checkpoint, for the message.
 
     Raises:
-        UserError: Where it does not.
+        UserError: If the two differ.
     """
     if before != now:
         raise UserError(
             f"{checkpoint} was written by {before} process{'es' * (before > 1)}, and this run has {now}: its batches "
-            f"would be of another size. Start it with {before}, or remove that folder to begin the task anew"
+            f"would have another size. Start it with {before}, or remove that folder to start the task again"
         )
 
 
-def _first_to_tell() -> bool:
-    """Whether no process has asked this before, as the store that the processes found each other by knows.
+def _is_first_report() -> bool:
+    """Whether this process is the first of the run to call this, by a counter in the rendezvous store.
 
-    Where it cannot be reached, nobody knows, and a message twice is better than none.
+    If the store cannot be reached, it returns `True`: a message twice is better than none.
     """
-    if not several():
+    if not is_distributed():
         return True
     from torch.distributed import TCPStore
 
     try:
         host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-        store = TCPStore(host, port, is_master=False, timeout=PATIENCE, wait_for_workers=False)
-        return store.add(f"hf_clcl/told/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", 1) == 1
+        store = TCPStore(host, port, is_master=False, timeout=STORE_TIMEOUT, wait_for_workers=False)
+        return store.add(f"hf_clcl/reported/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", 1) == 1
     except (KeyError, ValueError, RuntimeError):
         return True

@@ -1,4 +1,4 @@
-"""Sharded tensors (FSDP2), and rows gathered from all ranks."""
+"""Helpers for sharded tensors (FSDP2), and for rows gathered from all ranks."""
 
 from __future__ import annotations
 
@@ -25,29 +25,34 @@ class _GatherRows(torch.autograd.Function):
 
 
 def gather_rows(rows: Tensor) -> Tensor:
-    """The rows `[B, d]` of all processes, `[n * B, d]`, with gradients back to where they came from.
+    """Gather the rows `[B, d]` of all `n` ranks to `[n * B, d]`; gradients flow back to the rank of each row.
 
-    A loss of gathered rows that each process computes in full, has the gradient of one process with all rows once
-    the processes' gradients are averaged, as `DistributedDataParallel` does.
+    Each rank computes the loss of all gathered rows. When the gradients of the ranks are then averaged, as
+    `DistributedDataParallel` does, the result is the gradient of one process with all rows.
     """
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return rows
     return _GatherRows.apply(rows)
 
 
-def part(tensor: Tensor) -> Tensor:
-    """What this process holds of a tensor: its shard of one that is divided, else all of it."""
+def local_shard(tensor: Tensor) -> Tensor:
+    """The shard of a tensor on this rank; the tensor itself if it is not sharded."""
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
-def whole(tensor: Tensor) -> Tensor:
-    """All of a tensor; where it is divided, all processes have to call this together."""
+def full_tensor(tensor: Tensor) -> Tensor:
+    """The full tensor, gathered from all ranks if it is sharded; then all ranks have to call this together."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-def divide(tensors: dict[str, Tensor], like: list[Tensor]) -> None:
-    """Divide whole tensors, in place of the dictionary, as the parameters are that they belong to, in order."""
+def shard(tensors: dict[str, Tensor], like: list[Tensor]) -> None:
+    """Shard full tensors as their parameters are sharded. The dictionary is changed in place.
+
+    Args:
+        tensors (`dict[str, Tensor]`): Full tensors, the same on each rank.
+        like (`list[Tensor]`): The parameter of each tensor, in the same order.
+    """
     for (name, tensor), parameter in zip(list(tensors.items()), like, strict=True):
         if isinstance(parameter, DTensor) and not isinstance(tensor, DTensor):
-            # Each process has all of it and takes its shard: nothing is sent.
+            # Each rank holds the full tensor and keeps its shard: nothing is sent.
             tensors[name] = distribute_tensor(tensor, parameter.device_mesh, parameter.placements, src_data_rank=None)

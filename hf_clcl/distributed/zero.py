@@ -1,8 +1,8 @@
-"""DeepSpeed's ZeRO, stages 1 and 2: whether the launcher asks for it, and what it cannot do.
+"""DeepSpeed's ZeRO, stages 1 and 2: whether the launcher asks for it, and what prevents a run from using it.
 
-Both keep all weights in each process, under their own names; optimiser states (1) and gradients (2) are divided. The
-optimiser steps on a copy of its part of the weights, which all then receive: what reads the weights after a step works
-as on one device, and what moves them between two steps would be undone by the next.
+Each rank keeps all weights under their own names. Stage 1 shards optimizer states, stage 2 gradients too. On each rank
+the optimizer updates a copy of its shard of the weights, and all ranks receive the result. Code that reads the weights
+after a step works as on one device. Code that changes them between two steps is undone by the next step.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from accelerate.utils import is_deepspeed_available
 from ..utils.names import launch_file
 
 CONFIGURATION = launch_file("deepspeed_zero2")
-INSTEAD = f"use {launch_file('fsdp')}, which divides the same, or several_gpus.yaml"
-# What the launcher may not say (any other value than these), and why.
+INSTEAD = f"use {launch_file('fsdp')}, which shards the same, or several_gpus.yaml"
+# Settings of the launcher with the only value that they may have, and why.
 LEFT_OUT = {
-    "ACCELERATE_DEEPSPEED_CONFIG_FILE": ("none", "deepspeed_config_file", "it would overrule the recipe"),
-    "ACCELERATE_GRADIENT_CLIPPING": ("auto", "gradient_clipping", "the recipe says it: max_grad_norm"),
-    "ACCELERATE_GRADIENT_ACCUMULATION_STEPS": ("auto", "gradient_accumulation_steps", "the recipe says it"),
+    "ACCELERATE_DEEPSPEED_CONFIG_FILE": ("none", "deepspeed_config_file", "it would override the recipe"),
+    "ACCELERATE_GRADIENT_CLIPPING": ("auto", "gradient_clipping", "the recipe sets it: max_grad_norm"),
+    "ACCELERATE_GRADIENT_ACCUMULATION_STEPS": ("auto", "gradient_accumulation_steps", "the recipe sets it"),
     "ACCELERATE_DEEPSPEED_OFFLOAD_OPTIMIZER_DEVICE": (
         "none",
         "offload_optimizer_device",
-        "it needs another optimiser",
+        "it needs another optimizer",
     ),
-    "ACCELERATE_DEEPSPEED_OFFLOAD_PARAM_DEVICE": ("none", "offload_param_device", "weights lie on the device"),
+    "ACCELERATE_DEEPSPEED_OFFLOAD_PARAM_DEVICE": ("none", "offload_param_device", "weights stay on the device"),
 }
-# Optimisers that treat each weight by itself: those that look at a whole matrix would see all of them as one vector.
-OPTIMISERS = ("adamw_torch", "adamw_torch_fused", "sgd", "rmsprop")
+# Optimizers that update each weight on its own. DeepSpeed passes all weights as one vector, without their shapes.
+OPTIMIZERS = ("adamw_torch", "adamw_torch_fused", "sgd", "rmsprop")
 
 
 def asks_for_zero() -> bool:
@@ -38,12 +38,10 @@ def asks_for_zero() -> bool:
 
 
 def missing() -> list[str]:
-    """That DeepSpeed is not installed, where the launcher asks for it; a line or none."""
+    """One line if the launcher asks for DeepSpeed and it is not installed, else none."""
     if not asks_for_zero() or is_deepspeed_available():
         return []
-    return [
-        f'DeepSpeed: it is not installed: pip install "hf-clcl[deepspeed]" (or pip install deepspeed); or {INSTEAD}'
-    ]
+    return [f'DeepSpeed: is not installed: pip install "hf-clcl[deepspeed]" (or pip install deepspeed); or {INSTEAD}']
 
 
 def zero_problems(
@@ -54,43 +52,44 @@ def zero_problems(
     optimizers: Collection[str],
     moves_weights: str | None,
 ) -> list[str]:
-    """What keeps a run from sharding its optimizer, one line each.
+    """What prevents a run from sharding its optimizer, one line each.
 
     Args:
         mixed_precision, adapters, trains_logit_scale, skips_nonfinite_steps, optimizers, moves_weights:
             See [`~hf_clcl.distributed.launcher.LaunchNeeds`].
     """
     stage = os.environ.get("ACCELERATE_DEEPSPEED_ZERO_STAGE", "2")
-    found = []
+    problems = []
     if stage not in ("1", "2"):
-        reason = "divides the weights, which methods read by name" if stage == "3" else "divides nothing"
-        found.append(f"zero_stage: must be 1 or 2, found {stage}, which {reason}; {INSTEAD}")
-    found += [
-        f"{key}: leave it out, found {os.environ[name]}: {reason}; see {CONFIGURATION}"
+        reason = "shards the weights, which methods read by name" if stage == "3" else "shards nothing"
+        problems.append(f"zero_stage: must be 1 or 2, got {stage}, which {reason}; {INSTEAD}")
+    problems += [
+        f"{key}: must be left out, got {os.environ[name]}: {reason}; see {CONFIGURATION}"
         for name, (allowed, key, reason) in LEFT_OUT.items()
         if os.environ.get(name, allowed).lower() != allowed
     ]
     if mixed_precision != "no":
-        found.append(
-            f"{mixed_precision}: DeepSpeed would keep the weights themselves in {mixed_precision}, and "
-            f"averages and anchors with them; leave it out, or {INSTEAD}"
+        problems.append(
+            f"{mixed_precision}: DeepSpeed would keep the weights, averages and anchors in {mixed_precision}; "
+            f"leave it out, or {INSTEAD}"
         )
     if adapters:
-        found.append(f"peft: adapters are small and are not divided; use {launch_file('several_gpus')}")
+        problems.append(f"peft: adapters are small and are not sharded; use {launch_file('several_gpus')}")
     if trains_logit_scale:
-        found.append("train_logit_scale: DeepSpeed takes no single number as a weight; leave it out, or use "
-                     "several_gpus.yaml")  # fmt: skip
+        problems.append("train_logit_scale: DeepSpeed cannot train a scalar; leave it out, or use several_gpus.yaml")
     if skips_nonfinite_steps:
-        found.append("skip_nonfinite_steps: DeepSpeed's backward takes the step too; leave it out: the first stops "
-                     "the task")  # fmt: skip
-    if moves_weights is not None:
-        found.append(
-            f"{moves_weights} moves the weights, of which DeepSpeed's optimiser has a copy "
-            f"that the next step would bring back; choose another kind, or {INSTEAD}"
+        problems.append(
+            "skip_nonfinite_steps: DeepSpeed takes the step in its backward pass and cannot skip it; leave it out: "
+            "the first such step stops the task"
         )
-    found += [
-        f"optim: {name} cannot be divided by DeepSpeed, which hands it all weights as one vector; choose one of "
-        f"{', '.join(OPTIMISERS)}"
-        for name in sorted({*optimizers} - {*OPTIMISERS})
+    if moves_weights is not None:
+        problems.append(
+            f"{moves_weights} changes the weights, but DeepSpeed's optimizer has a copy of them and restores it in "
+            f"the next step; choose another value, or {INSTEAD}"
+        )
+    problems += [
+        f"optim: {name} cannot be sharded by DeepSpeed, which passes it all weights as one vector; choose one of "
+        f"{', '.join(OPTIMIZERS)}"
+        for name in sorted({*optimizers} - {*OPTIMIZERS})
     ]
-    return found
+    return problems

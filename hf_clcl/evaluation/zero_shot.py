@@ -42,7 +42,7 @@ class ZeroShotEvaluator:
     """Accuracy of a model on test sets, each among the classes of any of them.
 
     The embedding of a class is the mean of the normalised embeddings of its prompts, normalised again (Radford et al.,
-    2021, section 3.1.4). Classes of two tasks with the same prompts, but for case, are one class: either is right.
+    2021). Classes of two tasks with the same prompts, but for case, are one class: either is right.
 
     Args:
         tasks (`dict[str, TestSet]`): Test sets by the name of their task.

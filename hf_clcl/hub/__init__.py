@@ -1,4 +1,4 @@
-"""One repository a stream, one revision a task: `push_output`, `pull_run`, `pull_task`, `list_tasks`."""
+"""Push and pull of streams: one Hub repository for each stream, one revision for each task."""
 
 from .pull import list_checkpoints, list_tasks, pull_record, pull_run, pull_task
 from .push import HubPusher, push_output

@@ -3,4 +3,6 @@
 from runpy import run_module
 
 if __name__ == "__main__":
-    run_module("hf_clcl.cli.hub", run_name="__main__")  # a name, and no import: the commands lie floors above
+    run_module(
+        "hf_clcl.cli.hub", run_name="__main__"
+    )  # by name, without an import: the commands belong to a higher layer

@@ -1,4 +1,4 @@
-"""Checkpoints within a task: a branch of their own, so that `main` stays a finished model, and nothing pickled."""
+"""Checkpoints within a task: stored in a separate branch of the repository, without pickled files."""
 
 from __future__ import annotations
 
@@ -14,16 +14,22 @@ from ..utils.names import TAG, task_folder
 from ..utils.required import required
 
 BRANCH = "in-progress"
-PLACE = "checkpoints"  # the same in the branch as in the folder of a run
+PLACE = "checkpoints"  # in the branch and in the output folder
 
 _PATH = re.compile(rf"{PLACE}/({TAG.pattern})/checkpoint-(\d{{1,9}})/[^/]+")
-# The training arguments are told by the recipe, and are pickled.
-_LEFT_OUT = {"training_args.bin"}
+# Pickled; the recipe has the same values.
+_SKIPPED = {"training_args.bin"}
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint of a task's training; its folder is `None` where it lies on the Hub."""
+    """A checkpoint within a task.
+
+    Args:
+        task (`str`): Tag of the task, such as `task-03-cifar100`.
+        step (`int`): Number of training steps.
+        folder (`Path`, *optional*): Its local folder; `None` for one on the Hub.
+    """
 
     task: str
     step: int
@@ -31,45 +37,50 @@ class Checkpoint:
 
     @property
     def path(self) -> str:
+        """Its path in the branch."""
         return f"{PLACE}/{self.task}/checkpoint-{self.step}"
 
     @property
     def local_folder(self) -> Path:
-        """Its folder on this machine, which it must have."""
+        """Its local folder.
+
+        Raises:
+            ValueError: If it has none.
+        """
         return required(self.folder, f"the folder of {self.path}")
 
 
 def checkpoint_in(folder: Path) -> Checkpoint:
-    """The checkpoint that lies in a folder of a run."""
+    """The checkpoint in a local folder `.../<task>/checkpoint-<step>`."""
     return Checkpoint(folder.parent.name, int(folder.name.rsplit("-", 1)[-1]), folder)
 
 
 def checkpoints_among(names: Iterable[str]) -> list[Checkpoint]:
-    """The checkpoints that files of the branch belong to, the newest last."""
-    found = {Checkpoint(match[1], int(match[2])) for match in map(_PATH.fullmatch, names) if match}
-    return sorted(found, key=lambda checkpoint: (checkpoint.task, checkpoint.step))
+    """The checkpoints of a list of file names, the newest last."""
+    checkpoints = {Checkpoint(match[1], int(match[2])) for match in map(_PATH.fullmatch, names) if match}
+    return sorted(checkpoints, key=lambda checkpoint: (checkpoint.task, checkpoint.step))
 
 
 def running_task(record: RunRecord) -> str | None:
-    """The tag that the task after the finished ones will have."""
+    """Tag of the task after the finished ones; `None` if all are finished."""
     count = len(record.accuracy)
     return task_folder(count, record.tasks[count]) if count < len(record.tasks) else None
 
 
 def last_checkpoint(output: Path, record: RunRecord) -> Checkpoint | None:
-    """The newest checkpoint of the running task in the folder of a run."""
+    """The newest checkpoint of the current task in an output folder."""
     folders = Path(output, PLACE, running_task(record) or "nothing").glob("checkpoint-*")
-    found = [checkpoint_in(folder) for folder in folders if folder.name.removeprefix("checkpoint-").isdigit()]
-    return newest(found, running_task(record))
+    checkpoints = [checkpoint_in(folder) for folder in folders if folder.name.removeprefix("checkpoint-").isdigit()]
+    return newest(checkpoints, running_task(record))
 
 
 def newest(checkpoints: Iterable[Checkpoint], task: str | None) -> Checkpoint | None:
-    """The newest one of a task."""
+    """The newest checkpoint of a task."""
     return max((c for c in checkpoints if c.task == task), key=lambda checkpoint: checkpoint.step, default=None)
 
 
 def stage(checkpoint: Checkpoint, place: Path) -> Checkpoint:
-    """Keep a checkpoint, which the training may delete at any moment, until it is pushed; costs links alone."""
+    """Copy a checkpoint by hard links, since the trainer may delete it before it is pushed."""
     source = checkpoint.local_folder
     folder = place / checkpoint.task / source.name
     shutil.rmtree(folder, ignore_errors=True)
@@ -85,7 +96,7 @@ def _link(source: str, target: str) -> None:
 
 
 def portable(checkpoint: Checkpoint) -> dict[str, Path]:
-    """The files of a staged checkpoint under their names in the branch, what is pickled written as safetensors."""
+    """Files of a staged checkpoint by their path in the branch; pickled states are converted to safetensors."""
     from .plain_state import PICKLED, write_plain
 
     folder = checkpoint.local_folder
@@ -96,5 +107,5 @@ def portable(checkpoint: Checkpoint) -> dict[str, Path]:
     return {
         f"{checkpoint.path}/{file.name}": file
         for file in sorted(folder.iterdir())
-        if file.is_file() and file.name not in _LEFT_OUT
+        if file.is_file() and file.name not in _SKIPPED
     }

@@ -1,7 +1,8 @@
-"""States of optimiser, schedule and random numbers as safetensors: nothing pickled goes to the Hub or comes from it.
+"""Conversion of optimizer, scheduler and random-number states between pickle and safetensors.
 
-The `Trainer` keeps them as `optimizer*.pt`, `scheduler.pt`, `scaler.pt` and `rng_state*.pth`. Each becomes a file of
-its tensors, with everything else as JSON in its header, and is written back bit for bit from that.
+No pickled file is pushed to the Hub or pulled from it. The `Trainer` saves the states as `optimizer*.pt`,
+`scheduler.pt`, `scaler.pt` and `rng_state*.pth`. Each is converted to a safetensors file with all
+values that are not tensors as JSON in the header. It can be restored bit for bit.
 """
 
 from __future__ import annotations
@@ -27,7 +28,15 @@ _KEY = "state"
 
 
 def write_plain(source: Path, folder: Path) -> Path:
-    """Write a state that the `Trainer` saved as safetensors; it is read without running anything that it holds."""
+    """Convert a state file of the `Trainer` to safetensors. Unpickling is restricted to plain values and tensors.
+
+    Args:
+        source (`Path`): The pickled file.
+        folder (`Path`): Where to write.
+
+    Returns:
+        `Path`: The safetensors file.
+    """
     state = load_plain(source)
     tensors: dict[str, Tensor] = {}
     header = json.dumps(_described(state, tensors))
@@ -37,30 +46,30 @@ def write_plain(source: Path, folder: Path) -> Path:
 
 
 def write_back(source: Path) -> Path:
-    """Put the file that the `Trainer` reads in the place of its plain form.
+    """Replace a safetensors state by the file that the `Trainer` reads; the inverse of [`write_plain`].
 
     Raises:
-        UserError: Where the file holds no state.
+        UserError: If the file contains no training state.
     """
-    found = required(PLAIN.fullmatch(source.name), f"the kind of state in the name {source.name}")
-    target = source.with_name(f"{found[1]}.pt" if found[1] else f"{found[2]}.pth")
+    match = required(PLAIN.fullmatch(source.name), f"the kind of state in the name {source.name}")
+    target = source.with_name(f"{match[1]}.pt" if match[1] else f"{match[2]}.pth")
     try:
         with safe_open(source, "pt") as file:
             state = _rebuilt(json.loads((file.metadata() or {})[_KEY]), file)
-    except Exception as error:  # safetensors has errors of its own, and the file is somebody else's
-        raise UserError(f"{source.name} holds no state of a training ({error})") from None
+    except Exception as error:  # safetensors has its own errors, and the file is not trusted
+        raise UserError(f"{source.name} contains no training state ({error})") from None
     torch.save(state, target)
     source.unlink()
     return target
 
 
 def _described(value: Any, tensors: dict[str, Tensor]) -> Any:
-    """A state as JSON values, its tensors put into `tensors`; JSON alone knows neither tuples nor keys of numbers."""
+    """Encode a state as JSON values and move its tensors to `tensors`. Tuples and non-string keys are kept."""
     if value is None or type(value) in (bool, int, float, str):
         return value
     if isinstance(value, Tensor):
         name = str(len(tensors))
-        tensors[name] = value.contiguous().clone()  # safetensors refuses storage that two of them share
+        tensors[name] = value.contiguous().clone()  # safetensors refuses tensors that share storage
         return {"tensor": name}
     if isinstance(value, np.ndarray):
         return {"array": value.tolist(), "dtype": str(value.dtype)}
@@ -68,7 +77,7 @@ def _described(value: Any, tensors: dict[str, Tensor]) -> Any:
         return {"dict": [[_described(key, tensors), _described(entry, tensors)] for key, entry in value.items()]}
     if isinstance(value, (list, tuple)):
         return {"tuple" if isinstance(value, tuple) else "list": [_described(entry, tensors) for entry in value]}
-    raise TypeError(f"a state with a {type(value).__name__} cannot be pushed")
+    raise TypeError(f"a training state with a value of type {type(value).__name__} cannot be pushed")
 
 
 def _rebuilt(value: Any, file: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Push what a run has finished: beside training, and later what failed."""
+"""Push of finished tasks and checkpoints: in a thread during training, or later by a command."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from ..record.run_record import RunRecord
 from ..utils.errors import UserError
 from .checkpoints import Checkpoint, last_checkpoint, newest, stage
-from .client import explain, is_final, patiently, status_of, token_from, without_bars
+from .client import explain, is_final, no_progress_bars, status_of, token_from, with_retries
 from .repository import Repository, push_revisions
 from .revisions import Revision, unpushed
 
@@ -32,18 +32,18 @@ CHECKPOINT, ALL_CHECKPOINTS = "checkpoint", "all_checkpoints"
 
 
 class HubPusher:
-    """Pushes what a run has finished from a thread of its own; a failed push never stops training.
+    """Push finished tasks in a background thread; a failed push never stops training.
 
-    A context: when it ends, what is still to be pushed is pushed. Which revisions are missing follows from the tags of
-    the repository and the folders of the run, so nothing else has to be kept.
+    A context manager: on exit, it pushes what is left. The tags of the repository and the folders of the run say which
+    revisions are missing.
 
     Args:
-        output (`Path`): The run's folder.
-        record (`RunRecord`): The run as it stands, to compare with what the repository holds.
+        output (`Path`): The output folder.
+        record (`RunRecord`): The current record, to compare with that of the repository.
         args (`ContinualTrainingArguments`): `hub_model_id` and the other values for the Hub.
 
     Raises:
-        UserError: Where the Hub answers that this will never work. One that does not answer is only warned of.
+        UserError: If the Hub refuses the repository. If the Hub does not answer, only a warning is logged.
     """
 
     def __init__(self, output: Path, record: RunRecord, args: ContinualTrainingArguments):
@@ -55,7 +55,7 @@ class HubPusher:
         self.repo_id = self.repository.repo_id
         self.within_tasks = args.hub_strategy in (CHECKPOINT, ALL_CHECKPOINTS)
         self.stage = output / ".hub"
-        shutil.rmtree(self.stage, ignore_errors=True)  # left by a stop by hand
+        shutil.rmtree(self.stage, ignore_errors=True)  # left by an interrupted run
         self.pending: list[Revision] = []
         self.checkpoints: list[Checkpoint] = []
         self.seen: set[str] = set()
@@ -67,18 +67,20 @@ class HubPusher:
             if is_final(error) and status_of(error) is not None:
                 raise UserError(f"{self.repo_id}: {explain(error, self.repo_id)}") from None
             logger.warning(
-                "%s cannot be reached (%s); training goes on, and it is tried again", self.repo_id, explain(error)
+                "%s cannot be reached (%s); training continues, and the push is tried again",
+                self.repo_id,
+                explain(error),
             )
         self._queue: Queue[Revision | Checkpoint | None] = Queue()
         self._thread = threading.Thread(target=self._work, name="hub", daemon=True)
 
     def push(self, record: RunRecord) -> None:
-        """Queue every revision that neither the repository nor the queue holds."""
+        """Queue every revision that is neither in the repository nor in the queue."""
         for revision in unpushed(self.output, record, self.repo_id, self.seen):
             self._queue.put(revision)
 
     def callbacks(self) -> list[TrainerCallback]:
-        """For the trainer of a task."""
+        """Callbacks for the trainer of a task."""
         from .callback import PushCheckpoints
 
         return [PushCheckpoints(self._push_checkpoint)] if self.within_tasks else []
@@ -86,7 +88,7 @@ class HubPusher:
     def _push_checkpoint(self, checkpoint: Checkpoint) -> None:
         try:
             self._queue.put(stage(checkpoint, self.stage))
-        except OSError as error:  # a full disk, say: training must go on
+        except OSError as error:  # such as a full disk: training must continue
             logger.warning("%s cannot be pushed: %s", checkpoint.path, explain(error))
 
     def __enter__(self) -> HubPusher:
@@ -97,12 +99,12 @@ class HubPusher:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        by_hand = kind is not None and not issubclass(kind, Exception)
-        # A machine that is taken away (SIGTERM) may never come back, and its last checkpoint was just queued.
-        taken_away = getattr(error, "exit_code", None) == 128 + signal.SIGTERM and self.within_tasks
-        if by_hand and not taken_away:
+        interrupted = kind is not None and not issubclass(kind, Exception)
+        # A preempted machine (SIGTERM) may never come back, and its last checkpoint was just queued.
+        preempted = getattr(error, "exit_code", None) == 128 + signal.SIGTERM and self.within_tasks
+        if interrupted and not preempted:
             return  # the user does not want to wait
-        logger.warning("pushing what is left to %s", self.repo_id)
+        logger.warning("pushing the remaining revisions to %s", self.repo_id)
         self._queue.put(None)
         if self.at_end:
             self._thread.start()
@@ -110,7 +112,7 @@ class HubPusher:
         shutil.rmtree(self.stage, ignore_errors=True)
         if left := [revision.name for revision in self.pending] or [c.path for c in self.checkpoints]:
             logger.warning(
-                "%s could not be pushed to %s; later: python -m hf_clcl.hub push %s --hub_model_id %s",
+                "%s could not be pushed to %s; to try again: python -m hf_clcl.hub push %s --hub_model_id %s",
                 ", ".join(left), self.repo_id, self.output, self.repo_id,
             )  # fmt: skip
         else:
@@ -123,23 +125,23 @@ class HubPusher:
                 self.pending.append(item)
             elif item is not None:
                 if not self.repository.keep_checkpoints:
-                    self._forget_checkpoints()  # the newest is enough
+                    self._drop_checkpoints()  # only the newest is needed
                 self.checkpoints.append(item)
             if not self._queue.empty():
                 continue
             try:
-                with without_bars():
+                with no_progress_bars():
                     push_revisions(self.repository, self.pending)
                     push_checkpoints(self.repository, self.checkpoints)
-            except Exception as error:  # whatever it is, training must go on
+            except Exception as error:  # any error: training must continue
                 logger.warning(
-                    "%s could not be pushed to %s (%s); it is kept and tried again",
+                    "%s could not be pushed to %s (%s); the push is tried again",
                     self._next(), self.repo_id, explain(error, self.repo_id),
                 )  # fmt: skip
             if item is None:
                 return
 
-    def _forget_checkpoints(self) -> None:
+    def _drop_checkpoints(self) -> None:
         for checkpoint in self.checkpoints:
             shutil.rmtree(checkpoint.local_folder, ignore_errors=True)
         self.checkpoints.clear()
@@ -151,12 +153,20 @@ class HubPusher:
 
 
 def push_checkpoints(repository: Repository, checkpoints: list[Checkpoint]) -> list[str]:
-    """Push staged checkpoints; each is deleted when the repository holds it, or need not, its task being finished."""
+    """Push staged checkpoints, and delete each when it is pushed or its task is finished.
+
+    Args:
+        repository (`Repository`): The repository.
+        checkpoints (`list[Checkpoint]`): The queue; pushed ones are removed from it.
+
+    Returns:
+        `list[str]`: Paths of the pushed checkpoints.
+    """
     pushed: list[str] = []
     while checkpoints:
         first = checkpoints[0]
         if repository.keep_checkpoints or first.task not in repository.tags:
-            patiently(partial(repository.push_checkpoint, first))
+            with_retries(partial(repository.push_checkpoint, first))
             pushed.append(first.path)
         shutil.rmtree(first.local_folder, ignore_errors=True)
         del checkpoints[0]
@@ -170,20 +180,20 @@ def push_output(
     overwrite: bool = False,
     token: str | None = None,
 ) -> list[str]:
-    """Push what a run has finished and its repository lacks.
+    """Push the finished tasks of a run that are missing in its repository.
 
     Args:
         output_dir (`str` or `Path`): The folder of the run.
-        hub_model_id (`str`, *optional*): The repository; the one of the recipe where not given.
-        private (`bool`, *optional*): Whether the repository is created private.
-        overwrite (`bool`, defaults to `False`): Whether a different run in the repository may be replaced.
-        token (`str`, *optional*): Token with the right to write; `HF_TOKEN` or the login where not given.
+        hub_model_id (`str`, *optional*): The repository; by default that of the recipe.
+        private (`bool`, *optional*): Whether to create the repository as private.
+        overwrite (`bool`, defaults to `False`): Whether to replace a different run in the repository.
+        token (`str`, *optional*): Token with write access; by default `HF_TOKEN` or the login.
 
     Returns:
-        `list[str]`: Names of the revisions that were pushed; empty where all were there.
+        `list[str]`: Names of the pushed revisions; empty if none was missing.
 
     Raises:
-        UserError: Where the folder is no run, or the Hub does not take it. Calling again goes on.
+        UserError: If the folder is no run, or the push fails. A second call pushes the rest.
     """
     output, record = Path(output_dir), RunRecord.load(Path(output_dir))
     strategy = record.recipe.get("hub_strategy")
@@ -191,11 +201,11 @@ def push_output(
         hub_model_id or record.recipe.get("hub_model_id"), private, overwrite, token, strategy == ALL_CHECKPOINTS
     )
     try:
-        tags = patiently(lambda: repository.open(record))
+        tags = with_retries(lambda: repository.open(record))
         pushed = push_revisions(repository, list(unpushed(output, record, repository.repo_id, tags)))
         last = last_checkpoint(output, record) if strategy in (CHECKPOINT, ALL_CHECKPOINTS) else None
-        held = newest(repository.checkpoints, last.task) if last else None
-        if last and not (held and held.step >= last.step):
+        remote = newest(repository.checkpoints, last.task) if last else None
+        if last and not (remote and remote.step >= last.step):
             with TemporaryDirectory(dir=output, prefix=".hub-") as place:
                 pushed += push_checkpoints(repository, [stage(last, Path(place))])
         return pushed
@@ -203,4 +213,4 @@ def push_output(
         raise
     except Exception as error:
         reason = explain(error, repository.repo_id)
-        raise UserError(f"{repository.repo_id}: {reason}. The same command goes on where it stopped") from error
+        raise UserError(f"{repository.repo_id}: {reason}. Run the same command again to push the rest") from error

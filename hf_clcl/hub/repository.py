@@ -1,4 +1,4 @@
-"""The repository of a stream: whose it is, and how a revision gets into it as a whole."""
+"""Hub repository of a stream: ownership checks and atomic commits of revisions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..utils.errors import RecipeError, UserError
 from ..utils.names import RECORD, TAG
 from ..utils.required import required
 from .checkpoints import BRANCH, Checkpoint, checkpoints_among, portable
-from .client import OWNERS, hub_api, patiently, status_of
+from .client import OWNERS, hub_api, status_of, with_retries
 from .revisions import Revision, same_run
 
 
@@ -21,10 +21,10 @@ class Repository:
 
     Args:
         repo_id (`str`): `owner/name`.
-        private (`bool`, *optional*): Whether it is created private; the owner's default where not given.
-        overwrite (`bool`, defaults to `False`): Whether the revisions of a different run may be replaced.
-        token (`str`, *optional*): Token with the right to write; `HF_TOKEN` or the login where not given.
-        keep_checkpoints (`bool`, defaults to `False`): Whether checkpoints within a task outlive the next one.
+        private (`bool`, *optional*): Whether to create it as private; by default as the owner's settings say.
+        overwrite (`bool`, defaults to `False`): Whether to replace the revisions of a different run.
+        token (`str`, *optional*): Token with write access; by default `HF_TOKEN` or the login.
+        keep_checkpoints (`bool`, defaults to `False`): Whether to keep all checkpoints within tasks.
     """
 
     def __init__(
@@ -44,14 +44,14 @@ class Repository:
         self.checkpoints: list[Checkpoint] = []
 
     def open(self, record: RunRecord, replace_other: bool = False) -> set[str]:
-        """Create the repository where it does not exist, and tell which revisions of this run it holds.
+        """Create the repository if it does not exist, and return the revisions of this run in it.
 
         Args:
             record (`RunRecord`): The run.
-            replace_other (`bool`, defaults to `False`): Whether to take the tags from a run that may be overwritten.
+            replace_other (`bool`, defaults to `False`): Whether to delete the tags of a run that may be overwritten.
 
         Raises:
-            UserError: Where it belongs to something else.
+            UserError: If the repository belongs to something else.
         """
         self.api.create_repo(self.repo_id, private=self.private, exist_ok=True)
         info = self.api.model_info(self.repo_id)
@@ -62,8 +62,8 @@ class Repository:
         other = self._other_run(record, info.sha, files)
         if other and not self.overwrite:
             raise UserError(
-                f"{self.repo_id} holds {other}. Choose another repository with --hub_model_id, go on from what it "
-                f"holds with --resume_from_hub {self.repo_id} and a new --output_dir, or replace it with "
+                f"{self.repo_id} contains {other}. Choose another repository with --hub_model_id, resume the other "
+                f"run with --resume_from_hub {self.repo_id} and a new --output_dir, or replace it with "
                 "--hub_overwrite"
             )
         if other and replace_other:
@@ -77,24 +77,24 @@ class Repository:
         return set(self.tags)
 
     def _other_run(self, record: RunRecord, commit: str | None, files: set[str]) -> str | None:
-        """What the repository holds, in words, unless it is this run."""
+        """Describe the content of the repository, or return `None` if it is this run."""
         if RECORD not in files:
             foreign = sorted(files - OWNERS)
-            return f"{foreign[0]} and no {RECORD}: it is no repository of this software" if foreign else None
+            return f"{foreign[0]} and no {RECORD}, so it was not pushed by hf_clcl" if foreign else None
         try:
-            # By its commit: a branch might be answered from the cache.
+            # By commit, since a branch could come from the cache.
             held = RunRecord.load(self.api.hf_hub_download(self.repo_id, RECORD, revision=commit))
         except UserError:
             return f"a {RECORD} that cannot be read"
         if same_run(record, held):
             return None
         done = f"{len(held.accuracy)} of {len(held.tasks)} tasks"
-        return f"a different run ({held.method}, {done}, begun {held.created or 'some day'})"
+        return f"a different run ({held.method}, {done}, started {held.created or 'at an unknown time'})"
 
     def push(self, revision: Revision) -> None:
-        """Commit a revision as a whole, then tag it: a tag never names half of one."""
+        """Push a revision in one commit, then tag it, so that a tag never names a partial revision."""
         held = self.api.list_repo_files(self.repo_id)
-        # Weights and configurations of an earlier revision would be taken for this one's.
+        # Weights and configurations of an earlier revision would be loaded with this one.
         stale = [name for name in held if name not in revision.files and name.endswith((".safetensors", ".json"))]
         commit = self.api.create_commit(
             self.repo_id,
@@ -108,7 +108,7 @@ class Repository:
         self.tags.add(revision.name)
 
     def push_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Commit a checkpoint as a whole to its branch, where it takes the place of the one before."""
+        """Push a checkpoint in one commit to its branch, where it replaces the previous one."""
         files = portable(checkpoint)
         self.api.create_branch(self.repo_id, branch=BRANCH, exist_ok=True)
         held = self.api.list_repo_files(self.repo_id, revision=BRANCH)
@@ -117,7 +117,7 @@ class Repository:
             self.repo_id,
             [
                 *(CommitOperationAdd(name, file) for name, file in files.items()),
-                # The branch begins as a copy of `main`, whose files would age here.
+                # The branch starts as a copy of `main`, whose files would become outdated.
                 *(CommitOperationDelete(name) for name in held if name not in {*files, *kept, ".gitattributes"}),
             ],
             commit_message=checkpoint.path,
@@ -126,7 +126,7 @@ class Repository:
         self.checkpoints = checkpoints_among([*files, *kept])
 
     def remove_finished_checkpoints(self) -> None:
-        """Take the branch of checkpoints away once their tasks are done, unless they are to be kept."""
+        """Delete the branch of checkpoints when their tasks are finished, unless all are kept."""
         if self.checkpoints and not self.keep_checkpoints and {c.task for c in self.checkpoints} <= self.tags:
             self._remove_branch()
 
@@ -134,21 +134,29 @@ class Repository:
         try:
             self.api.delete_branch(self.repo_id, branch=BRANCH)
         except Exception as error:
-            if status_of(error) != 404:  # else it is gone: the answer to an earlier try was lost
+            if status_of(error) != 404:  # 404: an earlier attempt deleted it, and the response was lost
                 raise
         self.checkpoints = []
 
 
 def push_revisions(repository: Repository, revisions: list[Revision]) -> list[str]:
-    """Push revisions in their order; each is taken from the list when the repository holds it."""
+    """Push revisions in order.
+
+    Args:
+        repository (`Repository`): The repository.
+        revisions (`list[Revision]`): The queue; pushed ones are removed from it.
+
+    Returns:
+        `list[str]`: Names of the pushed revisions.
+    """
     pushed: list[str] = []
     if revisions:
-        patiently(lambda: repository.open(revisions[-1].record, replace_other=True))
+        with_retries(lambda: repository.open(revisions[-1].record, replace_other=True))
     while revisions:
         revision = revisions[0]
         if revision.name not in repository.tags:
-            patiently(partial(repository.push, revision))
+            with_retries(partial(repository.push, revision))
             pushed.append(revision.name)
         del revisions[0]
-    patiently(repository.remove_finished_checkpoints)
+    with_retries(repository.remove_finished_checkpoints)
     return pushed

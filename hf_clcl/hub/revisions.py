@@ -1,4 +1,4 @@
-"""The revisions of a run: one before training and one after each task, each a record and all its files."""
+"""Revisions of a run: one before training and one after each task, with the record and all files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,13 @@ ADAPTER = "adapter/adapter_config.json"
 
 @dataclass
 class Revision:
-    """The state of a run after one task: its name, its record, and all files of the repository."""
+    """The state of a run after one task.
+
+    Args:
+        name (`str`): Its tag.
+        record (`RunRecord`): The record after this task.
+        files (`dict[str, Path | bytes]`): All files of the repository by path.
+    """
 
     name: str
     record: RunRecord
@@ -29,7 +35,7 @@ class Revision:
 
 
 def states(record: RunRecord) -> list[RunRecord]:
-    """The record as it stood before training and after each finished task."""
+    """The record before training and after each finished task."""
     start = [record.until(None)] if record.zero_shot is not None else []
     finished = record.tasks[: len(record.accuracy)]
     if record.trains_jointly:  # one model, which has learnt all tasks
@@ -38,43 +44,50 @@ def states(record: RunRecord) -> list[RunRecord]:
 
 
 def revision_name(record: RunRecord) -> str:
-    """The tag, and the folder, of a record's newest state.
+    """Tag and folder name of a record's newest state.
 
     Raises:
-        UserError: Where the task's name can be neither; records from elsewhere are not to be trusted.
+        UserError: If the task's name is not valid; records from elsewhere are not trusted.
     """
     from ..reports.cards.sections import folder_name
 
     name = folder_name(record)
     if not TAG.fullmatch(name):
-        raise UserError(f"{name!r:.80} is no name of a task: it needs 1 to 64 letters, digits, '-' and '_'")
+        raise UserError(f"the name of a task must have 1 to 64 letters, digits, '-' and '_', got {name!r:.80}")
     return name
 
 
 def same_run(one: RunRecord, other: RunRecord) -> bool:
-    """Whether two records are states of one run: begun together, and with the same numbers as far as both go."""
+    """Whether two records are states of one run: same start time and recipe, same results of common tasks."""
     first, second = ([r.created, r.method, r.model, r.tasks, r.seed] for r in (one, other))
     rows = ([r.zero_shot, *r.accuracy] if r.zero_shot is not None else [] for r in (one, other))
     return first == second and all(a == b for a, b in zip(*rows, strict=False))
 
 
 def unpushed(output: Path, record: RunRecord, repo_id: str, known: set[str]) -> Iterator[Revision]:
-    """Every revision of a record that is not among the known names, which it adds to; what cannot be is warned of."""
+    """Yield the revisions of a record that are not in `known`, and add them to it; logs those that fail.
+
+    Args:
+        output (`Path`): The output folder.
+        record (`RunRecord`): The record.
+        repo_id (`str`): The repository, `owner/name`.
+        known (`set[str]`): Names of pushed or queued revisions.
+    """
     for state in states(record):
         name = revision_name(state)
         if name not in known:
             known.add(name)
             try:
                 yield prepare(output, state, repo_id)
-            except Exception as error:  # whatever it is, training must go on
+            except Exception as error:  # any error: training must continue
                 logger.warning("%s cannot be pushed: %s", name, explain(error))
 
 
 def prepare(output: Path, record: RunRecord, repo_id: str) -> Revision:
-    """All files of the newest state of a record.
+    """Collect all files of the newest state of a record.
 
     Raises:
-        UserError: Where its checkpoint is gone.
+        UserError: If its checkpoint does not exist.
     """
     from ..reports.cards import save_card
 
@@ -84,13 +97,13 @@ def prepare(output: Path, record: RunRecord, repo_id: str) -> Revision:
     if folder.is_dir():
         files = {file.relative_to(folder).as_posix(): file for file in sorted(folder.rglob("*")) if file.is_file()}
     elif count and record.trainable_parameters != 0:
-        raise UserError(f"its checkpoint is not in {output}")
+        raise UserError(f"its checkpoint does not exist in {output}")
     else:
         base = {"base_model": record.model, "revision": record.recipe.get("model_revision")}
         files = {"base_model.json": json.dumps(base, indent=2).encode()}
     if ADAPTER in files:
         files[ADAPTER] = _adapter_of(record, folder / ADAPTER, repo_id)
-    # The card names the repository that it is in, whatever the recipe says.
+    # The card names the repository that it is pushed to, not that of the recipe.
     shown = replace(record, recipe={**record.recipe, "hub_model_id": repo_id})
     of_task = record.tasks[count - 1] if count and not record.finished else None
     with TemporaryDirectory() as scratch:
@@ -103,7 +116,7 @@ def prepare(output: Path, record: RunRecord, repo_id: str) -> Revision:
 
 
 def _adapter_of(record: RunRecord, config: Path, repo_id: str) -> bytes:
-    """The configuration of a task's adapter, naming what it belongs on: the revision before it, or the base model."""
+    """Configuration of a task's adapter with its base: the previous revision, or the base model."""
     count = len(record.accuracy)
     base: tuple[str, str | None]
     if count > 1:

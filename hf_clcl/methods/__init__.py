@@ -22,6 +22,7 @@ from .l2 import L2
 from .lwf import LwF
 from .regularized import Regularized
 from .rkd import RKD
+from .separate import Separate
 from .vr_lwf import LwFVR, VRLwF
 from .weight_ensemble import WeightEnsemble
 from .wise_ft import WiSEFT
@@ -33,7 +34,7 @@ METHODS: dict[str, type[Method]] = {
     method.name: method
     for method in (
         ZeroShot, Finetune, L2, EWC, WeightEnsemble, WiSEFT, IMM, LwF, VRLwF, LwFVR, GeoDL, RKD, ICaRL, ZSCLStar, ZSCL,
-        Joint,
+        Joint, Separate,
     )
 }  # fmt: skip
 """The methods of the package by name."""

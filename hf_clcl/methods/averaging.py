@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from ..distributed.tensors import divide, part, whole
+from ..distributed.tensors import full_tensor, local_shard, shard
 
 
 def trainable_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
@@ -33,7 +33,7 @@ def load_parameters(model: nn.Module, values: dict[str, Tensor]) -> None:
 def interpolate(start: dict[str, Tensor], end: dict[str, Tensor], weight: float) -> dict[str, Tensor]:
     """`(1 - weight) * start + weight * end`, parameter by parameter.
 
-    Source: WiSE-FT (Wortsman et al., 2022, eq. 1).
+    Source: WiSE-FT (Wortsman et al., 2022).
     """
     return dict(zip(start, torch._foreach_lerp(list(start.values()), [end[n] for n in start], weight), strict=True))
 
@@ -61,7 +61,7 @@ class WeightAveraging(TrainerCallback):
     After the step `k` (counted from 0) of each `k % interval == 0`, by `kind`, with `theta` the model's weights:
 
     - `uniform`: `n += 1`, then `average = (n * average + theta) / (n + 1)`, from `n = 0` and the task's start. This is
-      the weight ensemble (WE) of ZSCL (Zheng et al., ICCV 2023, eq. 6).
+      the weight ensemble (WE) of ZSCL (Zheng et al., ICCV 2023).
     - `mixed`: the same, then `average = decay * average + (1 - decay) * start`.
     - `exponential`: `average = decay * average + (1 - decay) * theta`.
     - `towards_start`, `towards_snapshot`, `towards_zero_shot`: the model itself is pulled,
@@ -130,8 +130,8 @@ class WeightAveraging(TrainerCallback):
         self.count += 1
         values = self._values(model)
         like = [values[name].detach() for name in self.kept]
-        divide(self.kept, like)
-        theta, kept = [part(own) for own in like], [part(tensor) for tensor in self.kept.values()]
+        shard(self.kept, like)
+        theta, kept = [local_shard(own) for own in like], [local_shard(tensor) for tensor in self.kept.values()]
         if self.pulls:
             target = [tensor.to(own.device) for tensor, own in zip(kept, theta, strict=True)]
             torch._foreach_lerp_(theta, target, 1 - self.decay)
@@ -141,13 +141,13 @@ class WeightAveraging(TrainerCallback):
         share = 1 - self.decay if self.rule == "exponential" else 1 / (self.count + 1)
         torch._foreach_lerp_(kept, [own.to(tensor.device) for tensor, own in zip(kept, theta, strict=True)], share)
         if self.rule == "mixed":
-            divide(self.anchor, like)
-            torch._foreach_lerp_(kept, [part(tensor) for tensor in self.anchor.values()], 1 - self.decay)
+            shard(self.anchor, like)
+            torch._foreach_lerp_(kept, [local_shard(tensor) for tensor in self.anchor.values()], 1 - self.decay)
 
     def finish(self, model: nn.Module) -> None:
         """Give the model the averaged weights."""
         if not self.pulls:
-            load_parameters(model, {name: whole(tensor) for name, tensor in self.kept.items()})
+            load_parameters(model, {name: full_tensor(tensor) for name, tensor in self.kept.items()})
         self.kept, self.anchor = {}, {}
 
     def state_dict(self) -> dict[str, Tensor]:

@@ -93,6 +93,7 @@ class Method:
     name: ClassVar[str] = "finetune"
     trains: ClassVar[bool] = True
     trains_jointly: ClassVar[bool] = False
+    trains_separately: ClassVar[bool] = False  # each task starts from the initial model
     remembers: ClassVar[bool] = False  # whether `state_dict` keeps something from task to task
     needs_labels: ClassVar[bool] = False
     takes_adapters: ClassVar[bool] = True

@@ -21,7 +21,7 @@ class Distilling(Guided):
     reference images `[R, d]`, `Z = s f E^T` and `Zt = s g E^T`, both `[R, M]`: the image loss is `KD(Zt, Z)` over
     texts, the text loss `KD(Zt^T, Z^T)` over images. See [`~hf_clcl.methods.losses.distillation`] for `KD`.
 
-    Source: Zheng et al., ICCV 2023, arXiv 2303.06628, eq. 3-5, and the ablations of its table 4.
+    Source: Zheng et al., ICCV 2023, arXiv 2303.06628 and its public code, ablations included.
 
     Args:
         image_weight (`float`, defaults to 1.0): Weight of the image loss (softmax over reference texts).

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from ..config.validation import between
-from ..distributed.tensors import whole
+from ..distributed.tensors import full_tensor
 from .averaging import with_prefix, without_prefix
 from .base import Embeddings, TaskContext
 from .fisher import diagonal_fisher
@@ -26,7 +26,7 @@ class EWC(Regularized):
     `ewc_weight / 2 * sum_p F_p (theta_p - theta_start_p)^2`, where `F = fisher_decay * F + F_task` adds up the
     diagonal Fisher information of the tasks so far, each taken at the task's end. The first task is plain fine-tuning.
 
-    Source: Kirkpatrick et al., PNAS 2017, eq. 3, with one running penalty as in online EWC (Schwarz et al., ICML
+    Source: Kirkpatrick et al., PNAS 2017, with one running penalty as in online EWC (Schwarz et al., ICML
     2018). The weight is not from the papers, whose models were smaller; tune it.
 
     Args:
@@ -72,7 +72,7 @@ class EWC(Regularized):
         model = super().end_task(model)
         fisher = diagonal_fisher(model, self._context, self.fisher_samples)
         if self.fisher:
-            earlier = [whole(self.fisher[name]) for name in fisher]
+            earlier = [full_tensor(self.fisher[name]) for name in fisher]
             torch._foreach_add_(list(fisher.values()), earlier, alpha=self.fisher_decay)
         self.fisher = fisher
         return model

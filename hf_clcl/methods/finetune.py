@@ -12,7 +12,7 @@ from .base import Method
 class Finetune(Method):
     """Fine-tuning on one task after another, with nothing against forgetting (the lower bound).
 
-    Source: "Continual-FT" of ZSCL (Zheng et al., ICCV 2023, section 5.1).
+    Source: "Continual-FT" of ZSCL (Zheng et al., ICCV 2023).
     """
 
     name: ClassVar[str] = "finetune"

@@ -27,7 +27,7 @@ class IMM(Regularized):
     the unmerged model of the task before (the paper's weight transfer), so that one is kept beside it. With
     `l2_weight` it is the paper's L2 transfer.
 
-    Source: Lee et al., NeurIPS 2017, mean-IMM and mode-IMM of section 3, all tasks weighing the same.
+    Source: Lee et al., NeurIPS 2017, mean-IMM and mode-IMM, all tasks weighing the same.
 
     Args:
         merge (`str`, defaults to `"mean"`): `mean` or `mode`.

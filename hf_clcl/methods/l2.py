@@ -12,7 +12,7 @@ from .regularized import Regularized
 class L2(Regularized):
     """Fine-tuning with an L2 penalty on the distance to the weights at the start of each task.
 
-    Source: the "WC" row of ZSCL (Zheng et al., ICCV 2023, table 5).
+    Source: the "WC" row of ZSCL (Zheng et al., ICCV 2023).
 
     Args:
         l2_weight (`float`, defaults to 1.0): Weight of the squared distance.

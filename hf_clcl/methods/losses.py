@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ..distributed.tensors import gather_rows
-from ..utils.blocks import in_cache
+from ..utils.blocks import cache_sized_chunks
 
 
 def classification(
@@ -26,7 +26,7 @@ def classification(
 ) -> Tensor:
     """Cross-entropy of images against the prompts of all classes of their task.
 
-    Source: CLIP fine-tuning as in ZSCL (Zheng et al., ICCV 2023, section 5.1), image to text only.
+    Source: CLIP fine-tuning as in ZSCL (Zheng et al., ICCV 2023), image to text only.
 
     Args:
         images (`Tensor` of shape `[B, d]`): Image embeddings.
@@ -75,7 +75,7 @@ def distillation(
 
     `KD(t, s; T) = T^2 * mean_rows(-sum_j softmax(t / T)_j * log_softmax(s / T)_j)`
 
-    Source: LwF (Li and Hoiem, 2016, eq. 2-3) in the form of ZSCL (eq. 3-4): cross-entropy, whose gradient is that of
+    Source: LwF (Li and Hoiem, 2016) in the form of ZSCL: cross-entropy, whose gradient is that of
     the Kullback-Leibler divergence.
 
     Args:
@@ -104,7 +104,7 @@ def distillation(
 def feature_mse(teacher: Tensor, student: Tensor) -> Tensor:
     """Mean squared error between the normalised image embeddings of teacher and student, both `[B, d]`.
 
-    Source: the feature-distance ablation of ZSCL (Zheng et al., ICCV 2023, table 4).
+    Source: the feature-distance ablation of ZSCL (Zheng et al., ICCV 2023).
     """
     return F.mse_loss(student, teacher)
 
@@ -112,7 +112,7 @@ def feature_mse(teacher: Tensor, student: Tensor) -> Tensor:
 def relational(teacher: Tensor, student: Tensor, scale: Tensor, temperature: float) -> Tensor:
     """Distillation of the similarities among the images of a batch, without each image's similarity to itself.
 
-    Source: the image-image ablation of ZSCL (Zheng et al., ICCV 2023, table 4).
+    Source: the image-image ablation of ZSCL (Zheng et al., ICCV 2023).
 
     Args:
         teacher, student (`Tensor` of shape `[B, d]`): Normalised image embeddings.
@@ -132,7 +132,7 @@ def relational_distance(teacher: Tensor, student: Tensor) -> Tensor:
 
     `sum_(i, j) huber(|s_i - s_j| / mean - |t_i - t_j| / mean')`, averaged over the pairs.
 
-    Source: RKD-D (Park et al., CVPR 2019, section 3.2.1).
+    Source: RKD-D (Park et al., CVPR 2019).
 
     Args:
         teacher, student (`Tensor` of shape `[B, d]`): Embeddings of the same images.
@@ -153,7 +153,7 @@ def relational_angle(teacher: Tensor, student: Tensor) -> Tensor:
     `sum_(i, j, k) huber(cos of the angle at s_j between s_i and s_k - the same of t)`, averaged over the triplets of
     different embeddings.
 
-    Source: RKD-A (Park et al., CVPR 2019, section 3.2.2).
+    Source: RKD-A (Park et al., CVPR 2019).
 
     Args:
         teacher, student (`Tensor` of shape `[B, d]`): Embeddings of the same images.
@@ -234,7 +234,7 @@ class _SquaredDistance(torch.autograd.Function):
         ctx.save_for_backward(*tensors)
         groups = zip(*(tensors[start : start + count] for start in range(0, len(tensors), count)), strict=True)
         # No dot product: in fp32 it loses the fourth digit of a sum of millions.
-        parts = [_squares(*part) for group in groups for part in in_cache(*group)]
+        parts = [_squares(*part) for group in groups for part in cache_sized_chunks(*group)]
         return torch.stack(parts).sum()
 
     @staticmethod
@@ -259,8 +259,8 @@ def squared_distance(
 ) -> Tensor:
     """Squared distance between parameters and their anchor, summed over all entries.
 
-    Source: the weight consolidation (WC) of ZSCL (Zheng et al., ICCV 2023, section 4.2); with an importance for each
-    entry, EWC (Kirkpatrick et al., 2017, eq. 3).
+    Source: the weight consolidation (WC) of ZSCL (Zheng et al., ICCV 2023); with an importance for each
+    entry, EWC (Kirkpatrick et al., 2017).
 
     Args:
         parameters (`Sequence[Tensor]`): What learns.

@@ -21,7 +21,7 @@ class LwF(Distilling):
     The images are a second, independent stream of the task's training images, with the evaluation transform. A task of
     captions has as many prompts as captions; 1000 of them are drawn.
 
-    Source: Li and Hoiem, ECCV 2016, eq. 2-3, as ZSCL (Zheng et al., ICCV 2023, section 5.1) adapts it to CLIP.
+    Source: Li and Hoiem, ECCV 2016, as ZSCL (Zheng et al., ICCV 2023) adapts it to CLIP.
 
     Args:
         kwargs: The options of [`Distilling`], [`Guided`] and [`Regularized`].

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 
-from ..distributed.tensors import divide, part
+from ..distributed.tensors import local_shard, shard
 from . import losses
 
 
@@ -29,11 +29,13 @@ def squared_distance(
             module.reshard()  # the outermost weights would stay gathered until the backward
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     weights = {} if importance is None else {name: importance[name] for name in start}
-    divide(start, parameters)
+    shard(start, parameters)
     if importance is not None:
-        divide(weights, parameters)
+        shard(weights, parameters)
         importance |= weights
-    own = losses.squared_distance(*([part(t) for t in ts] for ts in (parameters, start.values(), weights.values())))
+    own = losses.squared_distance(
+        *([local_shard(t) for t in ts] for ts in (parameters, start.values(), weights.values()))
+    )
     if not parameters or not isinstance(parameters[0], DTensor):
         return own
     total, mesh = own.detach().clone(), parameters[0].device_mesh

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from torch import Tensor, nn
 from transformers import PreTrainedModel, TrainerCallback
 
-from ..distributed.tensors import whole
+from ..distributed.tensors import full_tensor
 from .averaging import WeightAveraging, copy_parameters, interpolate, load_parameters
 from .base import Embeddings, Method, TaskContext, option_names
 from .penalties import squared_distance
@@ -29,7 +29,7 @@ class Regularized(Method):
     `l2_weight * sum((theta - theta_0)^2)`; along the task the weights are averaged as [`WeightAveraging`] says; after
     it, `theta = wise_alpha * theta + (1 - wise_alpha) * theta_0`.
 
-    Source: WC and WE of ZSCL (Zheng et al., ICCV 2023, section 4.2); WiSE-FT (Wortsman et al., CVPR 2022, eq. 1).
+    Source: WC and WE of ZSCL (Zheng et al., ICCV 2023); WiSE-FT (Wortsman et al., CVPR 2022).
 
     Args:
         l2_weight (`float`, defaults to 0.0):
@@ -125,7 +125,7 @@ class Regularized(Method):
         if self.averager:
             self.averager.finish(model)
         if self.wise_alpha < 1:
-            start = {name: whole(tensor) for name, tensor in self.anchor.items()}
+            start = {name: full_tensor(tensor) for name, tensor in self.anchor.items()}
             merged = interpolate(start, learnt := copy_parameters(model), self.wise_alpha)
             # The update of an adapter is B A, with B zero at the start: scaling B alone interpolates the weights.
             load_parameters(model, {n: learnt[n] if ".lora_A." in n else value for n, value in merged.items()})

@@ -12,7 +12,7 @@ from .regularized import Regularized
 class WeightEnsemble(Regularized):
     """Fine-tuning whose weights are averaged along each task.
 
-    Source: WE of ZSCL (Zheng et al., ICCV 2023, eq. 6).
+    Source: WE of ZSCL (Zheng et al., ICCV 2023).
 
     Args:
         averaging_interval (`int`, defaults to 100): Steps between two snapshots.

@@ -14,7 +14,7 @@ class WiSEFT(Regularized):
 
     `theta = alpha * theta_learnt + (1 - alpha) * theta_start`
 
-    Source: Wortsman et al., CVPR 2022, eq. 1, with the share of ZSCL's comparison.
+    Source: Wortsman et al., CVPR 2022, with the share of ZSCL's comparison.
 
     Args:
         wise_alpha (`float`, defaults to 0.8): Share of the learnt weights.

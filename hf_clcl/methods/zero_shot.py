@@ -12,7 +12,7 @@ from .base import Method
 class ZeroShot(Method):
     """The untrained model: every row of the matrix is its zero-shot accuracy.
 
-    Source: CLIP (Radford et al., 2021, section 3.1).
+    Source: CLIP (Radford et al., 2021).
     """
 
     name: ClassVar[str] = "zero_shot"

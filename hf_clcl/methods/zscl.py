@@ -19,7 +19,7 @@ class ZSCL(Distilling):
     The losses are those of [`Distilling`], and the texts the teacher's on both sides; beside them stand the weight
     ensemble and the L2 penalty of [`Regularized`].
 
-    Source: Zheng et al., ICCV 2023, arXiv 2303.06628, eq. 3-6.
+    Source: Zheng et al., ICCV 2023, arXiv 2303.06628.
 
     Args:
         l2_weight (`float`, defaults to 1.0): Weight of the L2 penalty to the start of the task.

@@ -12,7 +12,7 @@ from .zscl import ZSCL
 class ZSCLStar(ZSCL):
     """ZSCL without the L2 penalty.
 
-    Source: ZSCL* of Zheng et al., ICCV 2023, table 1.
+    Source: ZSCL* of Zheng et al., ICCV 2023.
 
     Args:
         l2_weight (`float`, defaults to 0.0): Weight of the L2 penalty.

@@ -1,1 +1,1 @@
-"""Pure metrics: the accuracy matrix, ranks, scenarios."""
+"""Metrics without torch: the accuracy matrix, retrieval ranks, scenarios."""

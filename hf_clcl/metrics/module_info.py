@@ -1,4 +1,4 @@
-"""What the `evaluate` modules of this package say of themselves."""
+"""Descriptions of the `evaluate` modules of this package."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import evaluate
 
 
 def info_of_integers(description: str, citation: str, arguments: str, names: Sequence[str]) -> evaluate.MetricInfo:
-    """The information of a module whose inputs are whole numbers, one of each name an example.
+    """Build the description of a module whose inputs are integers.
 
     Args:
-        description (`str`): What the metric tells.
+        description (`str`): What the metric measures.
         citation (`str`): BibTeX.
-        arguments (`str`): Its arguments, what it returns, and an example.
-        names (`Sequence[str]`): Names of the inputs.
+        arguments (`str`): Its arguments, its return value, and an example.
+        names (`Sequence[str]`): Names of the inputs; an example has one integer for each.
     """
     return evaluate.MetricInfo(
         description=description,

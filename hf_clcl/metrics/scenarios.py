@@ -1,4 +1,4 @@
-"""Scenarios: the classes that an image is classified among, and what follows from them.
+"""Scenarios of continual learning: the classes among which an image is classified, and the metrics.
 
 A new scenario is one `Scenario` in this file, listed in `SCENARIOS`. Recipes, evaluation, records, cards and plots
 read it from there.
@@ -26,8 +26,8 @@ class Scenario:
 
     Args:
         name (`str`): Its name in recipes and records.
-        words (`str`): What an image is classified among, after "classified".
-        at_test (`str`): The sentence of a model card on what is known of an image at test.
+        words (`str`): The classes in words; the phrase follows "classified".
+        at_test (`str`): The sentence of a model card that says what is known of an image at test.
         candidates (`Callable[[str, Sequence[str], Sequence[str]], list[str]]`):
             `candidates(task, tasks, seen)` returns the tasks among whose classes an image of `task` is classified.
             `tasks` is the stream in order, and `seen` are the tasks trained so far.
@@ -38,7 +38,7 @@ class Scenario:
             classes seen so far.
         metrics (`Callable[[AccuracyMatrix, Sequence[int | None], Rows | None], dict[str, float]]`, *optional*):
             The metrics in percent of a matrix, the test images of each task, and the baseline. The metrics of
-            [`AccuracyMatrix.metrics`] where not given.
+            [`AccuracyMatrix.metrics`] by default.
     """
 
     name: str

@@ -37,7 +37,7 @@ def embed_images(model: PreTrainedModel, pixel_values: Tensor) -> Tensor:
 def pool_clips(frames: Tensor, pixel_values: Tensor) -> Tensor:
     """Embeddings `[B, d]` of clips: the mean of the normalised embeddings of their frames, normalised again.
 
-    Source: the parameter-free pooling of CLIP4Clip (Luo et al., 2021, section 3.3).
+    Source: the parameter-free pooling of CLIP4Clip (Luo et al., 2021).
 
     Args:
         frames (`Tensor` of shape `[B * frames, d]`): Normalised embeddings, the frames of a clip one after another.

@@ -6,7 +6,7 @@ import warnings
 
 from transformers import PreTrainedModel
 
-from ..distributed.tensors import whole
+from ..distributed.tensors import full_tensor
 from .families import family_of
 
 
@@ -29,7 +29,7 @@ def whole_model(model: PreTrainedModel) -> PreTrainedModel:
     family = family_of(model)
     if family.scale not in dict(model.named_buffers(recurse=False)):
         return model
-    state = {name: whole(tensor.detach()) for name, tensor in model.state_dict().items()}
+    state = {name: full_tensor(tensor.detach()) for name, tensor in model.state_dict().items()}
     learns = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     plain = family.new(model.config)
     plain.load_state_dict(state)

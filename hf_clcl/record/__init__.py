@@ -1,1 +1,1 @@
-"""`results.json`: the record of a run, without torch."""
+"""The record of a run (`results.json`), without torch."""

@@ -1,4 +1,4 @@
-"""Parts of a record: what a phase cost, what the data were, rows of numbers."""
+"""Parts of a run record: phases, losses, datasets, rows of accuracies."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing_extensions import TypedDict  # pydantic needs this one below Python 
 
 
 class Phase(TypedDict):
-    """What one part of a run cost; `task` is `None` for what belongs to no single task."""
+    """Time and memory of one phase of a run; `task` is `None` for a phase that belongs to no single task."""
 
     phase: str
     task: str | None
@@ -17,7 +17,7 @@ class Phase(TypedDict):
 
 
 class Loss(TypedDict):
-    """The losses of one logged step; named losses stand beside the three keys."""
+    """The losses of one logged step. Named losses are further keys."""
 
     task: str
     step: int
@@ -33,15 +33,19 @@ class _DatasetCounts(TypedDict):
 
 
 class DatasetNote(_DatasetCounts, total=False):
-    """What the data of one task were; `train` is `None` for data that are only evaluated, `classes` for captions."""
+    """What the data of one task were; `train` is `None` for data that are only evaluated, `classes` for captions.
+
+    `members` is the rule that chose the rows of train and test if there is no official split: `published` or `seeded`.
+    """
 
     captions: int | None
     split_note: str | None
+    members: str | None
     licence: str | None
 
 
 class RecordedRecipe(TypedDict, total=False):
-    """What cards, tables and the app look up in a record's recipe. Other values are shown as they are."""
+    """Recipe values that cards, tables and the app read from a record. They show other values unchanged."""
 
     model_name_or_path: str
     model_revision: str | None
@@ -60,7 +64,7 @@ class RecordedRecipe(TypedDict, total=False):
     hub_strategy: str
 
 
-class Outside(TypedDict):
+class EvaluationOnly(TypedDict):
     """Accuracy on a dataset that is never trained on: of the untrained model, then after each finished task."""
 
     zero_shot: float | None
@@ -71,7 +75,7 @@ class Retrieval(TypedDict):
     """Retrieval within a dataset of captions: of the untrained model, then after each finished task.
 
     Keys are a direction and a measure, such as `image_to_text_r1` (in percent) and `text_to_image_median_rank`. For
-    videos, `text_to_video` searches those of the dataset, `text_to_database` those of all tasks learnt so far.
+    videos, `text_to_video` searches those of the dataset, `text_to_database` those of all tasks trained so far.
     """
 
     zero_shot: dict[str, float] | None
@@ -87,6 +91,6 @@ class _ScenarioRows(TypedDict):
 
 
 class ScenarioRows(_ScenarioRows, total=False):
-    """The matrix of a further scenario: what these names are in the record for the main one."""
+    """The matrix of a further scenario, with the same keys as the record has for the main scenario."""
 
     baseline: list[Row] | None

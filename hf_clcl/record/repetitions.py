@@ -1,4 +1,4 @@
-"""What a run is: the values of its recipe that numbers depend on, and which runs repeat one another."""
+"""Repeated runs: which recipe values affect results, and which runs differ only in their seed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from .run_record import RunRecord
 
-# What may differ between a run and its resumption, since no number depends on it.
+# Recipe keys that may change when a run is resumed, because they do not affect results.
 FREE_TO_CHANGE = {
     "output_dir", "data_root", "logging_steps", "logging_strategy", "logging_first_step", "save_steps",
     "save_strategy", "save_total_limit", "report_to", "run_name", "project", "disable_tqdm", "log_level",
@@ -16,15 +16,20 @@ FREE_TO_CHANGE = {
     "trackio_space_id", "log_level_replica", "push_to_hub", "hub_model_id", "hub_private_repo", "hub_strategy",
     "hub_overwrite", "hub_token_env", "resume_from_hub", "per_device_eval_batch_size", "embedding_cache_dir",
     "disk_cache_mb", "checkpoint_texts_above", "skip_nonfinite_steps",
+    "expect_results",
 }  # fmt: skip
 
 
-# What cards say of the data.
+# Keys of a dataset that only cards show.
 REMARKS = {"licence", "split_note"}
 
 
 def decisive_values(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """Values that numbers depend on, under dotted names, with the options of the method in use alone."""
+    """The recipe values that affect results, under dotted names; of method options, only those of the method in use.
+
+    Args:
+        recipe (`Mapping[str, Any]`): A resolved recipe.
+    """
     flat: dict[str, Any] = {}
 
     def flatten(value: Any, name: str) -> None:
@@ -48,12 +53,19 @@ def decisive_values(recipe: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def recipe_of(record: RunRecord) -> dict[str, Any]:
-    """What runs that repeat one another have in common: all but the seed."""
+    """The recipe values that repeated runs share: all that affect results, except the seeds."""
     return {key: value for key, value in decisive_values(record.recipe).items() if key not in ("seed", "data_seed")}
 
 
 def repetitions(records: Iterable[RunRecord]) -> list[list[int]]:
-    """Places of the records that repeat one another, in order of the first. Unfinished runs stand alone."""
+    """Group records by repeated runs. An unfinished run is a group of its own.
+
+    Args:
+        records (`Iterable[RunRecord]`): The records.
+
+    Returns:
+        `list[list[int]]`: Indices of the records of each group, in order of the first.
+    """
     groups: dict[str, list[int]] = {}
     for place, record in enumerate(records):
         alone = None if record.accuracy_matrix().finished else place

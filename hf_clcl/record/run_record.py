@@ -1,4 +1,4 @@
-"""The record of a run: `results.json`, all that training hands over to cards, plots, tables and the app."""
+"""The record of a run (`results.json`), which cards, plots, tables and the app read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..metrics.ranks import recall_problems
 from ..metrics.scenarios import SCENARIOS, TASK_INCREMENTAL
 from ..utils.errors import UserError
 from ..utils.files import whole_file
-from .parts import DatasetNote, Loss, Outside, Phase, RecordedRecipe, Retrieval, Row, ScenarioRows
+from .parts import DatasetNote, EvaluationOnly, Loss, Phase, RecordedRecipe, Retrieval, Row, ScenarioRows
 from .schema import check_writable, no_constant, plain
 from .videos import VideoDatabase, video_contradictions, video_metrics
 
@@ -27,7 +27,7 @@ SCHEMA = 1
 
 @dataclass
 class RunRecord:
-    """One run, as it stands. The metrics are always computed from the matrix and never read from the file.
+    """The record of one run, finished or not. Metrics are computed from the matrix and never read from the file.
 
     Args:
         method (`str`): Name of the method.
@@ -38,34 +38,37 @@ class RunRecord:
             One row in percent for each finished task. The accuracy on a dataset of captions is the mean R@1 of both
             directions of retrieval.
         scenario (`str`, defaults to `"task_incremental"`):
-            What images are classified among in these rows: a name of [`~hf_clcl.metrics.scenarios`].
+            The scenario of these rows: a name of [`~hf_clcl.metrics.scenarios`].
         baseline (`list[list[float | None]]`, *optional*):
-            Where the classes to choose from grow: for each task, finished or not, the untrained model among the
-            classes that its row has. `zero_shot` is then among those of the last row.
+            Accuracy of the untrained model, for scenarios in which the classes grow. It has one row for each task,
+            finished or not, among the same classes as that task's row. `zero_shot` is then among the last row's.
         scenarios (`dict[str, ScenarioRows]`): The matrices of further scenarios, measured at the same time.
-        evaluation_only (`dict[str, Outside]`): Datasets that are evaluated and never trained on.
+        evaluation_only (`dict[str, EvaluationOnly]`): Datasets that are evaluated and never trained on.
         retrieval (`dict[str, Retrieval]`): For each dataset of captions with a test split, trained on or not.
         video_database (`VideoDatabase`, *optional*): For streams with tasks of videos.
         recipe (`dict`): The recipe as resolved.
         versions (`dict[str, str]`): Versions of the libraries and of this software.
         seed (`int`, *optional*): Seed of the run.
-        device (`str`, *optional*): The hardware, in words.
-        trainable_parameters (`int`, *optional*): Number of weights that learn.
+        device (`str`, *optional*): Name of the hardware.
+        trainable_parameters (`int`, *optional*): Number of trained weights.
         total_parameters (`int`, *optional*): Number of weights.
         phases (`list[Phase]`): Seconds and peak memory of each phase.
-        losses (`list[Loss]`): The losses as logged.
-        datasets (`list[DatasetNote]`): What the data were, also of datasets that are only evaluated.
+        losses (`list[Loss]`): The logged losses.
+        datasets (`list[DatasetNote]`): Sizes and sources of all datasets, also of those that are only evaluated.
         fingerprints (`dict[str, dict[str, str]]`):
             What the data of each task and of the reference were, part by part; see [`~hf_clcl.data.fingerprint`].
         skipped_steps (`dict[str, int]`): Steps that were left out for numbers that are not finite, of tasks with any.
+        protocol (`dict[str, Any]`): Facts that comparisons need and no recipe has: `batch_size` over all processes.
         created (`str`, *optional*): When the run began (ISO 8601).
         finished (`bool`, defaults to `False`): Whether the stream came to its end.
         trains_jointly (`bool`, defaults to `False`):
             Whether one training was on all tasks together, whose one model is that of every row.
+        trains_separately (`bool`, defaults to `False`):
+            Whether each task started from the initial model, so that only the diagonal of the matrix has a meaning.
         command (`str`, *optional*): The command that made the run.
         citations (`list[str]`): BibTeX of the method and the benchmark.
-        licence (`str`, *optional*): Licence of the weights, as the Hub spells it.
-        extra (`dict`): Keys this version does not know; kept as they are.
+        licence (`str`, *optional*): Licence of the weights, as a Hub identifier.
+        extra (`dict`): Keys that this version does not know; kept unchanged.
     """
 
     method: str
@@ -76,7 +79,7 @@ class RunRecord:
     scenario: str = TASK_INCREMENTAL.name
     baseline: list[Row] | None = None
     scenarios: dict[str, ScenarioRows] = field(default_factory=dict)
-    evaluation_only: dict[str, Outside] = field(default_factory=dict)
+    evaluation_only: dict[str, EvaluationOnly] = field(default_factory=dict)
     retrieval: dict[str, Retrieval] = field(default_factory=dict)
     video_database: VideoDatabase | None = None
     recipe: RecordedRecipe = field(default_factory=RecordedRecipe)
@@ -90,9 +93,11 @@ class RunRecord:
     datasets: list[DatasetNote] = field(default_factory=list)
     fingerprints: dict[str, dict[str, str]] = field(default_factory=dict)
     skipped_steps: dict[str, int] = field(default_factory=dict)
+    protocol: dict[str, Any] = field(default_factory=dict)
     created: str | None = None
     finished: bool = False
     trains_jointly: bool = False
+    trains_separately: bool = False
     command: str | None = None
     citations: list[str] = field(default_factory=list)
     licence: str | None = None
@@ -117,7 +122,11 @@ class RunRecord:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The metrics of the main scenario and, where classes were held out, of the update as a whole; of videos."""
+        """The metrics of the main scenario, of held-out classes if there are any, and of video retrieval."""
+        if self.trains_separately:
+            own = [row[place] for place, row in enumerate(self.accuracy)]
+            done = [value for value in own if value is not None]
+            return {"individual": sum(done) / len(done)} if len(done) == len(self.tasks) else {}
         of_stream = SCENARIOS[self.scenario].metrics(self.accuracy_matrix(), self.test_images, self.baseline)
         return {**of_stream, **self._update_metrics(), **video_metrics(self)}
 
@@ -133,12 +142,12 @@ class RunRecord:
 
     @property
     def measure(self) -> str:
-        """What the numbers of the tasks are, in words: accuracy, or R@1 where they are retrieval."""
+        """The measure of the tasks in words: accuracy, or R@1 for retrieval."""
         return self._measure(self.tasks)
 
     @property
     def shown_measure(self) -> str:
-        """The same with the datasets beside the tasks."""
+        """The measure of the tasks and of the datasets that are only evaluated."""
         return self._measure([*self.tasks, *self.evaluation_only])
 
     def _measure(self, names: list[str]) -> str:
@@ -151,7 +160,7 @@ class RunRecord:
         return [self.scenario, *self.scenarios]
 
     def of(self, scenario: str) -> RunRecord:
-        """The record with the matrix of one of its scenarios as its only one."""
+        """A copy of the record with only the matrix of one of its scenarios."""
         if scenario == self.scenario:
             return dataclasses.replace(self, scenarios={})
         rows = self.scenarios[scenario]
@@ -184,16 +193,20 @@ class RunRecord:
 
     @property
     def seconds(self) -> float | None:
-        """Seconds of all phases together, where any were measured."""
+        """Total seconds of all phases; `None` if none was measured."""
         return sum(phase["seconds"] for phase in self.phases) if self.phases else None
 
     @property
     def peak_memory_mb(self) -> float | None:
-        """The largest peak of all phases, where any were measured."""
+        """The largest peak memory of all phases; `None` if none was measured."""
         return max((p["peak_memory_mb"] for p in self.phases if p["peak_memory_mb"] is not None), default=None)
 
     def until(self, task: str | None) -> RunRecord:
-        """The record as it stood after `task` (`None`: before the first): later rows, losses, phases are left out."""
+        """A copy of the record as it was after `task`, or before the first task if it is `None`.
+
+        Raises:
+            ValueError: If `task` is not a finished task.
+        """
         finished = self.tasks[: len(self.accuracy)]
         if task is not None and task not in finished:
             raise ValueError(
@@ -217,8 +230,8 @@ class RunRecord:
             finished=self.finished and count == len(self.tasks),
         )
 
-    def forget(self, task: str) -> None:
-        """Drop what training a task has left here, its accuracies aside."""
+    def drop_training(self, task: str) -> None:
+        """Remove the losses, phases and skipped steps of a task. Its accuracies are kept."""
         self.losses = [loss for loss in self.losses if loss["task"] != task]
         self.phases = [phase for phase in self.phases if phase["task"] != task]
         self.skipped_steps.pop(task, None)
@@ -233,10 +246,10 @@ class RunRecord:
 
     @classmethod
     def from_dict(cls, values: Any) -> RunRecord:
-        """A checked record from JSON values.
+        """Check JSON values and make a record of them.
 
         Raises:
-            ValueError: With every problem found.
+            ValueError: If the values are invalid; the message lists all problems.
         """
         if not isinstance(values, dict):
             raise ValueError(f"a record is a JSON object, found {describe(values)}")
@@ -245,7 +258,7 @@ class RunRecord:
         if isinstance(schema, int) and schema > SCHEMA:
             raise ValueError(f"it has schema {schema} and this version reads up to {SCHEMA}; update hf_clcl")
         if type(schema) is not int or schema < 1:
-            raise ValueError(f"it has no `schema` number, found {schema!r}; was it written by hf_clcl?")
+            raise ValueError(f"`schema` must be a number, got {schema!r}; was it written by hf_clcl?")
         if problems := json_problems(RunRecord, {**values, "extra": {}}):
             raise ValueError("; ".join(problems))
         known = {f.name for f in dataclasses.fields(cls) if f.name != "extra"}
@@ -260,9 +273,9 @@ class RunRecord:
         return record
 
     def _contradictions(self) -> list[str]:
-        """What is of the right type and cannot be true."""
+        """Values of the right type that contradict each other."""
         if odd := [name for name in self.all_scenarios if name not in SCENARIOS]:
-            return [f"scenario: {odd[0]!r:.80} is none of {', '.join(SCENARIOS)}"]
+            return [f"scenario: must be one of {', '.join(SCENARIOS)}, got {odd[0]!r:.80}"]
         try:
             for name in self.all_scenarios:
                 view = self.of(name)
@@ -271,28 +284,28 @@ class RunRecord:
                     AccuracyMatrix(self.tasks, view.baseline)
         except ValueError as error:
             return [str(error)]
-        # A task's name is that of its folder, and may lead to no other.
+        # A task's name is also the name of its folder, so it must not be a path to another folder.
         if odd := [task for task in self.tasks if any(sign in task for sign in "/\\\0") or task in (".", "..")]:
-            return [f"tasks: {odd[0]!r:.80} is no name of a task, which is that of its folder"]
+            return [f"tasks: must be names of folders, got {odd[0]!r:.80}"]
         count = len(self.accuracy)
         lengths = {f"evaluation_only: {name}": len(rows["accuracy"]) for name, rows in self.evaluation_only.items()}
         lengths |= {f"scenarios: {name}": len(rows["accuracy"]) for name, rows in self.scenarios.items()}
         lengths |= {f"retrieval: {name}": len(rows["after"]) for name, rows in self.retrieval.items()}
         lengths |= {"video_database": len(self.video_database["after"])} if self.video_database else {}
-        found = [f"{where}: {n} entries for {count} finished tasks" for where, n in lengths.items() if n != count]
+        problems = [f"{where}: {n} entries for {count} finished tasks" for where, n in lengths.items() if n != count]
         for name, rows in self.retrieval.items():
             if name not in self.tasks and name not in self.evaluation_only:
-                found.append(f"retrieval: {name}: is neither a task nor evaluated beside them")
+                problems.append(f"retrieval: {name}: must be a task or an entry of evaluation_only")
             for entry in filter(None, [rows["zero_shot"], *rows["after"]]):
-                found += [f"retrieval: {name}: {problem}" for problem in recall_problems(entry)]
-        return found + video_contradictions(self)
+                problems += [f"retrieval: {name}: {problem}" for problem in recall_problems(entry)]
+        return problems + video_contradictions(self)
 
     @classmethod
     def load(cls, path: str | Path) -> RunRecord:
-        """Read `results.json`, or the one in a folder.
+        """Load a record from `results.json`, or from the folder of a run.
 
         Raises:
-            UserError: When the file is absent, broken, foreign or of a newer schema; a `ValueError`.
+            UserError: If the file is missing, damaged, not a record, or of a newer schema.
         """
         path = Path(path)
         path = path / "results.json" if path.is_dir() else path
@@ -305,12 +318,12 @@ class RunRecord:
             raise UserError(f"{path}: is nested too deeply; give a results.json written by hf_clcl") from None
         except ValueError as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors too
             raise UserError(
-                f"{path}: is not a record of a run: {error}. Give a results.json written by hf_clcl; a damaged one is "
-                "written anew by running the same command again"
+                f"{path}: is not a record of a run: {error}. Give a results.json written by hf_clcl; if it is "
+                "damaged, run the same command again to write it"
             ) from None
 
     def save(self, path: str | Path) -> None:
-        """Write `results.json` whole or not at all."""
+        """Write `results.json` atomically."""
         text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
         with whole_file(path) as file:
             file.write_text(text + "\n", encoding="utf-8")

@@ -11,12 +11,12 @@ DEEPEST = 64
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON has it. A loss that is not a number becomes null: JSON has no other word for it."""
+    """Convert a value to plain JSON types. A number that is not finite becomes null, since JSON cannot hold it."""
     if isinstance(value, dict):
         return {str(key): plain(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(entry) for entry in value]
-    if hasattr(value, "tolist"):  # numbers and arrays of NumPy
+    if hasattr(value, "tolist"):  # NumPy numbers and arrays
         return plain(value.tolist())
     if isinstance(value, float) and not math.isfinite(value):
         return None
@@ -24,10 +24,10 @@ def plain(value: Any) -> Any:
 
 
 def check_writable(values: Any) -> None:
-    """See that JSON values can be written again.
+    """Check that JSON values can be written again.
 
     Raises:
-        ValueError: Where they are nested too deeply, a number is infinite or none, or a text is no text.
+        ValueError: If they are nested too deeply, or hold a number that is not finite or a text that is not Unicode.
     """
     for where, value, depth in walk(values):
         if depth > DEEPEST:
@@ -39,4 +39,5 @@ def check_writable(values: Any) -> None:
 
 
 def no_constant(name: str) -> None:
+    """Raise an error for `NaN` and infinities, for `parse_constant` of `json.loads`."""
     raise ValueError(f"it holds {name}, which is not JSON; use null for what was not measured")

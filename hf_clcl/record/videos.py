@@ -1,4 +1,4 @@
-"""What a record says of text-to-video retrieval, and what follows from it; no torch."""
+"""Text-to-video retrieval in a run record: consistency checks and metrics, without torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..metrics.ranks import ALL_VIDEOS, OWN_VIDEOS, recall_problems
 
 
 class VideoDatabase(TypedDict):
-    """Search of the videos of all tasks learnt so far by all their captions, as `r1` or `median_rank`.
+    """Measures, such as `r1` and `median_rank`, of a search of all captions among the videos of all tasks so far.
 
     The untrained model searches those of the whole stream.
     """
@@ -23,7 +23,7 @@ class VideoDatabase(TypedDict):
 
 
 class Searched(Protocol):
-    """What is read here of a [`~hf_clcl.record.run_record.RunRecord`]."""
+    """The attributes of a [`~hf_clcl.record.run_record.RunRecord`] that this module reads."""
 
     tasks: list[str]
     accuracy: list[list[float | None]]
@@ -34,34 +34,34 @@ class Searched(Protocol):
 
 
 def video_contradictions(record: Searched) -> list[str]:
-    """What a record says of videos that cannot be true, a line each."""
+    """Contradictions in the video part of a record, one line each."""
     database = record.video_database
     if database is None:
         return []
-    found = [
-        f"video_database: {name}: needs to be a task with retrieval, and to have categories"
+    problems = [
+        f"video_database: {name}: must be a task with retrieval and have categories"
         for name, count in database["categories"].items()
         if name not in record.tasks or name not in record.retrieval or count < 1
     ]
     for entry in filter(None, [database["zero_shot"], *database["after"]]):
-        found += [f"video_database: {problem}" for problem in recall_problems(entry)]
-    return found
+        problems += [f"video_database: {problem}" for problem in recall_problems(entry)]
+    return problems
 
 
 def is_of_videos(record: Searched, name: str) -> bool:
-    """Whether a dataset with retrieval is of videos, and not of images."""
+    """Whether a dataset with retrieval has videos, not images."""
     entry = record.retrieval[name]
     return any(f"{OWN_VIDEOS}_r1" in measures for measures in filter(None, [entry["zero_shot"], *entry["after"]]))
 
 
 def video_forgetting(record: Searched, direction: str = OWN_VIDEOS) -> list[float | None]:
-    """BWF after each finished task; see [`~hf_clcl.metrics.accuracy_matrix.backward_forgetting`].
+    """Compute BWF after each finished task; see [`~hf_clcl.metrics.accuracy_matrix.backward_forgetting`].
 
     Args:
-        record (`RunRecord`): A run, finished or not, with tasks of videos.
+        record (`RunRecord`): A run, finished or not, with video tasks.
         direction (`str`, defaults to `"text_to_video"`):
-            `text_to_video` (among a task's own videos: what its queries have lost) or `text_to_database` (among all
-            that are there by then: what they have lost, and what the growth of the database costs).
+            `text_to_video` searches the task's own videos. `text_to_database` searches the videos of all tasks so
+            far, so its BWF includes the effect of a growing database.
     """
     names = record.video_database["categories"] if record.video_database else {}
     rows = [
@@ -72,16 +72,16 @@ def video_forgetting(record: Searched, direction: str = OWN_VIDEOS) -> list[floa
 
 
 def video_metrics(record: Searched) -> dict[str, float]:
-    """`video_recall` and `backward_forgetting` at the end of a stream with tasks of videos, in percent."""
+    """Compute `video_recall` and `backward_forgetting` in percent, for a finished stream with video tasks."""
     if record.video_database is None or len(record.accuracy) < len(record.tasks):
         return {}
     last, lost = record.video_database["after"][-1], video_forgetting(record)[-1]
-    found = {"video_recall": last["r1"] if last else None, "backward_forgetting": lost}
-    return {name: value for name, value in found.items() if value is not None}
+    values = {"video_recall": last["r1"] if last else None, "backward_forgetting": lost}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def video_rows(record: Searched) -> list[tuple[str, dict[str, float], float | None, float | None]]:
-    """`(model, measures over all queries, BWF, BWF among all videos)` before training and after each task."""
+    """Rows `(model, measures over all queries, BWF, BWF among all videos)`, before training and after each task."""
     database = record.video_database
     if database is None:
         return []

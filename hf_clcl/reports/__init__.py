@@ -1,1 +1,1 @@
-"""Showing a record: tables, figures, cards, comparisons; without torch."""
+"""Reports from records, without torch: terminal tables, plots, model cards, comparisons."""

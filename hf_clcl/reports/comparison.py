@@ -1,4 +1,4 @@
-"""Runs side by side: `python -m hf_clcl.compare FOLDER_OR_REPOSITORY ... [--published FILE] [--output DIR]`."""
+"""Comparison of runs and published results as tables: terminal, Markdown and CSV."""
 
 from __future__ import annotations
 
@@ -17,16 +17,19 @@ from rich.text import Text
 
 from ..metrics.accuracy_matrix import METRICS, AccuracyMatrix
 from ..metrics.ranks import DIRECTIONS
+from ..record.expectations import compare_with_published
 from ..record.repetitions import recipe_of, repetitions
 from ..record.run_record import RunRecord
 from ..utils.errors import UserError
 from .cards.markdown import table as markdown_table
 from .cards.markdown import text
+from .published import difference_lines
 from .terminal import number
 
 COLUMNS = {
     "incremental_average": "Avg (incr.)",
     "incremental_last": "Last (incr.)",
+    "individual": "Individual",
     "transfer": "Transfer",
     "average": "Average",
     "last": "Last",
@@ -35,7 +38,7 @@ COLUMNS = {
     "peak_memory_mb": "memory (MB)",
 }
 
-# In the files, where a run has them. Recall is that after the last task, the mean over datasets of captions.
+# Only in the files, if a run has them. Recall is measured after the last task, and is the mean over caption datasets.
 FURTHER_COLUMNS = {
     "updated_accuracy": METRICS["updated_accuracy"][0],
     "unseen_accuracy": METRICS["unseen_accuracy"][0],
@@ -45,7 +48,17 @@ FURTHER_COLUMNS = {
 
 @dataclass
 class Row:
-    """One line of the comparison: runs of one recipe over seeds, or a published result."""
+    """One row of the comparison: runs of one recipe over seeds, or a published result.
+
+    Args:
+        method (`str`): The method.
+        model (`str`): The base model.
+        tasks (`tuple[str, ...]`): The tasks in order.
+        values (`dict[str, list[float]]`): Values of each metric, one for each run that has it.
+        runs (`int`, defaults to 1): Number of runs.
+        note (`str`): `"published"`, or how many tasks are finished.
+        variant (`str`): Recipe values that differ from other rows of the method.
+    """
 
     method: str
     model: str
@@ -57,16 +70,17 @@ class Row:
 
     @property
     def name(self) -> str:
-        """The method, and what sets it apart from other rows of the same one."""
+        """The method and its variant."""
         return f"{self.method}, {self.variant}" if self.variant else self.method
 
     @property
     def label(self) -> str:
-        """The name with what the reader must know of it."""
+        """The name with note and number of seeds."""
         notes = [self.note, f"{self.runs} seeds" if self.runs > 1 else ""]
         return self.name + "".join(f" ({note})" for note in notes if note)
 
     def mean(self, key: str) -> float | None:
+        """Mean over runs; `None` if no run has the value."""
         return statistics.fmean(self.values[key]) if self.values.get(key) else None
 
     def deviation(self, key: str) -> float | None:
@@ -74,6 +88,7 @@ class Row:
         return statistics.stdev(self.values[key]) if len(self.values.get(key, ())) > 1 else None
 
     def cell(self, key: str, digits: int = 2) -> str:
+        """Mean and standard deviation as text."""
         mean, deviation = self.mean(key), self.deviation(key)
         digits = 0 if key in ("seconds", "peak_memory_mb") else digits
         if mean is None:
@@ -82,7 +97,7 @@ class Row:
 
 
 def group_runs(records: Iterable[RunRecord]) -> list[Row]:
-    """One row for each recipe, over its seeds. Unfinished runs stand alone, with what is known of them."""
+    """Group runs into one row for each recipe, over its seeds. Unfinished runs have their own rows."""
     records = list(records)
     groups = [[records[place] for place in places] for places in repetitions(records)]
     rows = [_row(runs) for runs in groups]
@@ -91,11 +106,40 @@ def group_runs(records: Iterable[RunRecord]) -> list[Row]:
     return rows
 
 
+def expected_rows(records: Iterable[RunRecord]) -> tuple[list[Row], list[str]]:
+    """The published results that the recipes of runs name, for runs that are comparable with them.
+
+    Args:
+        records (`Iterable[RunRecord]`): The runs.
+
+    Returns:
+        `tuple[list[Row], list[str]]`: A row for each published result with a comparable run. For each other result, a
+        line that says in what the runs differ. The values of such a result are not shown.
+    """
+    rows: dict[tuple[str, str], Row] = {}
+    notes: dict[tuple[str, str], str] = {}
+    for record in records:
+        for found in compare_with_published(record):
+            key = (found.source, record.method)
+            if found.comparable:
+                values = {name: [wanted] for name, (wanted, _) in found.values.items()}
+                rows[key] = Row(record.method, record.model, tuple(record.tasks), values, note="published")
+                if found.caveats:
+                    notes[key] = f"{record.method}, published ({found.source}): {' '.join(found.caveats)}"
+            elif key not in rows:
+                lines = "; ".join(difference_lines(found))
+                notes[key] = f"{record.method}: not comparable with {found.source}: {lines}"
+    return list(rows.values()), list(notes.values())
+
+
 def read_published(path: str | Path) -> list[Row]:
-    """Rows of a file of published matrices: `tasks`, and `methods` with the `accuracy` of each.
+    """Read published accuracy matrices from a JSON file.
+
+    Args:
+        path (`str` or `Path`): The file, with `tasks`, and `methods` with the `accuracy` matrix of each.
 
     Raises:
-        UserError: When the file is not one.
+        UserError: If the file cannot be read or has another format.
     """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -113,17 +157,18 @@ def read_published(path: str | Path) -> list[Row]:
         ) from None
 
 
-def as_markdown(rows: Sequence[Row]) -> str:
-    """The comparison as a Markdown table, with model and stream where they differ."""
+def as_markdown(rows: Sequence[Row], notes: Sequence[str] = ()) -> str:
+    """The comparison as a Markdown table, with model and stream if they differ, and notes below it."""
     extra = _differing(rows)
     columns = _columns(rows)
     lines = [[text(row.label), *(text(v) for v in extra(row)), *(row.cell(key) for key in columns)] for row in rows]
     head = ["method", *extra(None), *columns.values()]
-    return markdown_table(head, lines, words=range(len(head) - len(columns))) + "\n"
+    below = "".join(f"\n- {text(note)}" for note in notes) + "\n" * bool(notes)
+    return markdown_table(head, lines, words=range(len(head) - len(columns))) + "\n" + below
 
 
 def as_csv(rows: Sequence[Row]) -> str:
-    """The comparison as CSV in full precision, mean and deviation in columns of their own."""
+    """The comparison as CSV in full precision, with separate columns for mean and standard deviation."""
     file = io.StringIO()
     writer, columns = csv.writer(file, lineterminator="\n"), _columns(rows)
     writer.writerow(
@@ -135,8 +180,8 @@ def as_csv(rows: Sequence[Row]) -> str:
     return file.getvalue()
 
 
-def print_comparison(rows: Sequence[Row], console: Console | None = None) -> None:
-    """Print the comparison as a table of 80 columns; the files hold more digits, models and streams."""
+def print_comparison(rows: Sequence[Row], console: Console | None = None, notes: Sequence[str] = ()) -> None:
+    """Print the comparison as a table of 80 characters. The files have more digits, models and streams."""
     console, columns = console or Console(), _main_columns(rows)
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     table.add_column("method", overflow="fold")
@@ -147,26 +192,27 @@ def print_comparison(rows: Sequence[Row], console: Console | None = None) -> Non
         marks += f" ({row.note})" if row.note not in ("", "published") else ""
         table.add_row(Text(row.name + marks), *(row.cell(key, digits=1) for key in columns))
     console.print(table)
-    notes = ["* published"] * any(row.note == "published" for row in rows)
-    notes += ["x: runs over seeds, mean ± deviation"] * any(row.runs > 1 for row in rows)
-    notes += [f"rows differ in {what}" for what in _differing(rows)(None)]
-    if notes:
-        console.print(Text("; ".join(notes), style="dim"))
+    marks = ["* published"] * any(row.note == "published" for row in rows)
+    marks += ["x: runs over seeds, mean ± deviation"] * any(row.runs > 1 for row in rows)
+    marks += [f"rows differ in {what}" for what in _differing(rows)(None)]
+    for line in ["; ".join(marks)] * bool(marks) + list(notes):
+        console.print(Text(line, style="dim"))
 
 
 def _columns(rows: Sequence[Row]) -> dict[str, str]:
-    """What the files show: what is printed, and what more a run has."""
+    """Columns of the files: the printed ones and further metrics of the runs."""
     further = {key: words for key, words in FURTHER_COLUMNS.items() if any(row.values.get(key) for row in rows)}
     return {**_main_columns(rows), **further}
 
 
 def _main_columns(rows: Sequence[Row]) -> dict[str, str]:
-    """What is printed; class-incremental streams have other averages than streams of tasks."""
+    """Printed columns; class-incremental streams have other averages than task-incremental ones."""
     incremental = any(row.values.get("incremental_last") for row in rows)
+    rare = ("incremental", "individual")
     return {
         key: head
         for key, head in COLUMNS.items()
-        if any(row.values.get(key) for row in rows) or not (incremental or key.startswith("incremental"))
+        if any(row.values.get(key) for row in rows) or not (incremental or key.startswith(rare))
     }
 
 
@@ -187,12 +233,12 @@ def _row(runs: list[RunRecord]) -> Row:
 
 def _recall(run: RunRecord) -> dict[str, float]:
     last = [entry["after"][-1] for entry in run.retrieval.values() if run.finished and entry["after"]]
-    keys = [f"{way}_r1" for way in DIRECTIONS if last and all(f"{way}_r1" in found for found in last)]
-    return {key: statistics.fmean(found[key] for found in last) for key in keys}
+    keys = [f"{way}_r1" for way in DIRECTIONS if last and all(f"{way}_r1" in recall for recall in last)]
+    return {key: statistics.fmean(recall[key] for recall in last) for key in keys}
 
 
 def _variants(records: Sequence[RunRecord]) -> list[str]:
-    """For each run, the values of its recipe in which it differs from the other runs of its method."""
+    """For each run, the recipe values that differ from other runs of its method."""
     recipes = [recipe_of(record) for record in records]
     variants = []
     for record, recipe in zip(records, recipes, strict=True):
@@ -209,7 +255,7 @@ def _variants(records: Sequence[RunRecord]) -> list[str]:
 
 
 def _differing(rows: Sequence[Row]) -> Any:
-    """`extra(row)` gives model and stream where rows differ in them, and `extra(None)` their heads."""
+    """Return a function: `extra(row)` gives model and stream if rows differ in them, `extra(None)` the heads."""
     several_models = len({row.model for row in rows}) > 1
     several_streams = len({tuple(map(str.lower, row.tasks)) for row in rows}) > 1
 

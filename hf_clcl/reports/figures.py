@@ -1,4 +1,4 @@
-"""Plots of a record, as PNG and SVG: the accuracy matrix, and accuracy over the stream."""
+"""Plots of a record as PNG and SVG: heat map of the accuracy matrix, and accuracy curves over the stream."""
 
 from __future__ import annotations
 
@@ -19,37 +19,37 @@ from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from ..metrics.scenarios import SCENARIOS
-from ..record.parts import Outside, Row
+from ..record.parts import EvaluationOnly, Row
 from ..record.run_record import RunRecord
 from ..utils.files import whole_file
 
-# Okabe and Ito's palette: told apart with every common kind of colour blindness.
+# Okabe and Ito's palette: distinguishable with all common kinds of colour blindness.
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#8C8C8C"
 
 MANY = 30
-"""Tasks from which on a figure has no number in each cell and no panel for each: nobody could read them."""
+"""Above this number of tasks, figures have no numbers in cells and no panel for each task, for readability."""
 
 _GAINS = matplotlib.colormaps["RdBu"]
 
 STYLE: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",  # ships with matplotlib, so that plots look alike everywhere
+    "font.family": "DejaVu Sans",  # ships with matplotlib, for the same look everywhere
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "svg.hashsalt": "hf_clcl",  # without it the names inside an SVG differ at every call
+    "svg.hashsalt": "hf_clcl",  # fixed ids in SVG files, for reproducible bytes
     "svg.fonttype": "none",
-    "text.parse_math": False,  # names may hold dollar signs
+    "text.parse_math": False,  # names may contain dollar signs
 }
 
 
 def plot_matrix(record: RunRecord, folder: str | Path) -> list[Path]:
     """Draw the accuracy matrix as a heat map: `matrix.png` and `matrix.svg`.
 
-    The zero-shot row stands first, the task just trained is framed, evaluation-only datasets stand apart on the right.
+    The first row is zero-shot, the task just trained is framed, evaluation-only datasets are apart on the right.
 
     Args:
         record (`RunRecord`): The run, finished or not.
-        folder (`str` or `Path`): Where the files go; made if absent.
+        folder (`str` or `Path`): Output folder; created if it does not exist.
     """
     with matplotlib.rc_context(STYLE):
         return save_figure(_matrix_figure(record), Path(folder) / "matrix")
@@ -71,19 +71,19 @@ def curves_figure(record: RunRecord) -> Figure:
 def plot_curves(record: RunRecord, folder: str | Path) -> list[Path]:
     """Draw the accuracy of each task over the stream, one panel a task: `curves.png` and `curves.svg`.
 
-    Where the classes grow along the stream, accuracy on all classes seen so far against their number. Of a stream of
-    many tasks, the mean over those learnt so far and over those not yet learnt.
+    If the classes grow along the stream, draw the accuracy on all classes seen so far against their number. For many
+    tasks, draw the means over learnt tasks and over tasks not yet learnt.
 
     Args:
         record (`RunRecord`): The run, finished or not.
-        folder (`str` or `Path`): Where the files go; made if absent.
+        folder (`str` or `Path`): Output folder; created if it does not exist.
     """
     with matplotlib.rc_context(STYLE):
         return save_figure(curves_figure(record), Path(folder) / "curves")
 
 
 def save_figure(figure: Figure, stem: Path) -> list[Path]:
-    """Write a figure as PNG and SVG, each whole or not at all; the same figure gives the same bytes."""
+    """Write a figure as PNG and SVG, atomically. The same figure gives the same bytes."""
     contents = {}
     for suffix, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": "hf_clcl"})):
         buffer = io.BytesIO()
@@ -97,7 +97,7 @@ def save_figure(figure: Figure, stem: Path) -> list[Path]:
 
 
 def _with_palette(png: io.BytesIO) -> bytes:
-    """A plot of a few colours in a third of the bytes."""
+    """Reduce a PNG to 256 colours, a third of the bytes."""
     smaller = io.BytesIO()
     Image.open(png).convert("RGB").quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(
         smaller, "PNG", optimize=True
@@ -130,7 +130,7 @@ def _matrix_figure(record: RunRecord) -> Figure:
     else:
         _draw_cells(axes, places, table, colours)
     axes.set(xlim=(-0.5, places[-1] + 0.5), ylim=(len(rows) - 0.5, -0.5))
-    shown = slice(None, None, -(-len(names) // MANY))  # as many names as have room
+    shown = slice(None, None, -(-len(names) // MANY))  # as many names as fit
     labels = [f"{j}  {_short(task)}" for j, task in enumerate(record.tasks[: len(record.accuracy)], start=1)]
     axes.set_xticks(
         places[shown], [_short(name) for name in names][shown], rotation=40, ha="right", rotation_mode="anchor"
@@ -151,7 +151,7 @@ def _matrix_figure(record: RunRecord) -> Figure:
 
 
 def _draw_cells(axes: Axes, places: list[float], table: list[Row], colours: list[list[str]]) -> None:
-    """Cells with their numbers, the task just trained framed."""
+    """Draw cells with numbers; the task just trained is framed."""
     for y, (row, of_row) in enumerate(zip(table, colours, strict=True)):
         for x, value, colour in zip(places, row, of_row, strict=True):
             axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=colour, edgecolor="white", linewidth=1))
@@ -165,7 +165,7 @@ def _draw_cells(axes: Axes, places: list[float], table: list[Row], colours: list
 
 
 def _draw_small_cells(axes: Axes, places: list[float], table: list[Row], colours: list[list[str]], tasks: int) -> None:
-    """Cells of a large matrix without numbers, as pictures: of the tasks, and of what stands apart from them."""
+    """Draw a large matrix without numbers: one image for tasks, one for evaluation-only datasets."""
     cells = np.array([[to_rgb(colour) for colour in of_row] for of_row in colours])
     for start, end in ((0, tasks), (tasks, len(places))):
         if start < end:
@@ -179,7 +179,7 @@ def _draw_small_cells(axes: Axes, places: list[float], table: list[Row], colours
 
 @functools.lru_cache(maxsize=2**14)
 def _gain_colour(value: float | None, untrained: float | None) -> str:
-    """Blue for a gain over zero-shot, red for a loss, white between; the root makes small differences visible."""
+    """Blue for a gain over zero-shot, red for a loss; the exponent makes small differences visible."""
     if value is None or untrained is None:
         return "#F2F2F2"
     share = min(1.0, abs(value - untrained) / 50) ** 0.6
@@ -228,7 +228,7 @@ def _curves_figure(record: RunRecord) -> Figure:
         axes.grid(axis="y", color="#EEEEEE", linewidth=0.6)
     for place, axes in enumerate(grid.flat):
         axes.set_visible(place < len(panels))
-        # The panel above an empty place is the lowest of its column and needs the numbers of tasks.
+        # A panel above an empty cell is the lowest of its column and needs tick labels.
         axes.tick_params(labelbottom=place + columns >= len(panels))
     figure.supxlabel("tasks trained so far (0: zero-shot)", fontsize=9)
     figure.supylabel(f"{record.shown_measure} in %", fontsize=9)
@@ -240,7 +240,7 @@ def _curves_figure(record: RunRecord) -> Figure:
 
 
 def _means_figure(record: RunRecord) -> Figure:
-    """Means over the tasks of a long stream, which has no room for a panel for each."""
+    """Means over the tasks of a long stream, which has too many tasks for panels."""
     untrained = record.zero_shot or [None] * len(record.tasks)
     rows = [untrained, *record.accuracy]
     figure = Figure(figsize=(5.6, 3.6), layout="constrained")
@@ -267,7 +267,7 @@ def _mean(values: Row) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def _over_time(column: Outside) -> Row:
+def _over_time(column: EvaluationOnly) -> Row:
     return [column["zero_shot"], *column["accuracy"]]
 
 
@@ -276,6 +276,6 @@ def _numbers(values: list[float | None]) -> list[float]:
 
 
 def _short(name: str, longest: int = 22) -> str:
-    """A long name without its middle: names that begin alike often differ at the end."""
+    """Shorten a long name in its middle, since similar names often differ at the end."""
     half = longest // 2
     return name if len(name) <= longest else f"{name[:half]}…{name[-(longest - half - 1) :]}"

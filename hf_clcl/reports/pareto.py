@@ -1,4 +1,4 @@
-"""The plot of a comparison: Transfer against Last, and beside it what each run cost."""
+"""Plot of a comparison: Transfer against Last with the Pareto front, and the cost of each run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from matplotlib.transforms import Bbox
 from .figures import BLUE, GREY, ORANGE, STYLE, save_figure
 
 COSTS = {"seconds": "seconds", "peak_memory_mb": "peak memory (MB)"}
-# Where a label may stand beside its point, in points: offsets, and how the text is aligned there.
+# Candidate positions of a label: offset from its point in points, horizontal and vertical alignment.
 PLACES = [
     ((6, 0), "left", "center"), ((-6, 0), "right", "center"), ((0, 6), "center", "bottom"), ((0, -6), "center", "top"),
     ((6, 8), "left", "bottom"), ((6, -8), "left", "top"), ((-6, 8), "right", "bottom"), ((-6, -8), "right", "top"),
@@ -25,7 +25,7 @@ PLACES = [
 
 
 class Compared(Protocol):
-    """What the plot asks of a row of a comparison."""
+    """A row of a comparison, as the plot uses it."""
 
     note: str
 
@@ -41,14 +41,14 @@ class Compared(Protocol):
 
 
 def plot_comparison(rows: Sequence[Compared], folder: str | Path) -> list[Path]:
-    """Transfer against Last, with the Pareto front of the runs and their cost: `comparison.png` and `comparison.svg`.
+    """Plot Transfer against Last, the Pareto front and the cost of runs: `comparison.png` and `comparison.svg`.
 
-    Published results are hollow, stand in no front and have no cost. Lines through points are standard deviations. A
-    row without Transfer, such as joint training, is a vertical line at its Last.
+    Published results are hollow, are not part of the front and have no cost. Error bars are standard deviations. A row
+    without Transfer, such as joint training, is a vertical line at its Last.
 
     Args:
         rows (`Sequence[Row]`): The rows of a comparison.
-        folder (`str` or `Path`): Where the files go; made if absent.
+        folder (`str` or `Path`): Output folder; created if it does not exist.
     """
     ended = [row for row in rows if row.mean("last") is not None]
     placed = [row for row in ended if row.mean("transfer") is not None]
@@ -80,7 +80,11 @@ def pareto_front(rows: Sequence[Compared]) -> list[Compared]:
 
 
 def _known(row: Compared, key: str) -> float:
-    """A mean that the row must have."""
+    """The mean of a value.
+
+    Raises:
+        ValueError: If the row does not have it.
+    """
     value = row.mean(key)
     if value is None:
         raise ValueError(f"{row.name} has no {key}; leave such rows out")
@@ -88,7 +92,7 @@ def _known(row: Compared, key: str) -> float:
 
 
 def _point(row: Compared) -> tuple[float, float]:
-    """Where a row is in the plot."""
+    """Coordinates of a row in the plot: Last, Transfer."""
     return _known(row, "last"), _known(row, "transfer")
 
 
@@ -135,9 +139,9 @@ def _bars(axes: Axes, rows: Sequence[Compared], key: str, named: bool) -> None:
 
 
 def _label_points(figure: Figure, axes: Axes, rows: Sequence[Compared]) -> None:
-    """Write each point's name where it covers least of the other names and points.
+    """Place each label at the candidate position with the least overlap.
 
-    Not with adjustText: it knows no error bars, wrote four of 17 names over bars or points, and needs SciPy.
+    adjustText is not used: it ignores error bars, placed four of 17 labels on bars or points, and needs SciPy.
     """
     figure.draw_without_rendering()
     taken = [box for row in rows for box in _marks(axes, row)]
@@ -156,7 +160,7 @@ def _label_points(figure: Figure, axes: Axes, rows: Sequence[Compared]) -> None:
 
 
 def _marks(axes: Axes, row: Compared) -> list[Bbox]:
-    """The place that a point and its standard deviations take up, in pixels."""
+    """Bounding boxes of a point and its error bars, in pixels."""
     x, y = _point(row)
     dx, dy = row.deviation("last") or 0.0, row.deviation("transfer") or 0.0
     crosses = [((x, y), (x, y), 6)] + [((x - dx, y), (x + dx, y), 2), ((x, y - dy), (x, y + dy), 2)] * bool(dx or dy)

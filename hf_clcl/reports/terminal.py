@@ -1,4 +1,4 @@
-"""What the terminal shows: the stream before a run, the accuracy matrix and the metrics after it."""
+"""Terminal tables: the tasks before a run, the accuracy matrix and the metrics after it."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from ..record.run_record import RunRecord
 from ..record.videos import video_rows
 
 TOLERANCE = 0.05
-"""Points below which a difference is neither gain nor loss: what one decimal cannot show."""
+"""Differences below this number of points, invisible with one decimal, count as neither gain nor loss."""
 
 _STYLES = {"+": "green", "-": "red", " ": ""}
 
 
 def print_results(record: RunRecord, console: Console | None = None) -> None:
-    """Print the accuracy matrix against the zero-shot row, and the metrics with what they mean.
+    """Print the accuracy matrix with gains and losses against zero-shot, and the metrics with their meaning.
 
-    Without colours the marks still tell gains (`+`) from losses (`-`) and the task just trained (`*`). Where names do
-    not fit, columns carry the number of their task; where even that does not fit, the table is continued below.
+    Gains are marked with `+`, losses with `-`, the task just trained with `*`, also without colours. If names do not
+    fit, columns are headed by the number of the task; if these do not fit either, the table is continued below.
 
     Args:
         record (`RunRecord`): The run, finished or not.
@@ -71,13 +71,13 @@ def print_results(record: RunRecord, console: Console | None = None) -> None:
 def print_stream(
     rows: Sequence[Mapping[str, Any]], scenarios: Sequence[str] = (), console: Console | None = None
 ) -> None:
-    """Print the tasks that a recipe would train, without training them.
+    """Print the tasks of a recipe without training.
 
     Args:
         rows (`Sequence[Mapping[str, Any]]`):
             One for each task: `task`, `train`, `test`, `classes`, `shots` (images a class), `prompt`, `steps`, `data`
-            (what is read).
-        scenarios (`Sequence[str]`): What images are classified among, the main one first.
+            (what is loaded).
+        scenarios (`Sequence[str]`): Names of the scenarios, the main one first.
         console (`rich.console.Console`, *optional*): Where to print; the terminal by default.
     """
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -103,9 +103,13 @@ def print_stream(
 
 @dataclass
 class _Column:
-    """A column of the matrix; keys are numbers for tasks, letters for other datasets.
+    """A column of the matrix.
 
-    `values` are the untrained model's accuracy, then that after each task; `untrained` what each is compared with.
+    Args:
+        key (`str`): A number for a task, a letter for an evaluation-only dataset.
+        name (`str`): Name of the task or dataset.
+        values (`list[float | None]`): Accuracy of the untrained model, then after each task.
+        untrained (`list[float | None]`): Zero-shot accuracy that each value is compared with.
     """
 
     key: str
@@ -137,10 +141,10 @@ def _labels(record: RunRecord) -> list[str]:
 
 
 def _fit(width: int, label: int, columns: int) -> tuple[int, int, int]:
-    """Width of the labels, decimals, columns side by side: all with a decimal, else all without, else in blocks."""
+    """Fit the table into a width: returns label width, decimals, and columns side by side."""
     shortest = min(label, 14)
     for digits in (1, 0):
-        # A cell is "*100.0+" or "*100+"; besides these there is the bar before the evaluation-only columns.
+        # A cell is "*100.0+" or "*100+"; 3 characters are for the bar before the evaluation-only columns.
         left = width - columns * (5 + 2 * digits) - 3
         if left >= shortest:
             return min(label, left), digits, columns
@@ -177,7 +181,7 @@ def _cell(column: _Column, j: int, digits: int) -> Text:
 
 
 def number(value: float, digits: int = 1) -> str:
-    """A number in fixed digits, without the minus of a zero."""
+    """Format a number with fixed digits, without negative zero."""
     return f"{round(value, digits) + 0.0:.{digits}f}"
 
 
@@ -189,13 +193,13 @@ def gain_mark(value: float | None, before: float | None) -> str:
 
 
 def metric_words(record: RunRecord, key: str) -> tuple[str, str]:
-    """The name of a metric, and what it tells in this run, whose tasks may be retrieval."""
-    name, tells = ALL_METRICS[key]
-    return name, tells.replace("mean accuracy on", f"mean {record.measure} on")
+    """Name and meaning of a metric in this run, whose tasks may be retrieval."""
+    name, meaning = ALL_METRICS[key]
+    return name, meaning.replace("mean accuracy on", f"mean {record.measure} on")
 
 
 def retrieval_rows(record: RunRecord) -> list[tuple[str, str, dict[str, float]]]:
-    """`(dataset, state of the model, measures)` before training, right after its own task, and as it now stands."""
+    """`(dataset, state of the model, measures)`: zero-shot, right after its own task, and now."""
     rows = []
     for name, entry in record.retrieval.items():
         count = len(entry["after"])
@@ -240,11 +244,11 @@ def _metrics_table(record: RunRecord) -> Table:
     table.add_column(justify="right", no_wrap=True, style="bold")
     table.add_column(overflow="fold", style="dim")
     for name, value in record.metrics.items():
-        words, tells = metric_words(record, name)
-        table.add_row(words, number(value, 2), tells)
+        words, meaning = metric_words(record, name)
+        table.add_row(words, number(value, 2), meaning)
     return table
 
 
 def _count(value: Any) -> str:
-    """Thousands are set apart; what is not known stays empty."""
+    """Format a count with thousands separators; `None` is empty."""
     return "" if value is None else f"{value:,}" if isinstance(value, int) else str(value)

@@ -41,10 +41,13 @@ def dataset_note(task: Task) -> DatasetNote:
         "train": None if task.train is None else len(task.train),
         "test": None if task.test is None else len(task.test),
         "split_note": task.split_note,
+        "members": task.split_members,
         "licence": task.licence,
     }
     if task.kind.has_labels:
         del note["captions"]
+    if not task.split_members:
+        del note["members"]
     return note
 
 
@@ -89,9 +92,11 @@ def new_record(spec: StreamSpec, recipe: dict[str, Any]) -> RunRecord:
         spec (`StreamSpec`): The run.
         recipe (`dict`): Its recipe as plain values.
     """
+    args = spec.args
     return RunRecord(
         method=spec.method.name,
         trains_jointly=spec.method.trains_jointly,
+        trains_separately=spec.method.trains_separately,
         model=spec.model_name,
         tasks=[task.name for task in spec.tasks],
         scenario=spec.scenarios[0],
@@ -112,6 +117,7 @@ def new_record(spec: StreamSpec, recipe: dict[str, Any]) -> RunRecord:
         command=spec.command,
         citations=[spec.method.citation] if spec.method.citation else [],
         licence=recipe.get("licence"),
+        protocol={"batch_size": args.train_batch_size * args.gradient_accumulation_steps * args.world_size},
     )
 
 

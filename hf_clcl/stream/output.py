@@ -14,7 +14,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from ..data.fingerprint import changes
-from ..distributed.processes import same_everywhere
+from ..distributed.processes import same_on_all_ranks
 from ..record.repetitions import decisive_values
 from ..record.run_record import RunRecord
 from ..reports.cards import write_card
@@ -84,7 +84,7 @@ class OutputFolder:
             for left in (*self.path.glob(".pull-*"), *self.path.glob(".hub-*")):  # of a fetch or a push
                 shutil.rmtree(left, ignore_errors=True)
         record = RunRecord.load(self.path / RECORD) if (self.path / RECORD).exists() else None
-        if not same_everywhere(record and (len(record.accuracy), record.finished)):
+        if not same_on_all_ranks(record and (len(record.accuracy), record.finished)):
             raise UserError(
                 f"the ranks read different contents in {self.path}: it must be on a file system that all machines "
                 "share. Choose such a folder with --output_dir, or set save_on_each_node: true, which keeps a copy on "

@@ -86,7 +86,7 @@ class Standalone:
     def mixtures(self, checkpoints: Sequence[Checkpoint], alphas: Sequence[float]) -> Evaluations:
         """Evaluate `(1 - alpha) * base + alpha * checkpoint` for each checkpoint and each `alpha`.
 
-        Source: WiSE-FT (Wortsman et al., CVPR 2022, eq. 1).
+        Source: WiSE-FT (Wortsman et al., CVPR 2022).
         """
         results = self._open_mixtures()
         base: PreTrainedModel | None = None

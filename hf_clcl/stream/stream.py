@@ -175,7 +175,7 @@ class Stream:
                 self.args, max_steps=sum(self.steps), output_dir=str(scratch), report_to="none", push_to_hub=False
             )
         self.trainer = None
-        self.record.forget(task.name)  # left by a process that was killed before it saved the task
+        self.record.drop_training(task.name)  # left by a process that was killed before it saved the task
         gc.collect()
         adapter = Adapter(model, self.peft, self.args.seed) if self.peft else None
         with measured(self.record.phases, "training", task.name) as phase:

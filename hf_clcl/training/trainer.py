@@ -28,8 +28,8 @@ from ..data.images.frames import Frames, ImageCache, Normalizer
 from ..data.inputs import evaluation_tasks
 from ..data.task import Task
 from ..data.task_data import TaskData
-from ..distributed.processes import check_number
-from ..distributed.tensors import whole
+from ..distributed.processes import check_world_size
+from ..distributed.tensors import full_tensor
 from ..methods import Method, TaskContext, create_method
 from ..models.checkpointing import checkpoint_texts
 from ..models.embedding_cache import EmbeddingCache
@@ -38,7 +38,7 @@ from ..models.sharded import whole_model
 from ..models.weights import choose_trainable, copy_of, forget_other_trainers
 from ..utils.errors import RecipeError, UserError
 from ..utils.required import required
-from ..utils.unpickling import refusing
+from ..utils.unpickling import explain_unpickling_errors
 from .checkpoints import METHOD_STATE, PARTIAL, atomic_checkpoint, last_intact_checkpoint, save_state
 from .datasets_evaluation import DatasetsEvaluation
 from .inputs import check_alone, check_arguments, reference_frames, reference_ids, task_data
@@ -222,12 +222,12 @@ class ContinualTrainer(ShardedTrainer):
         if resume_from_checkpoint is not None:
             state = load_file(os.path.join(resume_from_checkpoint, METHOD_STATE))
             self.seconds_before = float(state.pop("seconds"))
-            check_number(
+            check_world_size(
                 int(state.pop("processes", self.args.world_size)), self.args.world_size, resume_from_checkpoint
             )
             self.finite.skipped = int(state.pop("skipped", 0))
             self.method.load_state_dict({name: tensor.to(self.args.device) for name, tensor in state.items()})
-        with refusing(resume_from_checkpoint):
+        with explain_unpickling_errors(resume_from_checkpoint):
             output = super().train(resume_from_checkpoint, *args, **kwargs)
         self._drain()
         self._check_weights()
@@ -452,7 +452,7 @@ class ContinualTrainer(ShardedTrainer):
         with atomic_checkpoint(self._output_dir / name, self.args.should_save) as partial:
             super()._save_checkpoint(model, trial)
             self.accelerator.wait_for_everyone()
-            state = {n: whole(t.detach()) for n, t in self.method.state_dict().items()}
+            state = {n: full_tensor(t.detach()) for n, t in self.method.state_dict().items()}
             if self.args.should_save:
                 own = {"processes": self.args.world_size, "skipped": self.finite.skipped}
                 seconds = torch.tensor(self.seconds, dtype=torch.float64)

@@ -1,1 +1,1 @@
-"""Errors, atomic files, names and versions: what every floor uses."""
+"""Helpers that every other package uses: errors, atomic files, names, versions."""

@@ -1,4 +1,4 @@
-"""Where numbers lie while they are worked on: parts that stay in a cache, texts encoded layer by layer."""
+"""Memory helpers: cache-sized chunks of tensors."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-IN_CACHE = 2**18
-"""Numbers of a tensor that stay in a core's cache from one operation on them to the next."""
+CHUNK_SIZE = 2**18
+"""Elements of a chunk: so many stay in the cache of a CPU core from one operation to the next."""
 
 
-def in_cache(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """Parts of equally large tensors, flattened, on which several operations follow each other; on a GPU, all of them.
+def cache_sized_chunks(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Yield cache-sized chunks of equally large tensors, for several operations in a row.
 
-    A part of a contiguous tensor shares its storage.
+    On a GPU there is one chunk, the whole tensor. A chunk of a contiguous tensor shares its storage.
+
+    Args:
+        tensors (`Tensor`): Tensors with the same number of elements; they are flattened.
     """
     flat = [tensor.reshape(-1) for tensor in tensors]
     on_cpu = tensors[0].device.type == "cpu"
-    return zip(*(tensor.split(IN_CACHE) if on_cpu else [tensor] for tensor in flat), strict=True)
+    return zip(*(tensor.split(CHUNK_SIZE) if on_cpu else [tensor] for tensor in flat), strict=True)

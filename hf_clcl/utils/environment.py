@@ -1,4 +1,4 @@
-"""What a run ran on, for its record."""
+"""Versions, commit and hardware of a run, for its record."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ PACKAGES = ("hf-clcl", "torch", "transformers", "accelerate", "peft", "datasets"
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the libraries that numbers depend on, and the commit of a clone of this software."""
-    found = {"python": platform.python_version()}
+    """Versions of Python and of the libraries that affect results, and the commit if this package is in a clone."""
+    installed = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            installed[package] = version(package)
         except PackageNotFoundError:
             continue
     if here := commit(Path(__file__).resolve().parents[2]):
-        found["commit"] = here
-    return found
+        installed["commit"] = here
+    return installed
 
 
 def commit(clone: Path) -> str | None:
-    """The commit that a clone stands at, with `+` where files differ from it; `None` for anything else."""
-    if not (clone / ".git").exists():  # else a repository further up would be asked
+    """The commit that a clone has checked out, with `+` if files differ from it; `None` if it is not a clone."""
+    if not (clone / ".git").exists():  # git would use a repository further up
         return None
     command = ["git", "-C", str(clone), "describe", "--always", "--exclude=*", "--abbrev=12", "--dirty=+"]
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout.strip() or None
-    except (OSError, subprocess.SubprocessError):  # no git, or not ours to read
+    except (OSError, subprocess.SubprocessError):  # git is not installed, or may not read the folder
         return None
 
 
 def device_name(device: torch.device) -> str:
-    """The hardware in words, such as `NVIDIA H100` or `CPU (Intel Xeon, 2 threads)`."""
+    """Name of the hardware, such as `NVIDIA H100` or `CPU (Intel Xeon, 2 threads)`."""
     if device.type == "cuda":
         count = torch.cuda.device_count()
         return torch.cuda.get_device_name(device) + (f" x {count}" if count > 1 else "")

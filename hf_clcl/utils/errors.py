@@ -1,4 +1,4 @@
-"""Errors that a user can mend: shown as a message, without a traceback."""
+"""Errors that a user can fix: printed as a message, without a traceback."""
 
 from __future__ import annotations
 
@@ -6,13 +6,18 @@ MOST_PROBLEMS = 30
 
 
 class UserError(ValueError):
-    """Something a user can mend; the message tells what was found, what is needed and what to do."""
+    """An error that a user can fix. The message says what was found, what is needed and what to do."""
 
     exit_code = 1
 
 
 class RecipeError(UserError):
-    """A recipe that cannot be run: found before anything is loaded."""
+    """A recipe that cannot be run. It is raised before anything is loaded.
+
+    Args:
+        problems (`list[str]` or `str`): What is wrong, one line each.
+        source (`str`, defaults to `"the recipe"`): Where the values come from.
+    """
 
     exit_code = 2
 
@@ -25,13 +30,15 @@ class RecipeError(UserError):
 
 
 class DataError(UserError):
-    """Data that is missing, unreadable or not what its task says."""
+    """Data that is missing, unreadable, or different from what its task declares."""
 
 
 class TrainingError(UserError):
-    """Training that cannot go on, such as a loss that is not a number."""
+    """Training that cannot continue, for example because the loss is not a number."""
 
 
-def printable(words: str) -> str:
-    """Words of somebody else for a terminal: what moves its cursor or cannot be written is shown as its number."""
-    return "".join(sign if sign.isprintable() or sign == "\n" else ascii(sign)[1:-1] for sign in words)
+def printable(text: str) -> str:
+    """Escape control characters and other unprintable characters of a text, so that a terminal can show it."""
+    return "".join(
+        character if character.isprintable() or character == "\n" else ascii(character)[1:-1] for character in text
+    )

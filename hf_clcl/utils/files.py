@@ -1,4 +1,4 @@
-"""Files and folders that are written whole or not at all."""
+"""Atomic files and folders: written completely or not at all."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-CACHE = ".cache"  # in an output folder: what only saves time while a run is not done
-# Names of what is being written: a process that is killed leaves it behind.
+CACHE = ".cache"  # in an output folder: data that only saves time until the run is finished
+# Names of temporary files and folders, which a killed process leaves behind.
 _UNFINISHED = re.compile(r"\..+\.\d+\.partial(\.\w+)?")
 
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside `path` to write to; it takes the place of `path` when the block ends well."""
+    """Give a temporary path beside `path` to write to. It replaces `path` if the block ends without an error."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
@@ -32,7 +32,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: str | Path) -> Iterator[Path]:
-    """A temporary folder beside `path` to fill; it becomes `path` when the block ends well."""
+    """Give a temporary folder beside `path` to fill. It replaces `path` if the block ends without an error."""
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -45,7 +45,7 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
 
 
 def replace_folder(source: Path, target: Path) -> None:
-    """Move a finished folder to its place, everything in it being on the disk first."""
+    """Flush a finished folder to the disk, then move it to its place."""
     for path in (*source.rglob("*"), source):
         (_flush_folder if path.is_dir() else _flush)(path)
     shutil.rmtree(target, ignore_errors=True)
@@ -54,7 +54,7 @@ def replace_folder(source: Path, target: Path) -> None:
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Delete what killed processes were about to write in a folder."""
+    """Delete the temporary files and folders that killed processes left in a folder."""
     for path in folder.glob(".*"):
         if not _UNFINISHED.fullmatch(path.name):
             continue
@@ -70,25 +70,25 @@ def _flush(path: Path) -> None:
 
 
 def _flush_folder(folder: Path) -> None:
-    """See that the names in a folder are on the disk, which a renaming alone does not."""
-    if os.name == "nt":  # Windows opens no folders
+    """Flush the file names of a folder to the disk, which a rename alone does not do."""
+    if os.name == "nt":  # Windows cannot open folders
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some file systems flush files alone
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some file systems flush only files
             raise
     finally:
         os.close(descriptor)
 
 
 def nearest_existing(folder: Path) -> Path:
-    """The folder, or the nearest above it that exists."""
+    """The folder, or its nearest parent that exists."""
     folder = folder.absolute()
     return next(path for path in (folder, *folder.parents) if os.path.exists(path))
 
 
 def free_bytes(folder: Path) -> int:
-    """Bytes that are free where a folder is or would be made."""
+    """Free bytes on the disk of a folder, which may not exist yet."""
     return shutil.disk_usage(nearest_existing(folder)).free

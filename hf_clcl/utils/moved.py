@@ -29,7 +29,7 @@ _PACKAGE = __name__.partition(".")[0]
 
 
 class MovedModules:
-    """Finds modules by their old names and loads the new ones: a finder of `sys.meta_path`, asked after all others."""
+    """Finder for `sys.meta_path`: finds modules by their old names and loads the new ones. It comes last."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -47,7 +47,7 @@ class MovedModules:
         sys.modules[module.__name__] = import_module(_new_name(module.__name__))
 
     def get_code(self, name: str) -> CodeType:
-        """What `python -m` runs."""
+        """The code that `python -m` runs."""
         return compile(
             f"import sys, warnings\nfrom {_new_name(name)} import main\n"
             f"warnings.warn({_message(name)!r}, DeprecationWarning)\nsys.exit(main())\n",
@@ -65,5 +65,5 @@ def _message(name: str) -> str:
 
 
 def support_old_paths() -> None:
-    """Let imports find the old paths."""
+    """Register the finder, so that imports find the old paths."""
     sys.meta_path.append(MovedModules())

@@ -11,14 +11,14 @@ TAG = re.compile(r"task-\d{2,}-" + TASK_NAME.pattern)
 
 
 ZERO_SHOT = "task-00-zero-shot"
-"""The Hub's revision of the model before the first task."""
+"""The Hub revision of the model before the first task."""
 
 
 def task_folder(index: int, name: str) -> str:
-    """Name of the folder, and of the Hub's revision, of the task at `index` (from 0) of a stream."""
+    """Name of the folder, and of the Hub revision, of the task at `index` (from 0) of a stream."""
     return f"task-{index + 1:02d}-{name}"
 
 
 def launch_file(name: str) -> str:
-    """How messages name a configuration of `accelerate launch`: its path, and the command that writes it there."""
+    """Path of a configuration of `accelerate launch`, and the command that writes it there, for messages."""
     return f"recipes/accelerate/{name}.yaml (`hf-clcl recipes --copy accelerate/{name} recipes` writes it)"

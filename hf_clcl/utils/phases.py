@@ -18,10 +18,15 @@ STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 @contextmanager
 def measured(phases: list[Any], phase: str, task: str | None = None) -> Iterator[dict[str, Any]]:
-    """Append a phase, as [`~hf_clcl.record.parts.Phase`] has it, to `phases` when the block ends without an error.
+    """Measure a block and append it to `phases` if it ends without an error.
 
-    Peak memory, in MB, is that of the device on CUDA and of this process otherwise. A block may overwrite `seconds`,
-    for what was measured before a stop.
+    Peak memory, in MB, is that of the device on CUDA and of this process otherwise. The block may set `seconds` of the
+    yielded entry itself, for example to include the time before an interruption.
+
+    Args:
+        phases (`list`): Gets one entry more, a [`~hf_clcl.record.parts.Phase`].
+        phase (`str`): Name of the phase.
+        task (`str`, *optional*): The task that it belongs to.
     """
     entry: dict[str, Any] = {"phase": phase, "task": task, "seconds": 0.0, "peak_memory_mb": None}
     _forget_peak()

@@ -1,4 +1,4 @@
-"""What the `Trainer` pickles, read without running anything that it holds."""
+"""Safe loading of files that the `Trainer` pickles: no code in them is run."""
 
 from __future__ import annotations
 
@@ -15,21 +15,24 @@ from .errors import UserError
 
 
 def load_plain(file: Path) -> Any:
-    """A state of tensors, numbers and texts that `torch.save` wrote.
+    """Load tensors, numbers and texts from a file that `torch.save` wrote.
 
     Raises:
-        UnpicklingError: Where the file holds anything else, which is then not made.
+        UnpicklingError: If the file holds any other object. The object is not created.
     """
     with safe_globals():
         return torch.load(file, map_location="cpu", weights_only=True, mmap=True)
 
 
 @contextmanager
-def refusing(checkpoint: str | None) -> Iterator[None]:
-    """A block in which the `Trainer` reads a checkpoint; it too reads `weights_only`, and refuses in other words.
+def explain_unpickling_errors(checkpoint: str | None) -> Iterator[None]:
+    """Turn the unpickling error of a block in which the `Trainer` loads a checkpoint into a `UserError`.
+
+    Args:
+        checkpoint (`str`, *optional*): Folder of the checkpoint. If it is `None`, the error is raised as it is.
 
     Raises:
-        UserError: Where a file of the checkpoint holds more than tensors, numbers and texts.
+        UserError: If a file of the checkpoint holds more than tensors, numbers and texts.
     """
     try:
         yield
@@ -39,9 +42,9 @@ def refusing(checkpoint: str | None) -> Iterator[None]:
         reason = (str(error).splitlines() or [""])[0][:200]
         name = next(filter(_is_refused, sorted(Path(checkpoint).glob("*.pt*"))), Path(checkpoint)).name
         raise UserError(
-            f"{name} of {checkpoint} holds more than numbers, and is not read, since that would run it ({reason}). "
-            "It is not what this program wrote: delete that checkpoint, and the same command goes on from the one "
-            "before, or from the start of the task"
+            f"{name} of {checkpoint} holds more than tensors, numbers and texts. It is not loaded, since that could "
+            f"run code ({reason}). This program did not write it: delete that checkpoint, and the same command "
+            "resumes from the checkpoint before it, or from the start of the task"
         ) from None
 
 

@@ -18,8 +18,9 @@ from hf_clcl.config.arguments import ContinualTrainingArguments
 from hf_clcl.config.class_incremental import ClassIncremental
 from hf_clcl.config.entries import DatasetEntry, ReferenceEntry, TaskEntry
 from hf_clcl.config.lora import LoRA
-from hf_clcl.config.recipe import Recipe, Scenario
+from hf_clcl.config.recipe import Recipe
 from hf_clcl.config.recipe_files import find_recipe
+from hf_clcl.metrics.scenarios import SCENARIOS
 from hf_clcl.stream.recipes import parse_recipe, read_recipe
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "AGENTS.md", ROOT / "llms.txt", *ROOT.glob("docs/*.md")]
@@ -102,7 +103,7 @@ def test_methods_and_scenarios_are_complete() -> None:
     assert re.findall(r"`(\w+)`", methods) == list(hf_clcl.METHODS)
     assert f"one of {len(hf_clcl.METHODS)} methods" in LLMS
     (scenarios,) = re.findall(r"^- `scenarios`: (.*)$", LLMS, re.M)
-    assert re.findall(r"`(\w+)`", scenarios) == list(Scenario.__args__)
+    assert re.findall(r"`(\w+)`", scenarios) == list(SCENARIOS)
 
 
 def test_the_recipe_is_valid() -> None:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import re
 
+import numpy as np
 import pytest
+import torch
 
 from helpers import ROOT, imitations
 from helpers.dataset_hub import DatasetHub, connect
 from hf_clcl.cli import train
 from hf_clcl.data import resolve
+from hf_clcl.data.published_split import file_stems
 from hf_clcl.data.references import resolve_reference_images, resolve_reference_texts
 from hf_clcl.data.texts import prompts
+from hf_clcl.record.repetitions import decisive_values
 from hf_clcl.stream.recipes import parse_recipe, read_recipe
 from hf_clcl.utils.errors import RecipeError
 
@@ -39,7 +43,7 @@ def steps(*sizes: int, train: int, test: int) -> list[tuple]:
 
 STREAMS = {
     **{f"mtil{name}.yaml": MTIL for name in (
-        "", "_finetune", "_lora", "_lwf", "_vr_lwf", "_wise_ft", "_zscl_star"
+        "", "_finetune", "_icarl", "_lora", "_lwf", "_separate", "_vr_lwf", "_wise_ft", "_zero_shot", "_zscl_star"
     )},
     "mtil_order2.yaml": sorted(MTIL, key=lambda row: ORDER_2.index(row[0])),
     "mtil_5shot.yaml": [(name, 5 * classes, test, classes) for name, _, test, classes in MTIL],
@@ -51,11 +55,27 @@ STREAMS = {
     "tinyimagenet_20.yaml": steps(100, *[5] * 20, train=500, test=50),
     "vr_lwf_one_session.yaml": [("update", 25000, 5000, 50), *WATCHED],
     "vr_lwf_sessions.yaml": [*[(f"session-{i}", 5000, 1000, 10) for i in range(1, 6)], *WATCHED],
+    "cil_food101.yaml": steps(11, *[10] * 9, train=750, test=250),
+    # Flowers102 has ten training images of each class.
+    "x_tail.yaml": [
+        (name, min(16, train // classes) * classes, test, classes)
+        for name, train, test, classes in MTIL
+        if name != "cifar100"
+    ],
     "captions.yaml": [("flickr30k", 900, 1000, None), ("mscoco", 900, 5000, None), ("cifar100", None, 10000, 100)],
     "quickstart.yaml": [(name, 400, 200, None) for name in RENDERED],
 }  # fmt: skip
-# ImageNet-100 has not the same number of images of each class, and of tiny_clip.yaml only a few pictures are drawn.
-APART = ["imagenet100_10.yaml", "tiny_clip.yaml"]
+# The imitation of ImageNet has not the same number of images of each class; tiny_clip.yaml draws only a few pictures.
+IMAGENET = {
+    "imagenet100_10.yaml": [10] * 10, "imagenet100_10_icarl.yaml": [10] * 10, "imagenet100_10_lwf_vr.yaml": [10] * 10,
+    "imagenet100_50_5.yaml": [50, *[5] * 10], "imagenet1k_100.yaml": [100] * 10,
+}  # fmt: skip
+# Their classes have different numbers of images, or the images are in a folder of the user.
+SUITE = {
+    "cil_aircraft.yaml": [10] * 10, "cil_cars.yaml": [16, *[20] * 9], "cil_cub200.yaml": [20] * 10,
+    "cil_imagenet_r.yaml": [20] * 10, "cil_objectnet.yaml": [20] * 10, "cil_ucf101.yaml": [10] * 10,
+}  # fmt: skip
+APART = [*IMAGENET, *SUITE, "tiny_clip.yaml", "mtil_robust.yaml"]
 REAL = [name for name in RECIPES if name.startswith("real_")]
 VIDEO = [name for name in RECIPES if name.startswith(("msrvtt", "activitynet"))]  # they need clips
 
@@ -135,11 +155,58 @@ def test_the_dry_run_of_tiny_clip(capsys, monkeypatch):
     assert [row[:3] for row in found] == [("pairs", 12, 12), *[(name, None, 12) for name in RENDERED]]
 
 
-def test_imagenet_100(benchmarks, capsys):
-    found, shown = dry_run("imagenet100_10.yaml", capsys)
-    assert [row[2:] for row in found] == [(500, 10)] * 10 and sum(row[1] for row in found) == 126689
-    assert "1 to 10: clane9/imagenet-100, train and validation" in shown
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", ["imagenet100_50_5.yaml", "imagenet1k_100.yaml"])
+def test_imagenet(recipe, benchmarks, capsys):
+    """Classes and test images of each step; the imitation has 1,281 or 1,282 training images of each class."""
+    found, shown = dry_run(recipe, capsys)
+    assert [row[2:] for row in found] == [(50 * size, size) for size in IMAGENET[recipe]]
+    assert all(1281 * size <= row[1] <= 1282 * size for row, size in zip(found, IMAGENET[recipe], strict=True))
+    assert "ILSVRC/imagenet-1k, train and validation" in shown
     assert "class_incremental: among the classes of all tasks seen so far" in shown
+
+
+@pytest.mark.parametrize("recipe", sorted(IMAGENET))
+def test_the_steps_of_imagenet(recipe):
+    parsed = read_recipe(ROOT / "recipes" / recipe)
+    assert [len(task.classes) for task in parsed.tasks] == IMAGENET[recipe]
+    assert {task.expect_dataset["classes"] for task in parsed.tasks} == {1000}
+
+
+@pytest.mark.parametrize("recipe", sorted(SUITE))
+def test_the_class_incremental_suite(recipe, benchmarks, tmp_path, capsys):
+    """Classes in the order of seed 1993, from the Hub or from a folder of the user."""
+    block = read_recipe(ROOT / "recipes" / recipe).class_incremental
+    np.random.seed(1993)
+    assert block.order() == np.random.permutation(block.number_of_classes).tolist()
+    if "/" not in block.dataset:
+        for split in ("train", "test"):
+            for label in range(block.number_of_classes):
+                folder = tmp_path / block.dataset / split / f"class_{label:03d}"
+                folder.mkdir(parents=True)
+                (folder / "0.png").write_bytes(imitations.picture(label % 256))
+    found, _ = dry_run(recipe, capsys, *([] if "/" in block.dataset else ["--data_root", str(tmp_path)]))
+    sizes = block.expect or {"train": block.number_of_classes, "test": block.number_of_classes}
+    assert [row[3] for row in found] == SUITE[recipe]
+    assert [sum(row[place] for row in found) for place in (1, 2)] == [sizes["train"], sizes["test"]]
+
+
+ABLATIONS = sorted(path.name for path in ROOT.glob("recipes/ablations/*.yaml"))
+
+
+@pytest.mark.parametrize("recipe", ABLATIONS)
+def test_an_ablation_differs_from_mtil_in_its_own_lines_alone(recipe):
+    changed = read_recipe(ROOT / "recipes" / "ablations" / recipe)
+    same = read_recipe(ROOT / "recipes" / "mtil.yaml", {"method": changed.method})
+    own, base = decisive_values(changed.to_dict()), decisive_values(same.to_dict())
+    different = {key for key in own.keys() | base.keys() if own.get(key) != base.get(key)}
+    assert len(different) <= 3 and (different or recipe in ("wc.yaml", "we.yaml"))
+    assert all(key.startswith(("methods.", "reference_images.")) for key in different)
+
+
+def test_the_probes_of_robustness():
+    parsed = read_recipe(ROOT / "recipes" / "mtil_robust.yaml")
+    assert len(parsed.tasks) == 11 and all(e.dataset.startswith("clip-benchmark/wds_") for e in parsed.evaluation_only)
 
 
 def test_what_the_table_tells_of_the_data(benchmarks, capsys):
@@ -164,14 +231,20 @@ def test_the_words_of_the_classes(benchmarks):
     caltech = resolve.resolve_task(tasks["caltech101"])
     assert caltech.class_names[:4] == ["off-center face", "centered face", "leopard", "motorbike"]
     assert resolve.resolve_task(tasks["cifar100"]).class_names[26] == "crab"
-    hundred = read_recipe(ROOT / "recipes" / "imagenet100_10.yaml").tasks[0]
-    assert "Dobermann" in [*resolve.resolve_task(hundred_with(hundred, 3)).class_names]
+    tiny = read_recipe(ROOT / "recipes" / "tinyimagenet_5.yaml").tasks
+    assert resolve.resolve_task(tiny[1]).class_names[:2] == ["bee", "high-speed train"]
 
 
-def hundred_with(entry, label: int):
-    """The same dataset with one class alone."""
-    entry.classes, entry.expect_dataset = [label], None
-    return entry
+def test_the_members_of_eurosat_are_the_published_ones(benchmarks):
+    """`torchvision.datasets.EuroSAT` in its order, divided by `random_split` with seed 42."""
+    entry = next(task for task in read_recipe(ROOT / "recipes" / "mtil.yaml").tasks if task.name == "eurosat")
+    found = resolve.resolve_task(entry)
+    folders = [f"{folder}_{number}" for folder in imitations.EUROSAT_FILES for number in range(1, 2701)]
+    order = sorted(folders)  # the folder is the start of each name
+    drawn = torch.randperm(27000, generator=torch.Generator().manual_seed(42)).tolist()
+    for rows, members in ((found.train, drawn[:21600]), (found.test, drawn[21600:])):
+        assert file_stems(rows, "image") == [order[index] for index in members]
+    assert found.split_members == "published"
 
 
 def test_the_reference_set_is_streamed_and_checked(benchmarks):
@@ -195,7 +268,7 @@ def test_another_copy_of_a_dataset_is_named_on_the_command_line(benchmarks, caps
     assert found[3] == ("dtd", 94, 40, 47)
     options = ["--task_values.dtd.dataset", "clip-benchmark/wds_cars"]
     assert train.main([str(ROOT / "recipes" / "mtil.yaml"), "--dry_run", *options]) == 1
-    assert "task dtd: class_names: the list 'dtd' has words for" in capsys.readouterr().err
+    assert "task dtd: class_names: the list 'zscl_mtil/dtd' has words for" in capsys.readouterr().err
 
 
 ENTRIES = [{"name": name, "dataset": "d"} for name in "abc"]

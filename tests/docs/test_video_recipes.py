@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from helpers import ROOT
 from hf_clcl.cli import train
+from hf_clcl.config.protocols import named
+from hf_clcl.data.resolve import resolve_task
 from hf_clcl.stream.recipes import read_recipe
+from hf_clcl.utils.errors import DataError
 
 RECIPES = ROOT / "recipes"
-CLIPS = 40
+MEMBERS, SPLITS = named("members"), ("train", "test")
 
 
 def repository(folder: Path, files: dict[str, tuple[str, str, list[dict]]]) -> None:
@@ -28,67 +32,73 @@ def repository(folder: Path, files: dict[str, tuple[str, str, list[dict]]]) -> N
     (folder / "README.md").write_text(f"---\nconfigs:\n{configs}---\n")
 
 
-def clip(index: int, prefix: str = "video") -> dict:
-    name = f"{prefix}{index % CLIPS}"
-    return {"video_id": name, "video": f"{name}.mp4", "source": "here"}
+def clip(name: str, captions: list[str] | str) -> dict:
+    return {"video_id": name, "video": f"{name}.mp4", "source": "here", "caption": captions}
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory) -> Path:
-    """Both repositories, ActivityNet's own file, and a folder for each clip."""
+def data(tmp_path_factory) -> Iterator[Path]:
+    """Both repositories, and a folder for each published clip; two test clips of ActivityNet are missing."""
     root = tmp_path_factory.mktemp("videos")
-    msrvtt = {
-        split: [
-            {**clip(i), "category": i % 20, "id": i, "start time": 0.5, "caption": captions} for i in range(count)
-        ]
-        for split, count, captions in (("train", 9000, ["a", "b"]), ("test", 1000, "a"))
-    }  # fmt: skip
+    names = [f"video{i}" for i in range(10000)]
+    short = set(names[7010::3][:1000])
+    train = [
+        {**clip(name, ["first", "second"]), "category": i % 20} for i, name in enumerate(names) if name not in short
+    ]
+    test = [{**clip(name, "only"), "category": i % 20} for i, name in enumerate(names) if name in short]
     repository(root / "friedrichor" / "MSR-VTT", {
-        "msrvtt_train_9k.json": ("train_9k", "train", msrvtt["train"]),
-        "msrvtt_train_7k.json": ("train_7k", "train", msrvtt["train"][:7010]),
-        "msrvtt_test_1k.json": ("test_1k", "test", msrvtt["test"]),
+        "msrvtt_train_9k.json": ("train_9k", "train", train),
+        "msrvtt_train_7k.json": ("train_7k", "train", train[:7010]),
+        "msrvtt_test_1k.json": ("test_1k", "test", test),
     })  # fmt: skip
-    activitynet = [{**clip(0, "v_"), "caption": ["a", "b"], "duration": 9.5} for _ in range(600)]
-    for index, row in enumerate(activitynet):
-        row["video_id"], row["video"] = f"v_clip{index}", f"v_clip{index}.mp4"
+    clips = {split: [name for of in MEMBERS["ctvr/activitynet"][split].values() for name in of] for split in SPLITS}
+    sentences = {split: [clip(name, ["first.", "second."]) for name in clips[split]] for split in SPLITS}
     repository(root / "friedrichor" / "ActivityNet_Captions", {
-        "train.json": ("default", "train", activitynet[:400]), "val1.json": ("default", "val1", activitynet[400:]),
+        "train.json": ("default", "train", sentences["train"]), "val1.json": ("default", "val1", sentences["test"]),
     })  # fmt: skip
-    labels = {f"clip{i}": {"annotations": [{"label": f"Category {i % 200}"}]} for i in range(600)}
-    (root / "activity_net.v1-3.min.json").write_text(json.dumps({"version": "1.3", "database": labels}))
-    for name in [*(f"video{i}" for i in range(CLIPS)), *(f"v_clip{i}" for i in range(598))]:
+    shown = {name for split in SPLITS for of in MEMBERS["ctvr/msrvtt"][split].values() for name in of}
+    for name in [*shown, *clips["train"], *clips["test"][:-2]]:
         (root / "videos" / name).mkdir(parents=True)
-    return root
+    with pytest.MonkeyPatch.context() as patch:  # `datasets` may use what it cached of another folder of this name
+        patch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path_factory.mktemp("cache"))
+        yield root
 
 
 @pytest.mark.parametrize(
     ("recipe", "tasks", "row"),
     [
-        ("msrvtt_10", 10, ("900", "100", "2", "580")),
-        ("msrvtt_20", 20, ("450", "50", "1", "300")),
-        ("activitynet_10", 10, None),
-        ("activitynet_20", 20, None),
+        ("msrvtt_10", 10, ("32", 2990, "2")),
+        ("msrvtt_20", 20, ("16", 2990, "1")),
+        ("activitynet_10", 10, ("320", 4908, "20")),
+        ("activitynet_20", 20, ("160", 4908, "10")),
     ],
 )
-def test_the_dry_run_shows_the_stream(recipe, tasks, row, data, capsys):
+def test_the_dry_run_shows_the_published_stream(recipe, tasks, row, data, capsys):
     assert train.main([str(RECIPES / f"{recipe}.yaml"), "--dry_run", "--data_root", str(data)]) == 0
     rows = re.findall(r"^ *\d+ +([\w-]+) +(\d+) +(\d+) +(\d+) +(\d+) +\(videos\)", capsys.readouterr().out, re.M)
     name, digits = recipe.split("_")
     assert [found[0] for found in rows] == [f"{name}-{i:02d}" for i in range(1, int(digits) + 1)]
-    if row:
-        assert {found[1:] for found in rows} == {row}
-    else:  # two test clips are missing
-        assert sum(int(found[1]) for found in rows) == 400 and sum(int(found[2]) for found in rows) == 198
-        assert {found[3] for found in rows} == {str(200 // tasks)}
+    trained, tested, categories = row
+    assert {(found[1], found[3]) for found in rows} == {(trained, categories)}
+    assert sum(int(found[2]) for found in rows) == tested
 
 
-def test_each_category_is_in_one_task(data):
+def test_the_members_of_each_task_are_the_published_ones(data):
     tasks = read_recipe(RECIPES / "msrvtt_10.yaml").tasks
-    chosen = [label for task in tasks for label in task.classes]
-    assert sorted(chosen) == list(range(20)) and chosen != sorted(chosen)
-    assert {task.frames for task in tasks} == {12} and tasks[0].expect_dataset == {
-        "classes": 20, "train": 9000, "test": 1000,
-    }  # fmt: skip
+    assert [label for task in tasks for label in task.classes] == list(range(20))
+    found, facts = resolve_task(tasks[1], str(data)), MEMBERS["ctvr/msrvtt"]
+    for rows, split in ((found.train, "train"), (found.test, "test")):
+        assert [Path(name).stem for name in rows["video"]] == [*facts[split]["2"], *facts[split]["3"]]
+    assert set(map(len, found.test["caption"])) == {1} and found.split_members == "published"
+    assert found.class_names == ["gaming", "sports and actions"]
+
+
+def test_a_published_clip_that_the_dataset_lacks_is_named(data):
+    entry = read_recipe(RECIPES / "msrvtt_10.yaml").tasks[0]
+    entry.test_config = "train_9k"
+    entry.test_split = "train"
+    with pytest.raises(DataError, match=r"ctvr/msrvtt: \d+ of the 2990 published test clips are not in"):
+        resolve_task(entry, str(data))
 
 
 @pytest.mark.parametrize(
@@ -97,12 +107,14 @@ def test_each_category_is_in_one_task(data):
         (
             "video_column",
             "file",
-            "video_column 'file' needs the name of one clip in each row; the columns are video_id",
+            "video_column 'file' must hold one clip name per row; the columns are video_id",
         ),
-        ("caption_column", "text", "caption_column 'text' is no column; the columns are"),
+        ("caption_column", "text", "caption_column 'text' is not a column; the columns are"),
         ("video_root", "elsewhere", "no folder of videos 'elsewhere': looked for"),
         ("test_config", "test_2k", "test_2k"),
-        ("label_column", "null", "label_column: is missing; name the column of the videos' categories"),
+        ("members", "null", "label_column: is missing; name the column of the videos' categories"),
+        ("members", "ctvr/msrvt", "members: no 'ctvr/msrvt'; did you mean ctvr/msrvtt?"),
+        ("label_column", "category", "label_column and members: choose one; each gives the categories"),
     ],
 )
 def test_what_differs_from_the_recipe_is_named(option, value, told, data, capsys):

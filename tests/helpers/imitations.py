@@ -22,19 +22,6 @@ from PIL import Image as PILImage
 from helpers.dataset_hub import card
 from hf_clcl.data.texts import prompts
 
-# The 100 classes of ImageNet-100 in the order of clane9/imagenet-100 (Tian et al., Contrastive Multiview Coding).
-IMAGENET_100 = """
-n02869837 n01749939 n02488291 n02107142 n13037406 n02091831 n04517823 n04589890 n03062245 n01773797 n01735189
-n07831146 n07753275 n03085013 n04485082 n02105505 n01983481 n02788148 n03530642 n04435653 n02086910 n02859443
-n13040303 n03594734 n02085620 n02099849 n01558993 n04493381 n02109047 n04111531 n02877765 n04429376 n02009229
-n01978455 n02106550 n01820546 n01692333 n07714571 n02974003 n02114855 n03785016 n03764736 n03775546 n02087046
-n07836838 n04099969 n04592741 n03891251 n02701002 n03379051 n02259212 n07715103 n03947888 n04026417 n02326432
-n03637318 n01980166 n02113799 n02086240 n03903868 n02483362 n04127249 n02089973 n03017168 n02093428 n02804414
-n02396427 n04418357 n02172182 n01729322 n02113978 n03787032 n02089867 n02119022 n03777754 n04238763 n02231487
-n03032252 n02138441 n02104029 n03837869 n03494278 n04136333 n03794056 n03492542 n02018207 n04067472 n03930630
-n03584829 n02123045 n04229816 n02100583 n03642806 n04336792 n03259280 n02116738 n02108089 n03424325 n01855672
-n02090622""".split()
-
 CALTECH = {
     "off-center face": "Faces", "centered face": "Faces_easy", "leopard": "Leopards", "motorbike": "Motorbikes",
     "airplane": "airplanes", "side of a car": "car_side", "body of a cougar cat": "cougar_body",
@@ -45,7 +32,11 @@ EUROSAT = [
     "annual crop", "forest", "herbaceous vegetation", "highway", "industrial", "pasture", "permanent crop",
     "residential", "river", "sea or lake",
 ]  # fmt: skip
-SUN_PLACES = ("indoor", "outdoor", "interior", "exterior", "natural", "urban", "home", "public", "platform")
+EUROSAT_FILES = [
+    "AnnualCrop", "Forest", "HerbaceousVegetation", "Highway", "Industrial", "Pasture", "PermanentCrop", "Residential",
+    "River", "SeaLake",
+]  # fmt: skip
+IMAGENET = {"train": 1281167, "validation": 50000}
 
 
 def picture(shade: int = 0, mode: str = "RGB", kind: str = "PNG") -> bytes:
@@ -63,13 +54,8 @@ def words(name: str) -> list[str]:
 
 
 def sun_names() -> list[str]:
-    """`/a/apartment_building/outdoor`: a folder a letter, and one more for the kind of a place."""
-    names = []
-    for name in words("sun397"):
-        place, _, kind = name.rpartition(" ")
-        path = f"{place}/{kind}" if kind in SUN_PLACES else name
-        names.append(f"/{name[0]}/{path.replace(' ', '_')}")
-    return names
+    """`/a/apartment_building/outdoor`: a folder for each letter, and one more for the kind of a place."""
+    return [f"/{name[0]}/{name.replace(' ', '_')}" for name in words("zscl_mtil/sun397")]
 
 
 def tiny_imagenet_ids() -> list[str]:
@@ -162,6 +148,7 @@ def build_mtil(root: Path) -> None:
     parquet(root, "mcimpoi/dtd_split_1", labelled(snake(words("dtd"))),
             {"train": 1880, "validation": 1880, "test": 1880}, shards=1)  # fmt: skip
     parquet(root, "jonathan-roberts1/EuroSAT", labelled(EUROSAT), {"train": 27000})
+    name_files(root / "jonathan-roberts1/EuroSAT", [f"{name}_{{}}.jpg" for name in EUROSAT_FILES])
     parquet(root, "dpdl-benchmark/oxford_flowers102", labelled(words("flowers102")),
             {"train": 1020, "validation": 1020, "test": 6149})  # fmt: skip
     parquet(root, "ethz/food101", labelled(snake(words("food101"))), {"train": 75750, "validation": 25250}, shards=3)
@@ -185,14 +172,27 @@ def build_caltech(root: Path, names: list[str]) -> None:
         first += len(rows) - background
         place = rows.column_names.index("label")
         pq.write_table(rows.set_column(place, rows.schema.field("label"), pa.array(labels)), path)
+    name_files(root / "Donghyun99/Caltech-101", ["image_{:04d}.jpg"] * len(names))
+
+
+def name_files(folder: Path, patterns: list[str]) -> None:
+    """Write the names of the original files into the images: those of a class are counted from 1, over all shards."""
+    counts = [0] * len(patterns)
+    for path in sorted(folder.glob("data/*.parquet")):
+        rows, named = pq.read_table(path), []
+        for image, label in zip(rows["image"].to_pylist(), rows["label"].to_pylist(), strict=True):
+            counts[label] += 1
+            named.append({**image, "path": patterns[label].format(counts[label])})
+        place = rows.schema.get_field_index("image")
+        pq.write_table(rows.set_column(place, rows.schema.field("image"), pa.array(named, rows["image"].type)), path)
 
 
 def build_others(root: Path) -> None:
     """What class-incremental streams, references and retrieval read."""
     parquet(root, "zh-plus/tiny-imagenet", labelled(tiny_imagenet_ids()), {"train": 100000, "valid": 10000}, shards=1)
     names = prompts.imagenet_synsets()
-    hundred = labelled([names[synset] for synset in IMAGENET_100])
-    parquet(root, "clane9/imagenet-100", hundred, {"train": 126689, "validation": 5000}, shards=3)
+    apart = [f"{word}, {synset}" if word == "crane" else word for synset, word in names.items()]  # two are called so
+    parquet(root, "ILSVRC/imagenet-1k", labelled(apart), IMAGENET, shards=1)
     # A thousandth of ImageNet, as references are streamed.
     parquet(root, "evanarlian/imagenet_1k_resized_256", labelled(list(names)),
             {"train": 1281, "val": 50, "test": 100}, shards=4)  # fmt: skip

@@ -27,12 +27,12 @@ def report(*packages: dict, code: int = 0) -> str:
     ("asks", "code", "said"),
     [
         (report(SOUND), 0, "audit: 1 packages checked\naudit: no known vulnerabilities\n"),
-        (report(SOUND, UNKNOWN), 0, "audit: 1 packages checked, not known there: ours\naudit: no known"),
+        (report(SOUND, UNKNOWN), 0, "audit: 1 packages checked; not in the database: ours\naudit: no known"),
         (report(UNKNOWN), 0, NOTHING),
         ("echo no route >&2; exit 1", 0, f"no route\n{NOTHING}"),
         (f'{FIND}; : >"$out"; exit 1', 0, NOTHING),
         ("exec sleep 60", 0, f"no answer within 2 s\n{NOTHING}"),
-        (report(SOUND, BROKEN, code=1), 1, "torch 1.0: CVE-1, mended in 1.1\naudit: 2 packages checked\naudit: known"),
+        (report(SOUND, BROKEN, code=1), 1, "torch 1.0: CVE-1, fixed in 1.1\naudit: 2 packages checked\naudit: known"),
     ],
 )
 def test_what_it_says(asks, code, said, tmp_path):

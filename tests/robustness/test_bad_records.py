@@ -11,7 +11,7 @@ import yaml
 
 from helpers.bad_inputs import contents, refused
 from helpers.records import example
-from hf_clcl.cli import cards, compare, evaluate, hub, train
+from hf_clcl.cli import card, compare, evaluate, hub, train
 
 
 def edited(**changes: object) -> bytes:
@@ -20,19 +20,19 @@ def edited(**changes: object) -> bytes:
 
 NEWER = ["schema 99", "update hf_clcl"]
 RECORDS = {
-    "empty": (b"", ["is not a record of a run", "running the same command again"]),
-    "half": (edited()[:400], ["is not a record of a run", "running the same command again"]),
-    "no text": (b"\xff\xfe{}", ["is not a record of a run", "running the same command again"]),
+    "empty": (b"", ["is not a record of a run", "run the same command again"]),
+    "half": (edited()[:400], ["is not a record of a run", "run the same command again"]),
+    "no text": (b"\xff\xfe{}", ["is not a record of a run", "run the same command again"]),
     "a list": (b"[]", ["a record is a JSON object, found a list"]),
-    "another JSON": (b'{"name": "x"}', ["no `schema` number", "was it written by hf_clcl"]),
+    "another JSON": (b'{"name": "x"}', ["`schema` must be a number", "was it written by hf_clcl"]),
     "a newer one": (edited(schema=99), NEWER),
     "no number": (edited().replace(b"44.0", b"NaN"), ["it holds NaN", "use null"]),
-    "too large": (edited().replace(b"44.0", b"444.0"), ["needs a percentage from 0 to 100"]),
+    "too large": (edited().replace(b"44.0", b"444.0"), ["must be a percentage from 0 to 100"]),
     "5,000 digits": (edited().replace(b"44.0", b"4" * 5000), ["is not a record of a run"]),
     "deep": (edited(later=0).replace(b'"later": 0', b'"later": ' + b"[" * 300 + b"]" * 300), ["nested too deeply"]),
     "deeper": (b"[" * 200_000, ["nested too deeply"]),
     "half a character": (edited(device="\ud800"), ["device", "half a character"]),
-    "a folder elsewhere": (edited(tasks=["a", "b", "../../c"]), ["'../../c' is no name of a task"]),
+    "a folder elsewhere": (edited(tasks=["a", "b", "../../c"]), ["tasks: must be names of folders, got '../../c'"]),
     "tasks twice": (edited(tasks=["a", "a", "b"]), ["each given once"]),
     "too many rows": (edited(accuracy=[[1.0, 2.0, 3.0]] * 4), ["4 rows for 3 tasks"]),
     "a short row": (edited(accuracy=[[1.0]]), ["1 entries for 3 tasks"]),
@@ -54,7 +54,7 @@ def test_records_that_are_none_are_told_and_kept(case, run, tmp_path, capfd):
     content, parts = RECORDS[case]
     (run / "results.json").write_bytes(content)
     for main, arguments, code in (
-        (cards.main, [str(run.parent)], 2),
+        (card.main, [str(run.parent)], 2),
         (compare.main, [str(run)], 2),
         (hub.main, ["push", str(run), "--hub_model_id", "me/x"], 1),
     ):
@@ -62,7 +62,7 @@ def test_records_that_are_none_are_told_and_kept(case, run, tmp_path, capfd):
 
 
 PLACES: dict[str, tuple[Callable[[Path], list[str]], Callable[[list[str]], int], int, list[str]]] = {
-    "cards of nothing": (lambda f: [str(f / "nowhere")], cards.main, 2, ["nowhere", "holds no results.json"]),
+    "cards of nothing": (lambda f: [str(f / "nowhere")], card.main, 2, ["nowhere", "holds no results.json"]),
     "compare nothing": (lambda f: [str(f / "nowhere")], compare.main, 2, ["nowhere"]),
     "push nothing": (lambda f: ["push", str(f / "no")], hub.main, 1, ["results.json", "No such file"]),
     "push to nowhere": (lambda f: ["push", str(f), "--hub_model_id", "x"], hub.main, 2, ["needs owner/name"]),

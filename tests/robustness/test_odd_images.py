@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-from hf_clcl.data.broken import readable
+from hf_clcl.data.broken import drop_unreadable
 from hf_clcl.data.columns import values
 from hf_clcl.data.images.frames import Frames
 from hf_clcl.data.images.pictures import LONGEST, trimmed
@@ -148,10 +148,10 @@ def test_the_middle_of_a_long_image_is_what_the_processor_sees():
 GOOD = encoded(halves("RGB", RED, BLUE, (64, 64)), "PNG")
 NOISE = encoded(Image.effect_noise((64, 64), 60).convert("RGB"), "JPEG")
 BROKEN = {
-    "zero bytes": (b"", "it is empty, or no image"),
-    "text": (b"not an image", "it is empty, or no image"),
-    "page": (b"<svg onload=alert(1)></svg>", "it is empty, or no image"),
-    "head alone": (GOOD[:8], "it is empty, or no image"),
+    "zero bytes": (b"", "it is empty, or not in an image format"),
+    "text": (b"not an image", "it is empty, or not in an image format"),
+    "page": (b"<svg onload=alert(1)></svg>", "it is empty, or not in an image format"),
+    "head alone": (GOOD[:8], "it is empty, or not in an image format"),
     "cut PNG": (GOOD[: len(GOOD) // 2], "truncated"),
     "cut JPEG": (NOISE[: len(NOISE) // 2], "truncated"),
     "flipped bits": (GOOD[:60] + bytes(255 - byte for byte in GOOD[60:]), ""),
@@ -179,7 +179,7 @@ def test_broken_images_are_told_with_file_and_remedy(case, tmp_path):
 def test_all_of_them_are_left_out_where_the_recipe_allows_it(tmp_path, caplog):
     folder = write(tmp_path / "mixed", GOOD, *(content for content, _ in BROKEN.values()), NOISE)
     rows = load_local(folder, "train", "task x")
-    kept, broken = readable(rows, "image", "task x")
+    kept, broken = drop_unreadable(rows, "image", "task x")
     assert broken == len(BROKEN) and [Path(cell["path"]).name for cell in values(kept, "image").to_pylist()] == [
         "0.png", f"{len(BROKEN) + 1}.png"
     ]  # fmt: skip

@@ -101,7 +101,14 @@ def test_a_checkpoint_of_somebody_else_runs_nothing(recipe, tmp_path, monkeypatc
     for file in ("optimizer.pt", "scheduler.pt", "rng_state.pth"):
         own = (checkpoint / file).read_bytes()
         torch.save({"state": Harmful(tmp_path / "ran")}, checkpoint / file)
-        refused(main, arguments, capfd, 1, [file, "holds more than numbers", "delete"], kept=recipe.parent / "out")
+        refused(
+            main,
+            arguments,
+            capfd,
+            1,
+            [file, "holds more than tensors, numbers and texts", "delete"],
+            kept=recipe.parent / "out",
+        )
         assert not (tmp_path / "ran").exists()
         (checkpoint / file).write_bytes(own)
 
@@ -272,7 +279,7 @@ def outside_of_code(markdown: str) -> str:
 def test_a_record_names_no_folder_elsewhere(name, tmp_path):
     values = {"schema": 1, "method": "zscl", "model": "m", "tasks": ["a", name]}
     (tmp_path / "results.json").write_text(json.dumps(values))
-    with pytest.raises(UserError, match="is no name of a task"):
+    with pytest.raises(UserError, match="tasks: must be names of folders"):
         RunRecord.load(tmp_path)
 
 

@@ -1,1 +1,1 @@
-"""The tabs of the page: their components, and the endpoints behind them."""
+"""Tabs of the app: their components and API endpoints."""

@@ -1,4 +1,4 @@
-"""Choices of states and tasks for drop-down lists."""
+"""Choices of checkpoints and tasks for drop-down lists."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from ..workbench import ALL_TASKS, OWN, Workbench
 
 
 def states(runs: Runs, first: Run | None = None) -> list[tuple[str, str]]:
-    """All states of all runs as `(words, key)`, those of `first` first; also those that are yet to come."""
+    """All checkpoints of all runs as `(label, key)`, those of `first` first, including those not trained yet."""
     ordered = sorted(runs, key=lambda run: run is not first)
     several = len(runs) > 1
     return [
@@ -18,13 +18,13 @@ def states(runs: Runs, first: Run | None = None) -> list[tuple[str, str]]:
 
 
 def heading(runs: Runs, key: str) -> str:
-    """A state in words."""
+    """Display name of a checkpoint."""
     state = runs.checkpoint(key)
     return f"{state.label} · {state.run}" if len(runs) > 1 else state.label
 
 
 def sources(bench: Workbench, run: Run) -> list[str]:
-    """Where labels can come from."""
+    """Choices for the source of labels."""
     return [ALL_TASKS, *labelled(bench, run), OWN]
 
 
@@ -34,10 +34,10 @@ def labelled(bench: Workbench, run: Run) -> list[str]:
 
 
 def searchable(bench: Workbench, run: Run) -> list[str]:
-    """The tasks whose images can be looked for: those with captions first."""
+    """The tasks whose images can be searched, those with captions first."""
     return sorted(bench.tests.names(run), key=lambda name: bench.tests.kind(run, name).has_labels)
 
 
 def newest(run: Run) -> str:
-    """Key of the newest state."""
+    """Key of the newest checkpoint."""
     return run.checkpoints()[-1].key

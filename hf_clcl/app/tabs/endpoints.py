@@ -1,4 +1,4 @@
-"""What all endpoints share: errors as data and as a notice, and bars while something is computed."""
+"""Decorators of API endpoints: error handling and progress bars."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ..views.html import notice, progress
 
 logger = logging.getLogger(__name__)
 
-# Endpoints that run models share two places; more would only wait for each other's cores.
+# At most two requests run models at the same time; more would compete for the CPU cores.
 MODELS: dict[str, Any] = {"concurrency_id": "models", "concurrency_limit": 2}
 
 
 def answering(function: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:
-    """An endpoint that returns `(data, html)`: an error that a user can mend becomes `{"error": ...}` and a notice."""
+    """Decorate an endpoint that returns `(data, html)`: an error is returned as `{"error": ...}` and a notice."""
 
     @functools.wraps(function)
     def answer(*args: Any) -> tuple[Any, ...]:
@@ -27,7 +27,7 @@ def answering(function: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[A
             return _failed(error)
         except Exception:
             logger.exception("%s failed", function.__name__)
-            return _failed(UserError("something went wrong here; the terminal of the page tells what"))
+            return _failed(UserError("internal error; see the traceback in the terminal of the app"))
 
     return answer
 
@@ -35,14 +35,14 @@ def answering(function: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[A
 def reporting(
     function: Callable[..., Generator[tuple[float, str], None, tuple[Any, ...]]],
 ) -> Callable[..., Iterator[tuple[Any, ...]]]:
-    """An endpoint from a generator that yields `(share, words)` and returns `(data, html)`."""
+    """Decorate a generator that yields `(share, message)` and returns `(data, html)`: shows a progress bar."""
 
     @functools.wraps(function)
     def answer(*args: Any) -> Iterator[tuple[Any, ...]]:
         steps = function(*args)
         while True:
             try:
-                share, words = next(steps)
+                share, message = next(steps)
             except StopIteration as end:
                 yield end.value
                 return
@@ -51,9 +51,9 @@ def reporting(
                 return
             except Exception:
                 logger.exception("%s failed", function.__name__)
-                yield _failed(UserError("something went wrong here; the terminal of the page tells what"))
+                yield _failed(UserError("internal error; see the traceback in the terminal of the app"))
                 return
-            yield {"progress": round(share, 3)}, progress(share, words)
+            yield {"progress": round(share, 3)}, progress(share, message)
 
     return answer
 

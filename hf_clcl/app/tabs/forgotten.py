@@ -1,4 +1,4 @@
-"""The tab of test images that were right and are wrong, and the reverse."""
+"""Tab of forgotten and learnt test images."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from . import choices
 from .endpoints import MODELS, reporting
 
 START = empty(
-    "What did it forget?", "Choose a task and two states, then Find: every test image is shown to both.", "◫"
+    "What did it forget?", "Choose a task and two states, then click Find. Both classify every test image.", "◫"
 )
-STOPPED = empty("Stopped", "What was computed so far is thrown away; Find begins again.", "◫")
+STOPPED = empty("Stopped", "The partial result is discarded. Click Find to start again.", "◫")
 KINDS = [("forgotten: ✓ → ✗", "forgotten"), ("learnt: ✗ → ✓", "learnt")]
 ANY = ""
 
@@ -26,7 +26,7 @@ class ForgottenTab:
     """Components and endpoints of the tab.
 
     Args:
-        bench (`Workbench`): What it works on.
+        bench (`Workbench`): The backend.
         run (`gr.Dropdown`): The chosen run, whose tasks are tested.
     """
 
@@ -51,7 +51,7 @@ class ForgottenTab:
         self.data, self.classes_data = gr.JSON(visible=False), gr.JSON(visible=False)
 
     def wire(self) -> None:
-        """Join components and endpoints."""
+        """Connect components and endpoints."""
         inputs = [self.run, self.task, self.a, self.b, self.kind, self.class_name]
         find: dict[str, Any] = {
             "fn": self.find,
@@ -75,9 +75,9 @@ class ForgottenTab:
         )  # fmt: skip
 
     def own_state(self, run: str, task: str) -> str:
-        """Key of the state that has just learnt a task; zero-shot for a task that is never trained on, or not yet."""
-        found = self.bench.runs[run]
-        return next((state.key for state in found.checkpoints() if state.task == task), f"{run}@0")
+        """Key of the checkpoint right after a task; zero-shot for a task that is not trained."""
+        checkpoints = self.bench.runs[run].checkpoints()
+        return next((state.key for state in checkpoints if state.task == task), f"{run}@0")
 
     @property
     def find(self) -> Any:

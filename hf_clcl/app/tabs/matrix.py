@@ -1,4 +1,4 @@
-"""The tab of numbers: metrics, matrices, curves, cost, and what can be taken home."""
+"""Tab of results: metrics, accuracy matrices, curves, cost and downloads."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class MatrixTab:
     """Components and endpoints of the tab.
 
     Args:
-        bench (`Workbench`): What it works on.
+        bench (`Workbench`): The backend.
     """
 
     def __init__(self, bench: Workbench):
@@ -43,7 +43,7 @@ class MatrixTab:
         self.data, self.file, self.kind = gr.JSON(visible=False), gr.File(visible=False), gr.Textbox(visible=False)
 
     def wire(self, tab: gr.Tab) -> None:
-        """Join components and endpoints."""
+        """Connect components and endpoints."""
         show: dict[str, Any] = {"fn": self.show, "inputs": [self.runs, self.mode], "outputs": [self.data, self.view]}
         hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         self.mode.input(**show, api_name="matrix", show_progress="hidden")

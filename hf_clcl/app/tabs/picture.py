@@ -1,4 +1,4 @@
-"""The image that somebody gives: a file that was sent here, and never an address."""
+"""Image input component that accepts uploaded files only, never URLs."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from ..images import open_image
 
 
 def picture(**options: Any) -> gr.Image:
-    """An image component whose value is decoded within limits; what cannot be read arrives as the error itself.
+    """Create an image component that decodes uploads safely; its value is a `UserError` if the image is unreadable.
 
-    It is a plain `gr.Image` with two of its functions replaced: Gradio writes a stub file for every subclass.
+    It is a `gr.Image` with two methods replaced, since Gradio writes a stub file for every subclass.
     """
     component = gr.Image(**options)
-    keep = component.async_move_resource_to_block_cache
+    cache_file = component.async_move_resource_to_block_cache
 
-    async def keep_files(url_or_file_path: str | Path | None) -> str | None:
-        # This machine fetches nothing for anybody.
+    async def cache_files_only(url_or_file_path: str | Path | None) -> str | None:
+        # The server must not download a URL for a client (SSRF).
         if url_or_file_path is not None and is_http_url_like(str(url_or_file_path)):
-            raise gr.Error("an image must be sent as a file, not as an address", print_exception=False)
-        return await keep(url_or_file_path)
+            raise gr.Error("an image must be sent as a file, not as a URL", print_exception=False)
+        return await cache_file(url_or_file_path)
 
-    component.async_move_resource_to_block_cache = keep_files  # type: ignore[method-assign]
+    component.async_move_resource_to_block_cache = cache_files_only  # type: ignore[method-assign]
     component.preprocess = _decoded  # type: ignore[method-assign, assignment]
     return component
 
@@ -43,11 +43,11 @@ def _decoded(payload: Any) -> Image.Image | UserError | None:
         return error
 
 
-def given(value: Image.Image | UserError | None) -> Image.Image | None:
-    """The image.
+def checked(value: Image.Image | UserError | None) -> Image.Image | None:
+    """Return the image of a component's value.
 
     Raises:
-        UserError: Where what was sent cannot be used.
+        UserError: If the upload is not a readable image.
     """
     if isinstance(value, UserError):
         raise value

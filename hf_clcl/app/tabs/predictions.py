@@ -1,4 +1,4 @@
-"""The tab that shows one image to every state."""
+"""Tab of predictions for one image by every checkpoint."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from ..views.html import empty
 from ..workbench import ALL_TASKS, OWN, Workbench
 from . import choices
 from .endpoints import MODELS, answering
-from .picture import given, picture
+from .picture import checked, picture
 
 if TYPE_CHECKING:
     from ..predictions import Comparison
     from ..runs import Checkpoint
 
-START = empty("Show it an image", "Pick an example on the left, or upload, paste or take a picture.", "◨")
+START = empty("Choose an image", "Select an example on the left, or upload, paste or take a picture.", "◨")
 
 
 class PredictionsTab:
     """Components and endpoints of the tab.
 
     Args:
-        bench (`Workbench`): What it works on.
+        bench (`Workbench`): The backend.
         run (`gr.Dropdown`): The chosen run.
     """
 
@@ -52,8 +52,8 @@ class PredictionsTab:
                     placeholder="cat\ndog\na drawing of a heart",
                 )  # fmt: skip
                 self.truth = gr.Dropdown(
-                    [""], value="", label="It shows (optional)", allow_custom_value=True,
-                    info="With it the page can tell learnt from forgotten.",
+                    [""], value="", label="True label (optional)", allow_custom_value=True,
+                    info="Needed to mark predictions as learnt or forgotten.",
                 )  # fmt: skip
                 self.template = gr.Textbox(
                     label="Prompt template", placeholder="the task's own", info="{} stands for the label.", max_lines=1
@@ -69,7 +69,7 @@ class PredictionsTab:
         self.data, self.pair_data, self.rows = gr.JSON(visible=False), gr.JSON(visible=False), gr.JSON(visible=False)
 
     def wire(self) -> None:
-        """Join components and endpoints."""
+        """Connect components and endpoints."""
         inputs = [self.image, self.run, self.source, self.own, self.template, self.truth]
         predict: dict[str, Any] = {"fn": self.predict, "inputs": inputs, "outputs": [self.data, self.view], **MODELS}
         side: dict[str, Any] = {
@@ -77,7 +77,7 @@ class PredictionsTab:
             "outputs": [self.pair_data, self.pair], **MODELS,
         }  # fmt: skip
         hidden: dict[str, Any] = {"api_visibility": "private"}
-        # Named endpoints come first: a name goes to whoever asks for it first.
+        # Named endpoints come first: Gradio gives a name to the first event that asks for it.
         predicted = self.go.click(**predict, api_name="predict")
         self.b.input(**side, api_name="side_by_side")
         predicted.then(**side, **hidden)
@@ -99,7 +99,7 @@ class PredictionsTab:
     def predict(
         self, image: Any, run: str, source: str, own: str, template: str, truth: str | None
     ) -> tuple[Any, ...]:
-        """Show an image to every state of a run."""
+        """Classify an image with every checkpoint of a run."""
         states = self.bench.runs[run].checkpoints()
         comparison = self._compare(states, image, run, source, own, template, truth)
         return comparison.to_dict(), view.predictions(comparison)
@@ -108,7 +108,7 @@ class PredictionsTab:
     def side_by_side(
         self, image: Any, a: str, b: str, run: str, source: str, own: str, template: str, truth: str | None
     ) -> tuple[Any, ...]:
-        """Show an image to two states, of one run or of two."""
+        """Classify an image with two checkpoints of one or two runs."""
         if image is None:
             return {}, ""
         runs = self.bench.runs
@@ -119,20 +119,20 @@ class PredictionsTab:
     def _compare(
         self, states: list[Checkpoint], image: Any, run: str, source: str, own: str, template: str, truth: str | None
     ) -> Comparison:
-        picture = given(image)
+        picture = checked(image)
         labels = self.bench.labels(self.bench.runs[run], source, own, template)
         if truth and truth not in labels.names:
-            raise UserError(f"{truth[:80]!r} is not among the labels; choose one of them, or leave the field empty")
+            raise UserError(f"the true label must be one of the labels or empty, got {truth[:80]!r}")
         return self.bench.compare(states, picture, labels, truth or None)
 
     def examples(self, run: str, task: str) -> tuple[Any, Any]:
         """Some test images of a task."""
         try:
-            found = self.bench.examples(self.bench.runs[run], task)
+            examples = self.bench.examples(self.bench.runs[run], task)
         except UserError as error:
             return {"error": str(error)}, gr.update(value=[], label=str(error)[:120])
-        rows = [{"row": row, "label": label} for row, _, label in found]
-        return rows, [(enlarged(image), label or "") for _, image, label in found]
+        rows = [{"row": row, "label": label} for row, _, label in examples]
+        return rows, [(enlarged(image), label or "") for _, image, label in examples]
 
     def _pick(self, event: gr.SelectData, run: str, task: str, rows: list[dict[str, Any]]) -> tuple[Any, Any, Any]:
         row = rows[int(event.index)]["row"]
@@ -140,7 +140,7 @@ class PredictionsTab:
         return image.convert("RGB"), gr.skip() if label is None else task, label or ""
 
     def _truths(self, run: str, source: str, truth: str | None) -> Any:
-        """The labels that an image may show."""
+        """Choices for the true label."""
         if source == OWN:
             return gr.update(choices=[""])
         try:

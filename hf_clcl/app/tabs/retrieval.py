@@ -1,4 +1,4 @@
-"""The tab that looks for images by a text, before and after."""
+"""Tab of text-to-image search, before and after training."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from ..workbench import Workbench
 from . import choices
 from .endpoints import MODELS, reporting
 
-START = empty("Look for an image", "Type what it shows. Two states look through the same test images.", "⌕")
-STOPPED = empty("Stopped", "Search begins again.", "⌕")
+START = empty("Search for an image", "Type a description. Two states search the same test images.", "⌕")
+STOPPED = empty("Stopped", "Click Search to start again.", "⌕")
 
 
 class RetrievalTab:
     """Components and endpoints of the tab.
 
     Args:
-        bench (`Workbench`): What it works on.
+        bench (`Workbench`): The backend.
         run (`gr.Dropdown`): The chosen run, whose test images are searched.
     """
 
@@ -43,9 +43,9 @@ class RetrievalTab:
         self.data = gr.JSON(visible=False)
 
     def wire(self) -> None:
-        """Join components and endpoints."""
+        """Connect components and endpoints."""
         inputs = [self.run, self.task, self.a, self.b, self.text]
-        look: dict[str, Any] = {
+        search: dict[str, Any] = {
             "fn": self.search,
             "inputs": inputs,
             "outputs": [self.data, self.view],
@@ -53,8 +53,8 @@ class RetrievalTab:
             **MODELS,
         }
         running: list[dict[str, Any]] = [
-            self.go.click(**look, api_name="search"),
-            self.text.submit(**look, api_visibility="private"),
+            self.go.click(**search, api_name="search"),
+            self.text.submit(**search, api_visibility="private"),
         ]
         self.stop.click(
             lambda: ({}, STOPPED), None, [self.data, self.view], cancels=running, show_progress="hidden",
@@ -69,10 +69,10 @@ class RetrievalTab:
     def _search(
         self, run_name: str, task: str, a: str, b: str, text: str
     ) -> Generator[tuple[float, str], None, tuple[Any, str]]:
-        """The test images that two states find for a text."""
+        """The best test images for a text by two checkpoints."""
         run = self.bench.runs[run_name]
-        found = yield from self.bench.search(a, b, run, task, text)
-        pictures = [self.bench.pictures(run, task, each.rows) for each in found]
+        results = yield from self.bench.search(a, b, run, task, text)
+        pictures = [self.bench.pictures(run, task, each.rows) for each in results]
         data = {
             sign: [
                 {"row": row, "similarity": round(similarity, 6), "rank_in_other": other, "caption": caption}
@@ -80,7 +80,7 @@ class RetrievalTab:
                     each.rows, each.similarities, each.other_ranks, own, strict=True
                 )
             ]
-            for sign, each, own in zip("ab", found, pictures, strict=True)
+            for sign, each, own in zip("ab", results, pictures, strict=True)
         }
         headings = choices.heading(self.bench.runs, a), choices.heading(self.bench.runs, b)
-        return data, view.retrieved(found, pictures, headings, " ".join(text.split()))
+        return data, view.retrieved(results, pictures, headings, " ".join(text.split()))

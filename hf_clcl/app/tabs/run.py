@@ -1,4 +1,4 @@
-"""The tab of one run: recipe, losses, card."""
+"""Tab of one run: recipe, losses and model card."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class RunTab:
     """Components and endpoints of the tab.
 
     Args:
-        bench (`Workbench`): What it works on.
+        bench (`Workbench`): The backend.
         run (`gr.Dropdown`): The chosen run.
     """
 
@@ -39,15 +39,15 @@ class RunTab:
 
     @property
     def outputs(self) -> list[Any]:
-        """What the endpoint fills."""
+        """The components that the endpoint updates."""
         return [self.data, self.view, self.recipe, self.card]
 
     def wire(self, tab: gr.Tab) -> None:
-        """Join components and endpoints."""
+        """Connect components and endpoints."""
         tab.select(self.show, self.run, self.outputs, api_name="run", show_progress="hidden")
 
     def show(self, name: str) -> tuple[Any, ...]:
-        """A run: facts, recipe and card."""
+        """Facts, recipe and card of a run."""
         data, html = self._overview(name)
         if "error" in data:
             return data, html, "", ""
@@ -65,9 +65,9 @@ def recipe_text(run: Run) -> str:
 
 
 def card_text(run: Run) -> str:
-    """The card as Markdown, without front matter and without plots, which the page has of its own."""
+    """The model card as Markdown, without front matter and plots."""
     if run.pending:
-        return "The card is written when the untrained model is evaluated."
+        return "The card is written after the evaluation of the untrained model."
     from ...reports.cards import write_card
 
     return _IMAGE.sub("", _FRONT.sub("", write_card(run.record)))

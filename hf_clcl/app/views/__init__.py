@@ -1,1 +1,1 @@
-"""HTML of what the page shows: pure functions of runs, comparisons and changes."""
+"""HTML views of the app: pure functions of runs, comparisons and changes."""

@@ -1,4 +1,4 @@
-"""Images that were forgotten or learnt between two states, and images found by a text."""
+"""HTML of forgotten and learnt images, and of search results."""
 
 from __future__ import annotations
 
@@ -11,13 +11,20 @@ from .html import empty, joined, section, signed, text
 
 if TYPE_CHECKING:
     from ..outcomes import Change
-    from ..retrieval import Found
+    from ..retrieval import SearchResult
 
 SHOWN = 48
 
 
 def changes(change: Change, shown: str, class_name: str | None, headings: tuple[str, str]) -> str:
-    """The gallery of one kind of change, the classes, and the confusions that changed most."""
+    """Gallery of forgotten or learnt images, accuracy by class, and the confusions that changed most.
+
+    Args:
+        change (`Change`): The predictions before and after.
+        shown (`str`): `"forgotten"` or `"learnt"`.
+        class_name (`str`, *optional*): Show only this class.
+        headings (`tuple[str, str]`): Names of the two checkpoints.
+    """
     rows = change.rows(shown, class_name)
     before, after = change.accuracy()
     forgotten, learnt = (len(change.rows(k, class_name)) for k in ("forgotten", "learnt"))
@@ -32,7 +39,7 @@ def changes(change: Change, shown: str, class_name: str | None, headings: tuple[
         more = f" The first {SHOWN} of {len(rows)}." if len(rows) > SHOWN else ""
         figures = joined(_figure(change, int(row)) for row in rows[:SHOWN])
         title = f"{len(rows)} test images{of_class} {shown}"
-        gallery = section(title, f'<div class="pictures">{figures}</div>', f"Right label, then A → B.{more}")
+        gallery = section(title, f'<div class="pictures">{figures}</div>', f"True label, then A → B.{more}")
     else:
         gallery = empty(f"No image{of_class} was {shown}", "Try another pair of states, task or class.", "✓")
     return facts + gallery + f'<div class="two">{_confusions(change)}{_classes(change)}</div>'
@@ -54,21 +61,21 @@ def _mark(right: bool) -> str:
 
 
 def _confusions(change: Change) -> str:
-    found = change.confusions()
-    if not found:
-        return section("What is taken for what", "<p>Both states make the same mistakes.</p>")
-    most = max(max(row["before"], row["after"]) for row in found)
+    confusions = change.confusions()
+    if not confusions:
+        return section("Confusions", "<p>Both states make the same mistakes.</p>")
+    most = max(max(row["before"], row["after"]) for row in confusions)
     rows = joined(
         f'<tr><th scope="row">{text(row["class"])} <span class="muted">taken for</span> {text(row["taken_for"])}</th>'
         f"{_bar(row['before'], most)}{_bar(row['after'], most)}"
         f'<td class="moved {"loss" if row["after"] > row["before"] else "gain"}">'
         f"{signed(row['after'] - row['before'], 0)}</td></tr>"
-        for row in found
+        for row in confusions
     )
     return section(
-        "What is taken for what",
+        "Confusions",
         _table(("mistake", "A", "B", "change"), rows),
-        "The mistakes whose number changed most.",
+        "The confusions whose number changed most.",
     )
 
 
@@ -80,7 +87,7 @@ def _classes(change: Change) -> str:
         for row in change.classes()[:12]
     )  # fmt: skip
     return section(
-        "Class by class", _table(("class", "A", "B", "change"), rows), "Right test images, the most lost first."
+        "Class by class", _table(("class", "A", "B", "change"), rows), "Correct test images, the largest loss first."
     )
 
 
@@ -100,18 +107,18 @@ def _table(head: Sequence[str], rows: str) -> str:
 
 
 def retrieved(
-    found: Sequence[Found], images: Sequence[Sequence[tuple[Any, str]]], headings: tuple[str, str], query: str
+    results: Sequence[SearchResult], images: Sequence[Sequence[tuple[Any, str]]], headings: tuple[str, str], query: str
 ) -> str:
-    """The best images of two states.
+    """Search results of two checkpoints side by side.
 
     Args:
-        found (`Sequence[Found]`): What each state finds.
-        images (`Sequence`): For each state its images, in the same order.
-        headings (`tuple[str, str]`): Names of the states.
+        results (`Sequence[SearchResult]`): The results of each checkpoint.
+        images (`Sequence`): The images of each result, in the same order.
+        headings (`tuple[str, str]`): Names of the checkpoints.
         query (`str`): The text.
     """
     columns = []
-    for place, (each, own) in enumerate(zip(found, images, strict=True)):
+    for place, (each, own) in enumerate(zip(results, images, strict=True)):
         figures = joined(
             f'<figure class="{"new" if other > len(each.rows) else ""}"><img src="{thumbnail(image, 176)}" '
             f'alt="{text(f"rank {rank}, test image {row}: {caption}")}" loading="lazy"><figcaption><b>{rank}</b>'
@@ -123,6 +130,6 @@ def retrieved(
             )
         )
         columns.append(section(f"{'AB'[place]}: {headings[place]}", f'<div class="pictures ranked">{figures}</div>'))
-    same = len(set(found[0].rows) & set(found[1].rows))
-    words = f"For “{query}”, {same} of the best {len(found[0].rows)} images are the same in both."
+    same = len(set(results[0].rows) & set(results[1].rows))
+    words = f"For “{query}”, {same} of the best {len(results[0].rows)} images are the same in both."
     return f'<p class="summary">{text(words)}</p><div class="two">{joined(columns)}</div>'

@@ -1,4 +1,4 @@
-"""The accuracy matrix as a table of coloured cells, with the values written in them."""
+"""The accuracy matrix as an HTML table of coloured cells."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ MODES = {
     "zero_shot": "Change against zero-shot",
     "best": "Change against the best so far",
 }
-STRONG = 40.0  # points at which a colour is full
+STRONG = 40.0  # points of change for full colour
 
 
 def heatmap(record: RunRecord, mode: str = "accuracy", title: str = "") -> str:
-    """The matrix of one run.
+    """Accuracy matrix of one run.
 
     Args:
         record (`RunRecord`): The run, finished or not.
-        mode (`str`, defaults to `"accuracy"`): What is written in a cell, by the keys of `MODES`. Colours tell the
-            change against zero-shot, and in the last mode that against the best so far.
-        title (`str`): What stands above.
+        mode (`str`, defaults to `"accuracy"`): The value in each cell, a key of `MODES`. Colours show the change
+            against zero-shot; in mode `"best"`, against the best so far.
+        title (`str`): The heading.
     """
     columns = table(record)
     head = joined(
@@ -42,8 +42,8 @@ def heatmap(record: RunRecord, mode: str = "accuracy", title: str = "") -> str:
     words = record.measure[:1].upper() + record.measure[1:] if mode == "accuracy" else MODES[mode]
     hint = (
         f"{words} in {'percent' if mode == 'accuracy' else 'points'}. Rows: the model after each task. Columns: "
-        "the task it is tested on. Framed: just trained."
-        + (" Set apart: never trained on." if record.evaluation_only else "")
+        "the test task. Framed: the task just trained."
+        + (" Separate columns: evaluation only." if record.evaluation_only else "")
     )
     scale = (
         '<div class="scale" aria-hidden="true"><span>lost</span><i class="loss-full"></i><i class="loss-half"></i>'
@@ -58,7 +58,7 @@ def heatmap(record: RunRecord, mode: str = "accuracy", title: str = "") -> str:
 
 
 def table(record: RunRecord) -> list[tuple[str, int | None, list[float | None]]]:
-    """`(name, the state that has just learnt it, [zero-shot, after task 1, ...])` for each column."""
+    """For each column: `(name, index of the state right after its training, [zero-shot, after task 1, ...])`."""
     untrained = record.zero_shot or [None] * len(record.tasks)
     columns: list[tuple[str, int | None, list[float | None]]] = [
         (task, i + 1, [untrained[i], *(row[i] for row in record.accuracy)]) for i, task in enumerate(record.tasks)
@@ -68,12 +68,12 @@ def table(record: RunRecord) -> list[tuple[str, int | None, list[float | None]]]
 
 
 def best_before(values: list[float | None], state: int) -> float | None:
-    """The best value before a state."""
+    """Best value before a state."""
     return max((value for value in values[:state] if value is not None), default=None)
 
 
 def untrained(record: RunRecord, place: int, state: int) -> float | None:
-    """What the untrained model has in a column, among the classes that a state chooses from."""
+    """Accuracy of the untrained model in a column, among the classes of a state."""
     if place < len(record.tasks):
         return record.untrained(state)[place]
     return table(record)[place][2][0]
@@ -102,5 +102,5 @@ def _cell(
         kind = "gain" if change > 0 else "loss"
         strength = round(12 + 68 * min(1.0, abs(change) / STRONG) ** 0.7)
     strong = " strong" if strength > 62 else ""
-    said = text("\n".join(tip))
-    return f'<td class="{kind}{strong} {classes}" style="--k:{strength}%" data-tip="{said}">{shown}</td>'
+    tooltip = text("\n".join(tip))
+    return f'<td class="{kind}{strong} {classes}" style="--k:{strength}%" data-tip="{tooltip}">{shown}</td>'

@@ -1,23 +1,23 @@
-"""Pieces of HTML in which no name can turn into markup."""
+"""HTML building blocks that escape all names and values."""
 
 from __future__ import annotations
 
 import html
 from collections.abc import Iterable
 
-# `gr.HTML` reads its content as a template, so these mean something too.
+# `gr.HTML` treats its content as a template, so these characters are escaped too.
 _TEMPLATE = {ord(sign): f"&#{ord(sign)};" for sign in "{}$`\\"}
 
-SERIES = 7  # colours that can be told apart; further lines begin again, dashed
+SERIES = 7  # distinguishable colours; further lines reuse them, dashed
 
 
 def text(value: object) -> str:
-    """A name or value as plain text, also within an attribute."""
+    """Escape a name or value for text and attributes."""
     return html.escape(str(value), quote=True).translate(_TEMPLATE)
 
 
 def percent(share: float, digits: int = 0) -> str:
-    """A probability as a percentage; what rounds to nothing or all of it says so."""
+    """Format a probability as a percentage; small ones as `<1 %`."""
     value = 100 * share
     if digits == 0 and 0 < value < 1:
         return "<1 %"
@@ -25,18 +25,19 @@ def percent(share: float, digits: int = 0) -> str:
 
 
 def signed(value: float, digits: int = 1) -> str:
-    """A difference with its sign; a true minus, and no sign for nothing."""
+    """Format a difference with its sign: `+`, a minus sign, or `±` for zero."""
     rounded = round(value, digits) + 0.0
     sign = "+" if rounded > 0 else "−" if rounded < 0 else "±"
     return f"{sign}{abs(rounded):.{digits}f}"
 
 
 def joined(parts: Iterable[str]) -> str:
+    """Concatenate HTML."""
     return "".join(parts)
 
 
 def notice(words: str, level: str = "info") -> str:
-    """A line that tells of something: `info` or `error`."""
+    """A notice of level `info` or `error`."""
     sign = {"info": "i", "error": "!"}[level]
     role = "alert" if level == "error" else "status"
     return (
@@ -45,7 +46,7 @@ def notice(words: str, level: str = "info") -> str:
 
 
 def empty(title: str, words: str, icon: str = "◇") -> str:
-    """What stands where there is nothing yet, and what to do about it."""
+    """Placeholder for an empty view, with what to do next."""
     return (
         f'<div class="blank"><div class="blank-icon" aria-hidden="true">{icon}</div><h3>{text(title)}</h3>'
         f"<p>{text(words)}</p></div>"
@@ -53,7 +54,7 @@ def empty(title: str, words: str, icon: str = "◇") -> str:
 
 
 def progress(share: float, words: str) -> str:
-    """A bar."""
+    """A progress bar."""
     done = round(100 * min(max(share, 0.0), 1.0))
     return (
         f'<div class="progress" role="progressbar" aria-valuenow="{done}" aria-valuemin="0" aria-valuemax="100" '
@@ -69,6 +70,6 @@ def section(title: str, body: str, hint: str = "", classes: str = "") -> str:
 
 
 def swatch(place: int) -> str:
-    """The colour of a line, in a legend."""
+    """Colour mark of a line in a legend."""
     dashed = " dashed" if place >= SERIES else ""
     return f'<i class="swatch s{place % SERIES}{dashed}" aria-hidden="true"></i>'

@@ -1,6 +1,6 @@
-"""Line charts that keep the size of their words at any width, with values on hover.
+"""Line charts as HTML and SVG: text of fixed size at any width, values in tooltips.
 
-Drawn here, because `gr.LinePlot` can draw neither bands of deviations nor vertical marks.
+`gr.LinePlot` is not used, since it can draw neither bands nor vertical marks.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ class Line:
 
     Args:
         name (`str`): Its name in the legend.
-        values (`Sequence[float | None]`): One for each place; `None` breaks the line.
-        place (`int`): Which colour it has.
+        values (`Sequence[float | None]`): One for each tick; `None` breaks the line.
+        place (`int`): Index of its colour.
         band (`Sequence[tuple[float, float] | None]`, *optional*): Low and high around each value.
-        note (`str`): What the legend says behind the name.
-        quiet (`bool`): Whether it stands back.
+        note (`str`): Text after the name in the legend.
+        quiet (`bool`): Whether it is drawn faintly and left out of the legend.
     """
 
     name: str
@@ -48,18 +48,18 @@ def line_chart(
     label: str = "",
     dots: bool = True,
 ) -> str:
-    """A chart of lines over places.
+    """Draw a line chart.
 
     Args:
         lines (`Sequence[Line]`): The lines.
-        ticks (`Sequence[tuple[str, str]]`): Number and name below each place.
+        ticks (`Sequence[tuple[str, str]]`): Number and name below each position.
         top, low (`float`): Bounds of the values.
-        unit (`str`): What stands behind a value.
+        unit (`str`): Text after a value.
         digits (`int`): Decimals of the values on hover.
-        marks (`dict[int, str]`, *optional*): Places that get an upright line of a class, such as `learnt`.
-        legend (`bool`): Whether the names of the lines stand below.
-        small (`bool`): Whether it is one of many.
-        label (`str`): What it shows, for those who cannot see it.
+        marks (`dict[int, str]`, *optional*): Positions with a vertical line, and its CSS class, such as `learnt`.
+        legend (`bool`): Whether the chart has a legend.
+        small (`bool`): Whether it is one of many small charts.
+        label (`str`): Description for screen readers.
         dots (`bool`): Whether each value has a dot.
     """
     count = max(1, len(ticks))
@@ -110,7 +110,7 @@ def line_chart(
 
 
 def _parts(values: Sequence[T | None]) -> list[list[tuple[int, T]]]:
-    """Stretches without gaps, as pairs of place and value."""
+    """Split at gaps; returns segments of `(position, value)`."""
     parts: list[list[tuple[int, T]]] = [[]]
     for place, value in enumerate(values):
         if value is None:
@@ -121,7 +121,7 @@ def _parts(values: Sequence[T | None]) -> list[list[tuple[int, T]]]:
 
 
 def _tip(lines: Sequence[Line], place: int, ticks: Sequence[tuple[str, str]], unit: str, digits: int) -> str:
-    """What hovering over a place says, a line each."""
+    """Text of the tooltip at a position."""
     rows = [" ".join(filter(None, ticks[place]))]
     for line in lines:
         value = line.values[place] if place < len(line.values) else None

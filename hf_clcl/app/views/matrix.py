@@ -1,4 +1,4 @@
-"""Runs as numbers: metrics, matrices, curves, time and memory; several runs overlaid, seeds as bands."""
+"""HTML of results: metrics, accuracy matrices, curves, time and memory of one or several runs."""
 
 from __future__ import annotations
 
@@ -30,14 +30,15 @@ class Group:
 
     @property
     def record(self) -> RunRecord:
+        """The record of the first run."""
         return self.runs[0].record
 
     def values(self, metric: str) -> list[float]:
-        """A metric of each run, where it is defined."""
+        """Values of a metric over the runs that have it."""
         return [run.record.metrics[metric] for run in self.runs if metric in run.record.metrics]
 
     def column(self, name: str) -> tuple[list[float | None], list[tuple[float, float] | None] | None]:
-        """Mean accuracy on a task along the stream, and the lowest and highest of the seeds."""
+        """Mean accuracy on a task along the stream, and the range over seeds."""
         columns = [column for run in self.runs for task, _, column in table(run.record) if task == name]
         if not columns:
             return [], None
@@ -49,23 +50,28 @@ class Group:
 
 
 def groups(runs: Sequence[Run]) -> list[Group]:
-    """Runs in groups of the same recipe."""
-    found = []
+    """Group runs of the same recipe."""
+    grouped = []
     for place, members in enumerate(repetitions([run.record for run in runs])):
         first = runs[members[0]]
         title = first.title if len(members) == 1 else f"{first.record.method} · {len(members)} seeds"
-        found.append(Group(title, [runs[i] for i in members], place))
-    return found
+        grouped.append(Group(title, [runs[i] for i in members], place))
+    return grouped
 
 
 def matrix(runs: Sequence[Run], mode: str = "accuracy") -> str:
-    """All numbers of some runs."""
+    """All results of some runs.
+
+    Args:
+        runs (`Sequence[Run]`): The runs.
+        mode (`str`, defaults to `"accuracy"`): The value in each cell of the matrices, a key of `heatmap.MODES`.
+    """
     if not runs:
-        return empty("No run is chosen", "Choose one or more runs above.", "▦")
+        return empty("No run selected", "Choose one or more runs above.", "▦")
     shown = groups(runs)
     if all(run.record.zero_shot is None and not run.record.accuracy for run in runs):
         return empty(
-            "No numbers yet", "They appear here when the untrained model is evaluated, and then after each task.", "▦"
+            "No numbers yet", "They appear after the evaluation of the untrained model, and after each task.", "▦"
         )
     maps = joined(heatmap(run.record, mode, f"Matrix of {run.title}" if len(runs) > 1 else "") for run in runs)
     return (
@@ -73,7 +79,7 @@ def matrix(runs: Sequence[Run], mode: str = "accuracy") -> str:
         + f'<div class="maps n{min(2, len(runs))}">{maps}</div>'
         + section(
             "Each task along the stream", curves(shown), "Accuracy in percent; the dotted line is zero-shot, the "
-            "upright one the task's own training. Bands: lowest and highest of the seeds.",
+            "vertical one the training of the task. Bands: range over seeds.",
         )
         + retrieval(shown)
         + section("Time and memory", cost(shown), "Seconds of training, evaluation and the rest, summed over the run.")
@@ -81,7 +87,7 @@ def matrix(runs: Sequence[Run], mode: str = "accuracy") -> str:
 
 
 def tiles(shown: Sequence[Group]) -> str:
-    """The metrics, each with what it means."""
+    """The metrics with their meaning."""
     cards = []
     measured = [metric for metric in (*INCREMENTAL, *TILES) if any(group.values(metric) for group in shown)]
     finished = all(group.record.accuracy_matrix().finished for group in shown)
@@ -121,7 +127,7 @@ def _tile_row(group: Group, metric: str, best: bool, several: bool) -> str:
 
 
 def curves(shown: Sequence[Group]) -> str:
-    """One small chart a task."""
+    """One small chart for each task."""
     names = list(dict.fromkeys(name for group in shown for name, _, _ in table(group.record)))
     charts = []
     for name in names:
@@ -149,7 +155,7 @@ def _ticks(record: RunRecord) -> list[tuple[str, str]]:
 
 
 def retrieval(shown: Sequence[Group]) -> str:
-    """Recall on datasets of captions, before and now; nothing where there are none."""
+    """Recall on datasets of captions, zero-shot and now; empty if there are none."""
     rows = []
     for group in shown:
         for name, entry in group.record.retrieval.items():
@@ -207,7 +213,7 @@ def cost(shown: Sequence[Group]) -> str:
 
 
 def _seconds(group: Group) -> dict[str, float]:
-    """Mean seconds over the seeds, by kind."""
+    """Mean seconds over seeds, by phase."""
     parts = {"training": 0.0, "evaluation": 0.0, "other": 0.0}
     for run in group.runs:
         for phase in run.record.phases:
@@ -224,7 +230,7 @@ def _duration(seconds: float) -> str:
 
 
 def numbers(runs: Sequence[Run]) -> list[dict[str, object]]:
-    """The cells of the matrices in long form, for CSV and JSON."""
+    """The cells of the matrices in long format, for CSV and JSON."""
     rows: list[dict[str, object]] = []
     for run in runs:
         for place, (name, trained, values) in enumerate(table(run.record)):
@@ -244,7 +250,7 @@ def numbers(runs: Sequence[Run]) -> list[dict[str, object]]:
 
 
 def sentence(run: Run) -> str:
-    """What became of a run, in a sentence."""
+    """Result of a run in one sentence."""
     metrics = run.record.metrics
     if "last" not in metrics:
         return f"{run.done} of {len(run.record.tasks)} tasks are finished."

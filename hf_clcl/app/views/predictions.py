@@ -1,4 +1,4 @@
-"""What each state sees in an image."""
+"""HTML of the predictions for one image."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FLIPS = ("learnt", "forgotten", "changed")
 
 
 def predictions(comparison: Comparison) -> str:
-    """Summary, lines of probabilities along the stream, and the best labels of each state."""
+    """Summary, chart of probabilities along the stream, and the best labels of each checkpoint."""
     changes = [comparison.change(state) for state in range(len(comparison.checkpoints))]
     flips = {state: change for state, change in enumerate(changes) if change in FLIPS}
     note = notice(comparison.labels.note) if comparison.labels.note else ""
@@ -33,7 +33,7 @@ def predictions(comparison: Comparison) -> str:
             comparison.labels.names[label],
             [100 * float(p) for p in comparison.probabilities[:, label]],
             place,
-            note=("right label" if label == comparison.truth else ""),
+            note=("true label" if label == comparison.truth else ""),
         )
         for place, label in enumerate(comparison.lines())
     ]
@@ -43,35 +43,39 @@ def predictions(comparison: Comparison) -> str:
     return (
         note
         + summary(comparison, changes)
-        + section("Along the stream", chart, "Probability of a label after each task. Upright lines: flips.")
+        + section(
+            "Along the stream",
+            chart,
+            "Probability of a label after each task. Vertical lines: the prediction changed.",
+        )
         + f'<div class="states">{cards}</div>'
     )
 
 
 def summary(comparison: Comparison, changes: list[str]) -> str:
-    """One sentence on what happened."""
+    """One sentence about the changes."""
     names, states = comparison.labels.names, comparison.checkpoints
     flips = [(state, change) for state, change in enumerate(changes) if change in FLIPS]
     if not flips:
         first = names[int(comparison.first[0])]
-        always = f"every state says {first!r}"
+        always = f"every state predicts {first!r}"
         if comparison.truth is not None:
             right = changes[0] == "right"
-            always = f"right from zero-shot to the end: {first!r}" if right else "never right"
-        return f'<p class="summary">No flip: {text(always)}.</p>'
-    told = []
+            always = f"correct from zero-shot to the end: {first!r}" if right else "never correct"
+        return f'<p class="summary">No change: {text(always)}.</p>'
+    parts = []
     for state, change in flips:
         sign, word = WORDS[change]
-        seen = text(names[int(comparison.first[state])])
-        detail = f" to <b>{seen}</b>" if change != "learnt" else ""
-        told.append(
+        predicted = text(names[int(comparison.first[state])])
+        detail = f" to <b>{predicted}</b>" if change != "learnt" else ""
+        parts.append(
             f'<span class="badge {change}">{sign} {word}</span> with <b>{text(states[state].label)}</b>{detail}'
         )
-    return f'<p class="summary">{"; ".join(told)}.</p>'
+    return f'<p class="summary">{"; ".join(parts)}.</p>'
 
 
 def state_card(comparison: Comparison, state: int, heading: str | None = None) -> str:
-    """The best labels of one state, with bars."""
+    """The best labels of one checkpoint, with bars."""
     checkpoint, change = comparison.checkpoints[state], comparison.change(state)
     sign, word = WORDS[change] if heading is None else ("", "")
     badge = f'<span class="badge {change}">{sign} {word}</span>' if word else ""
@@ -87,7 +91,7 @@ def state_card(comparison: Comparison, state: int, heading: str | None = None) -
 
 
 def side_by_side(comparison: Comparison, headings: tuple[str, str]) -> str:
-    """Two states: the best labels of each, and how far they moved."""
+    """The best labels of two checkpoints, and the change of their probabilities."""
     before, after = comparison.probabilities
     shown = list(dict.fromkeys([*(i for i, _ in comparison.top(0)), *(i for i, _ in comparison.top(1))]))
     shown.sort(key=lambda label: before[label] - after[label])
@@ -99,12 +103,12 @@ def side_by_side(comparison: Comparison, headings: tuple[str, str]) -> str:
     cards = joined(state_card(comparison, state, headings[state]) for state in (0, 1))
     table = (
         '<div class="scroll"><table class="plain"><thead><tr><th scope="col">label</th><th scope="col">A</th>'
-        f'<th scope="col">B</th><th scope="col">moved</th></tr></thead><tbody>{rows}</tbody></table></div>'
+        f'<th scope="col">B</th><th scope="col">change</th></tr></thead><tbody>{rows}</tbody></table></div>'
     )
     return f'<div class="pair">{cards}</div>' + section(
         "From A to B",
         table,
-        "Probabilities of the best labels of both, and how many points each moved; most gained first.",
+        "Probabilities of the best labels of both, and their change in points, the largest gain first.",
     )
 
 

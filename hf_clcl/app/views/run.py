@@ -1,28 +1,30 @@
-"""One run: recipe, method, hyper-parameters, losses, and where it stands."""
+"""HTML of one run: status, facts, hyper-parameters and losses."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from ...record.expectations import compare_with_published
+from ...reports.published import difference_lines, metric_name
 from ..runs import Run
 from .html import empty, joined, section, text
 from .lines import Line, line_chart
 
-# Blocks, which have no one value, and values of the machine that the run was made on.
+# Nested keys, and values that belong to the machine of the run.
 _LEFT_OUT = {
     "tasks", "evaluation_only", "methods", "reference_images", "reference_texts", "peft", "model_name_or_path",
-    "method", "output_dir", "data_root", "disable_tqdm",
+    "method", "output_dir", "data_root", "disable_tqdm", "expect_results",
 }  # fmt: skip
 _NOT_LOSSES = ("task", "step", "grad_norm", "learning_rate")
 MOST_POINTS = 240
 
 
 def header(runs: list[Run], failed: bool = False) -> str:
-    """The head of the page: its name, and the state of each run."""
+    """Header of the page: its title and the status of each run."""
     pills = joined(_pill(run, failed) for run in runs)
     return (
         '<div class="masthead"><div class="brand"><span class="logo" aria-hidden="true"><i></i><i></i><i></i><i></i>'
-        "</span><div><h1>What did CLIP forget?</h1><p>One image, one matrix, every state of a continual stream.</p>"
+        "</span><div><h1>What did CLIP forget?</h1><p>Predictions and accuracy after each task of a stream.</p>"
         f'</div></div><ul class="pills">{pills}</ul></div>'
     )
 
@@ -32,7 +34,7 @@ def _pill(run: Run, failed: bool) -> str:
     if not run.live:
         state, words = "finished", f"{total} tasks"
     elif failed:
-        state, words = "failed", "training stopped; the terminal tells why"
+        state, words = "failed", "training failed; see the terminal"
     elif run.done < total:
         state, words = "live", f"training {run.record.tasks[run.done]} · {run.done} of {total}"
     else:
@@ -45,32 +47,49 @@ def _pill(run: Run, failed: bool) -> str:
 
 
 def overview(run: Run) -> str:
-    """Facts of a run, its hyper-parameters, and its losses."""
+    """Facts, hyper-parameters and losses of a run."""
     record = run.record
     facts = {
         "Method": record.method,
         "Base model": record.model,
         "Tasks": f"{run.done} of {len(record.tasks)} finished",
         "Seed": record.seed,
-        "Begun": (record.created or "")[:16].replace("T", " "),
+        "Started": (record.created or "")[:16].replace("T", " "),
         "Device": record.device,
-        "Weights that learn": _count(record.trainable_parameters),
-        "Weights": _count(record.total_parameters),
+        "Trainable parameters": _count(record.trainable_parameters),
+        "Parameters": _count(record.total_parameters),
     }
     values = {key: value for key, value in record.recipe.items() if key not in _LEFT_OUT}
     options = record.recipe.get("methods", {}).get(record.method, {})
     values |= {f"{record.method}.{key}": value for key, value in options.items()}
     return (
         f'<div class="two">{section("The run", _list(facts))}{section("Hyper-parameters", _list(values))}</div>'
-        + section("Losses", losses(run), "As logged, task after task. Their scale is that of each loss.")
+        + published(run)
+        + section("Losses", losses(run), "As logged, task after task. Each loss has its own scale.")
     )
 
 
+def published(run: Run) -> str:
+    """Published results of the recipe, beside those of the run if both are comparable."""
+    shown = ""
+    for found in compare_with_published(run.record):
+        lines = difference_lines(found)
+        values = {
+            metric_name(key): f"{ours:.1f}, published {wanted:.1f}"
+            for key, (wanted, ours) in found.values.items()
+            if ours is not None and not lines
+        }
+        shown += f"<p>{text(found.source)} ({text(found.grade)})</p>" + (_list(values) if values else "")
+        shown += "<p>Not comparable. This run differs in:</p>" if lines else "<p>These differences remain:</p>"
+        shown += f"<ul>{joined(f'<li>{text(line)}</li>' for line in lines or found.caveats)}</ul>"
+    return section("Published results", shown) if shown else ""
+
+
 def losses(run: Run) -> str:
-    """Losses over all steps of the stream, one chart a loss."""
+    """Losses over all steps of the stream, one chart for each loss."""
     logged = run.record.losses
     if not logged:
-        return empty("No losses yet", "They are written when a task is finished.", "∿")
+        return empty("No losses yet", "They appear after the first task.", "∿")
     names = list(dict.fromkeys(key for entry in logged for key in entry if key not in _NOT_LOSSES))
     every = -(-len(logged) // MOST_POINTS)
     points: list[dict[str, Any]] = [dict(entry) for entry in logged[::every]]
@@ -90,7 +109,7 @@ def losses(run: Run) -> str:
     tasks = " · ".join(dict.fromkeys(entry["task"] for entry in points))
     return (
         f'<div class="multiples losses">{joined(charts)}</div>'
-        f'<p class="muted">Upright lines: the next task. {text(tasks)}</p>'
+        f'<p class="muted">Vertical lines: the next task. {text(tasks)}</p>'
     )
 
 
@@ -100,7 +119,7 @@ def _list(values: dict[str, Any]) -> str:
         for key, value in values.items()
         if value not in (None, "")
     )
-    return f'<dl class="facts-list">{rows}</dl>' if rows else "<p>All values are the defaults.</p>"
+    return f'<dl class="facts-list">{rows}</dl>' if rows else "<p>All values are defaults.</p>"
 
 
 def _count(number: int | None) -> str | None:
@@ -108,7 +127,7 @@ def _count(number: int | None) -> str | None:
 
 
 def to_dict(run: Run) -> dict[str, Any]:
-    """The run as plain JSON values: where it stands and what it is."""
+    """Status and record of a run as JSON values."""
     record = run.record
     return {
         "run": run.name, "method": record.method, "model": record.model, "tasks": record.tasks, "done": run.done,

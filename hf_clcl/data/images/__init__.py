@@ -1,1 +1,1 @@
-"""Images as the model sees them."""
+"""Images as model inputs."""

@@ -1,4 +1,4 @@
-"""Frames on disk: images are decoded once, however often they are evaluated."""
+"""Disk cache of decoded frames, so that repeated evaluations decode each image once."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import numpy as np
 
 
 class FrameFile:
-    """Equal arrays of uint8 in a file that has no name, so that nothing is left of it, whatever ends the process.
+    """uint8 arrays of one shape in an unnamed temporary file, which the system deletes when the process ends.
 
-    It is written and read at places, not mapped: a full disk is then an error that can be caught. Workers that are
-    forked later read what is there.
+    The file is read and written with `pread` and `pwrite` and not mapped, so a full disk raises an error that can be
+    caught. Workers that are forked later can read the arrays written before.
 
     Args:
-        folder (`Path`): Where the disk space is taken; made where it is missing.
+        folder (`Path`): Folder of the file; created if it is missing.
         count (`int`): Number of arrays.
-        shape (`tuple[int, ...]`): Of each.
+        shape (`tuple[int, ...]`): Shape of each array.
 
     Raises:
-        OSError: Where no file can be made.
+        OSError: If the file cannot be created.
     """
 
     def __init__(self, folder: Path, count: int, shape: tuple[int, ...]):
@@ -31,19 +31,19 @@ class FrameFile:
         self._file = tempfile.TemporaryFile(dir=folder, buffering=0)
 
     def read(self, index: int) -> np.ndarray | None:
-        """The array at a place, where there is one."""
+        """Read the array at an index; `None` if none was written."""
         if not self.there[index]:
             return None
         content = os.pread(self._file.fileno(), self.size, index * self.size)
         return np.frombuffer(content, dtype=np.uint8).reshape(self.shape)
 
     def write(self, index: int, array: np.ndarray) -> None:
-        """Keep an array.
+        """Write the array at an index.
 
         Raises:
-            OSError: Where the disk is full.
+            OSError: If the disk is full.
         """
         written = os.pwrite(self._file.fileno(), np.ascontiguousarray(array).data.cast("B"), index * self.size)
         if written != self.size:
-            raise OSError(f"{written} of {self.size} bytes were written")
+            raise OSError(f"only {written} of {self.size} bytes were written")
         self.there[index] = True

@@ -1,4 +1,4 @@
-"""Images as the model sees them: decoded, cropped to a uint8 frame, and normalised on the device."""
+"""Images as model inputs: decode, crop to a uint8 frame, and normalise on the device."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ CROP_ATTEMPTS = 10
 
 
 class ImageProcessor(Protocol):
-    """What is used here of an image processor, whose base class in transformers declares none of these values."""
+    """The attributes used of an image processor; its base class in transformers does not declare them."""
 
     crop_size: Any  # `{"height": int, "width": int}`
     do_rescale: bool | None
     rescale_factor: float
     do_normalize: bool | None
-    image_mean: Any  # of each channel
+    image_mean: Any  # per channel
     image_std: Any
 
     def __call__(self, images: Any, **steps: bool) -> Mapping[str, Any]: ...
@@ -46,15 +46,16 @@ class ImageProcessor(Protocol):
 
 
 class ImageCache:
-    """Room for decoded images, shared by the datasets of a run; what does not fit is decoded each time.
+    """Budget of memory and disk space for decoded images, shared by the datasets of a run.
 
-    It only counts: each [`Frames`] holds its own images, and gives their room back when it goes. Frames for evaluation
-    go to the disk, where a folder is given; images for training, which are cropped anew each time, to memory.
+    It only counts bytes. Each [`Frames`] holds its own images, and releases their space when it is deleted. Frames for
+    evaluation are cached on disk if a folder is given. Images for training, which get a new crop each time, are cached
+    in memory. Images that do not fit are decoded each time.
 
     Args:
         megabytes (`int`): Memory in MB.
-        disk_megabytes (`int`, defaults to 0): Disk space in MB; never more than half of what is free.
-        folder (`Path`, *optional*): Where it is taken.
+        disk_megabytes (`int`, defaults to 0): Disk space in MB; at most half of the free space is used.
+        folder (`Path`, *optional*): Folder on that disk.
     """
 
     def __init__(self, megabytes: int, disk_megabytes: int = 0, folder: Path | None = None):
@@ -64,14 +65,14 @@ class ImageCache:
             self.disk_free = min(disk_megabytes * 2**20, free_bytes(self.folder) // 2)
 
     def take(self, size: int) -> bool:
-        """Reserve `size` bytes of memory, where there are as many."""
+        """Reserve `size` bytes of memory; returns whether they were free."""
         if size > self.free:
             return False
         self.free -= size
         return True
 
     def take_disk(self, size: int) -> bool:
-        """Reserve `size` bytes of the disk, where there are as many."""
+        """Reserve `size` bytes of the disk; returns whether they were free."""
         if size > self.disk_free:
             return False
         self.disk_free -= size
@@ -84,8 +85,8 @@ class Frames:
     Args:
         dataset (`datasets.Dataset`): Rows with an image column.
         column (`str`): Name of the image column.
-        processor (`ImageProcessor`): Image processor of the model; gives the size and the normalisation.
-        cache (`ImageCache`, *optional*): Where decoded images are kept.
+        processor (`ImageProcessor`): Image processor of the model; sets size and normalisation.
+        cache (`ImageCache`, *optional*): Budget for cached images; nothing is cached if `None`.
         name (`str`, defaults to `"dataset"`): For error messages.
         min_crop_scale (`float`, defaults to 0.9): Smallest share of the area that a random training crop keeps.
     """
@@ -118,20 +119,20 @@ class Frames:
             self.cache.disk_free += int(self._file.there.sum()) * self._file.size
 
     def __getstate__(self) -> dict[str, Any]:
-        """For workers that are not forked: what is kept stays here."""
+        """For workers that are spawned: cached images are not sent to them."""
         return {**self.__dict__, "_kept": {}, "_file": None, "cache": ImageCache(self.cache.free // 2**20)}
 
     def evaluation_batch(self, indices: Sequence[int] | np.ndarray) -> Tensor:
-        """Deterministic frames (resize, centre crop), uint8 `[len(indices), 3, height, width]`."""
+        """Deterministic frames (resize, centre crop) as uint8 `[len(indices), 3, height, width]`."""
         return torch.from_numpy(np.stack([self._evaluation_frame(int(index)) for index in indices]))
 
     def training_batch(self, indices: Sequence[int] | np.ndarray, seeds: Sequence[Sequence[int]]) -> Tensor:
-        """Randomly cropped frames, uint8 `[len(indices), 3, height, width]`; each is a function of its seed alone."""
+        """Randomly cropped frames as uint8 `[len(indices), 3, height, width]`; each crop depends only on its seed."""
         frames = [self._crop(self._decoded(int(index)), seed) for index, seed in zip(indices, seeds, strict=True)]
         return torch.from_numpy(np.stack(frames)).movedim(-1, -3).contiguous()
 
     def encoded(self, rows: Sequence[int] | np.ndarray) -> Iterator[bytes]:
-        """The images as their files hold them, one after another: what tells whether they have changed."""
+        """Yield the encoded bytes of images, to detect whether they have changed."""
         from datasets import Image as ImageFeature
 
         undecoded = self.images.cast_column(self.column, ImageFeature(decode=False))
@@ -144,12 +145,12 @@ class Frames:
             return frame
         if ("frame", index) in self._kept:
             return self._kept["frame", index]
-        # The model's own processor, up to where values leave uint8.
+        # The steps of the model's own processor that keep uint8 values.
         frame = np.ascontiguousarray(self._processed(index, do_rescale=False, do_normalize=False))
         return frame if self._write(index, frame) else self._keep(("frame", index), frame)
 
     def _write(self, index: int, frame: np.ndarray) -> bool:
-        """Keep a frame on the disk, where there is room."""
+        """Cache a frame on disk; returns whether there was space."""
         if self.cache.folder is None or not self.cache.take_disk(frame.nbytes):
             return False
         try:
@@ -159,23 +160,23 @@ class Frames:
             return True
         except OSError as error:
             self.cache.disk_free = 0
-            logger.warning("no more decoded images are kept in %s: %s", self.cache.folder, error)
+            logger.warning("no more decoded images are cached in %s: %s", self.cache.folder, error)
             return False
 
     def _decoded(self, index: int) -> np.ndarray:
         if ("decoded", index) in self._kept:
             return self._kept["decoded", index]
-        # As the model's own processor turns images into RGB, transparent ones too.
+        # Conversion to RGB by the model's own processor, also of transparent images.
         steps = ("do_resize", "do_center_crop", "do_rescale", "do_normalize")
         image = self._processed(index, **dict.fromkeys(steps, False))
         return self._keep(("decoded", index), np.ascontiguousarray(np.moveaxis(image, -3, -1)))
 
     def _processed(self, index: int, **steps: bool) -> np.ndarray:
-        """An image `[3, h, w]` after some steps of the model's processor."""
+        """An image `[3, h, w]` after the given steps of the model's processor."""
         return self.processor(self._read(index), **steps)["pixel_values"][0]
 
     def _crop(self, image: np.ndarray, seed: Sequence[int]) -> np.ndarray:
-        """A random part of an image `[h, w, 3]`, of the model's size."""
+        """A random crop of an image `[h, w, 3]`, resized to the model's size."""
         rng = np.random.default_rng(seed)
         return np.asarray(random_resized_crop(Image.fromarray(image), self.size, self.crop_scale, rng))
 
@@ -202,13 +203,13 @@ class Frames:
 def random_resized_crop(
     image: Image.Image, size: tuple[int, int], scale: tuple[float, float], rng: np.random.Generator
 ) -> Image.Image:
-    """A random part of an image, resized (bicubic) to `size`, as torchvision's `RandomResizedCrop` draws it.
+    """Crop a random part of an image and resize it (bicubic) to `size`, like torchvision's `RandomResizedCrop`.
 
     Args:
         image (`Image`): RGB image.
         size (`tuple[int, int]`): Height and width of the result.
-        scale (`tuple[float, float]`): Bounds of the part's share of the area. Its aspect ratio lies in 3/4 to 4/3.
-        rng (`np.random.Generator`): Source of randomness.
+        scale (`tuple[float, float]`): Bounds of the crop's share of the area. Its aspect ratio is from 3/4 to 4/3.
+        rng (`np.random.Generator`): Random generator.
     """
     box = _random_box(image.width, image.height, scale, rng)
     return image.crop(box).resize((size[1], size[0]), Image.Resampling.BICUBIC)
@@ -224,7 +225,7 @@ def _random_box(
         if 0 < w <= width and 0 < h <= height:
             left, top = int(rng.integers(0, width - w + 1)), int(rng.integers(0, height - h + 1))
             return left, top, left + w, top + h
-    # The whole image, or its centre where it is longer than the aspect ratios allow.
+    # The whole image, or its centre if it is longer than the aspect ratios allow.
     w, h = width, height
     if width / height < ASPECT_RATIOS[0]:
         h = round(width / ASPECT_RATIOS[0])
@@ -235,9 +236,12 @@ def _random_box(
 
 
 class Normalizer:
-    """Turns uint8 frames into what the model expects, on their device, bit by bit as the image processor does.
+    """Normalise uint8 frames on their device, with results bit-equal to those of the image processor.
 
-    There are only 256 values a channel, so a table made in the processor's own precision is exact.
+    A channel has only 256 values, so a lookup table computed in the processor's precision is exact.
+
+    Args:
+        processor (`ImageProcessor`): Image processor of the model.
     """
 
     def __init__(self, processor: ImageProcessor):
@@ -251,7 +255,7 @@ class Normalizer:
         self.table = torch.from_numpy(table)
 
     def __call__(self, frames: Tensor) -> Tensor:
-        """Frames uint8 `[..., 3, H, W]` to fp32 of the same shape; floating point input is returned as it is."""
+        """Convert uint8 frames `[..., 3, H, W]` to normalised fp32. Floating-point input is returned unchanged."""
         if frames.is_floating_point():
             return frames
         self.table = self.table.to(frames.device)

@@ -1,18 +1,19 @@
-"""Pictures of any depth and shape, as CLIP's own image processor takes them."""
+"""Conversion of images of any bit depth and shape to 8-bit images that the image processor accepts."""
 
 from __future__ import annotations
 
 import numpy as np
 from PIL import Image, ImageOps
 
-LONGEST = 100  # times as long as wide; what lies beyond is far outside the square that CLIP looks at
+LONGEST = 100  # largest ratio of the sides; beyond it, pixels are far outside the square that CLIP sees
 
 
 def eight_bits(image: Image.Image) -> Image.Image:
-    """A picture of more than 8 bits a channel as one of 8, where `convert` of Pillow would clip nearly all to white.
+    """Convert an image to 8 bits per channel. Pillow's `convert` would clip most of its values to white.
 
-    16 bits are divided by 257. Whole numbers of 32 bits stay as they are up to 255, are divided by 257 up to 65,535,
-    and else stretched over what they span; so are fractions, which are multiplied by 255 where all lie in 0 to 1.
+    16-bit values are divided by 257. 32-bit integers are unchanged if all are in 0 to 255, divided by 257 if all are
+    in 0 to 65,535, and stretched to 0 to 255 otherwise. Floats are multiplied by 255 if all are in 0 to 1, unchanged
+    if all are in 0 to 255, and stretched otherwise.
     """
     if not image.mode.startswith("I") and image.mode != "F":
         return image
@@ -28,7 +29,7 @@ def eight_bits(image: Image.Image) -> Image.Image:
 
 
 def trimmed(image: Image.Image) -> Image.Image:
-    """The middle of a picture more than `LONGEST` times as long as wide: resizing it whole fills the memory."""
+    """Crop the centre of an image with sides of a ratio above `LONGEST`, which needs too much memory to resize."""
     width, height = (min(side, LONGEST * min(image.size)) for side in image.size)
     if (width, height) == image.size:
         return image
@@ -37,5 +38,5 @@ def trimmed(image: Image.Image) -> Image.Image:
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """The first frame of a picture, turned as its EXIF says, in RGB of 8 bits."""
+    """Rotate the first frame of an image as its EXIF data says, and convert it to 8-bit RGB."""
     return eight_bits(ImageOps.exif_transpose(image)).convert("RGB")

@@ -1,1 +1,1 @@
-"""Where datasets come from: the Hub, a folder, the rendered world."""
+"""Sources of datasets: the Hub, local folders, the rendered world."""

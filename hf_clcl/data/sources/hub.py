@@ -1,4 +1,4 @@
-"""Datasets on the Hugging Face Hub. No code of a repository is ever run: files of data are all that is read."""
+"""Datasets on the Hugging Face Hub. Only data files are read; code of a repository is never run."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ MANIFEST = "drawn.json"
 
 
 def load_hub(entry: DatasetEntry, split: str, where: str) -> Dataset:
-    """The rows of a split of a Hub dataset, downloaded to the cache of `datasets`.
+    """Download a split of a Hub dataset to the cache of `datasets`, and load it.
 
     Args:
         entry (`DatasetEntry`): Names the dataset, its configuration and its revision.
-        split (`str`): Name of the split; `train[:80%]` and `train+test` as everywhere in `datasets`.
-        where (`str`): What the message of an error starts with.
+        split (`str`): Name of the split, or an expression of `datasets` such as `train[:80%]` or `train+test`.
+        where (`str`): Prefix of error messages.
 
     Raises:
-        DataError: Where the Hub or the dataset cannot be read, and how to use a local copy.
+        DataError: If the Hub or the dataset cannot be read; the message says how to use a local copy.
     """
     from datasets import load_dataset
 
@@ -44,17 +44,17 @@ def load_hub(entry: DatasetEntry, split: str, where: str) -> Dataset:
 
 
 def stream_hub(entry: DatasetEntry, split: str, take: int, seed: int, where: str) -> Dataset:
-    """Some rows of a Hub dataset too large to download whole; drawn once, then kept in the cache of `datasets`.
+    """Draw rows of a Hub dataset by streaming, and store them in the cache of `datasets`. The rest is not downloaded.
 
     Args:
         entry (`DatasetEntry`): Names the dataset, its configuration and its revision.
         split (`str`): Name of the split.
-        take (`int`): How many rows.
-        seed (`int`): Seed of the order: shards are shuffled, and rows within a buffer of 10,000.
-        where (`str`): What the message of an error starts with.
+        take (`int`): Number of rows.
+        seed (`int`): Seed of the shuffle: of the shards, and of rows within a buffer of 10,000.
+        where (`str`): Prefix of error messages.
 
     Raises:
-        DataError: As `load_hub`.
+        DataError: See [`load_hub`].
     """
     from datasets import Dataset, config, load_dataset, load_from_disk
 
@@ -63,11 +63,13 @@ def stream_hub(entry: DatasetEntry, split: str, take: int, seed: int, where: str
     kept = Path(config.HF_DATASETS_CACHE) / "hf_clcl" / name
     if not _is_whole(kept):
         if kept.exists():
-            logger.warning("%s: what is kept of %s in %s is damaged; drawing it anew", where, entry.dataset, kept)
+            logger.warning(
+                "%s: the cached copy of %s in %s is damaged; drawing the rows again", where, entry.dataset, kept
+            )
         kept.parent.mkdir(parents=True, exist_ok=True)
         with _reading(entry, where), TemporaryDirectory(dir=kept.parent) as scratch, whole_folder(kept) as folder:
             rows = load_dataset(**_arguments(entry, split, where), split=split, streaming=True)
-            # Not decoded on the way: the bytes of the repository are the bytes of the cache.
+            # Images are not decoded, so the cache holds the same bytes as the repository.
             drawn = rows.shuffle(seed=seed, buffer_size=SHUFFLE_BUFFER).take(take).decode(False)
             stored = Dataset.from_generator(_rows, rows.features, scratch, gen_kwargs={"stream": drawn})
             check_images_stay_inside(stored, None, where).save_to_disk(str(folder))
@@ -77,7 +79,7 @@ def stream_hub(entry: DatasetEntry, split: str, take: int, seed: int, where: str
 
 
 def _is_whole(folder: Path) -> bool:
-    """Whether a folder holds all files that were written to it, each in its size."""
+    """Whether a folder holds all files that were written to it, with their sizes."""
     try:
         sizes = json.loads((folder / MANIFEST).read_text())["sizes"]
         return all((folder / name).stat().st_size == size for name, size in sizes.items())
@@ -86,7 +88,7 @@ def _is_whole(folder: Path) -> bool:
 
 
 def hub_class_names(entry: DatasetEntry, where: str) -> list[str] | None:
-    """The lines of a repository's `classnames.txt`, or `None` where it has none."""
+    """Download the `classnames.txt` of a repository and return its lines; `None` if there is none."""
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError
 
@@ -106,7 +108,7 @@ def _rows(stream: Iterator) -> Iterator:
 
 
 def _arguments(entry: DatasetEntry, split: str, where: str) -> dict:
-    # Webdataset tars are called wds_ by custom: left to itself, `datasets` reads some of them as plain text.
+    # By convention, names of webdatasets start with wds_. By default, `datasets` reads some of them as plain text.
     if entry.dataset.partition("/")[2].startswith("wds_"):
         tars = _tars(entry)
         check_splits(split, tars, entry.dataset, where)
@@ -115,7 +117,7 @@ def _arguments(entry: DatasetEntry, split: str, where: str) -> dict:
 
 
 def _tars(entry: DatasetEntry) -> dict[str, list[str]]:
-    """The tars of each split, which is the folder that they lie in."""
+    """The tar files of each split. The split is the name of their folder."""
     from huggingface_hub import HfApi
 
     root = f"hf://datasets/{entry.dataset}" + (f"@{entry.revision}" if entry.revision else "")
@@ -138,19 +140,19 @@ def _reading(entry: DatasetEntry, where: str) -> Iterator[None]:
 
 
 def _explain(dataset: str, error: Exception) -> str:
-    """What went wrong, and what to do about it."""
+    """What went wrong, and what to do."""
     text = (str(error).strip().splitlines() or [""])[0].rstrip(".") or type(error).__name__
     page = f"https://huggingface.co/datasets/{dataset}"
     if _is_gated(error):
         return (
-            f"{dataset} is gated: it is read by those who accepted its terms. Accept them at {page}, then log in with "
-            "`hf auth login`, or put a token of that account into HF_TOKEN; or name an open copy of the data as "
+            f"{dataset} is gated: you must accept its terms. Accept them at {page}, then log in with "
+            "`hf auth login`, or set HF_TOKEN to a token of that account; or name an open copy of the data as "
             "`dataset`"
         )
     if "scripts are no longer supported" in text:
         return (
             f"{dataset} needs a loading script, which `datasets` no longer runs. Set `revision: refs/convert/parquet` "
-            "where the Hub has converted it, or name another copy of the data"
+            "if the Hub has converted it, or name another copy of the data"
         )
     if "Unknown split" in text or "hf://" in text:
         return (
@@ -160,14 +162,14 @@ def _explain(dataset: str, error: Exception) -> str:
     if "config" in text.lower():
         return f"{dataset}: {text}. Set `config`"
     return (
-        f"{dataset} lies in no local folder and cannot be read from the Hub ({type(error).__name__}: {text}). "
+        f"{dataset} is not a local folder and cannot be read from the Hub ({type(error).__name__}: {text}). "
         f"Check the name at {page} and the connection. Without one, download it elsewhere with `hf download {dataset} "
         f"--repo-type dataset --local-dir {dataset.split('/')[-1]}`, and set `dataset` to that folder"
     )
 
 
 def _is_gated(error: BaseException | None) -> bool:
-    """Whether an error, or one that it came from, says that the terms of a dataset must be accepted."""
+    """Whether an error, or one of its causes, says that the terms of a dataset must be accepted."""
     from huggingface_hub.errors import GatedRepoError
 
     while error is not None:

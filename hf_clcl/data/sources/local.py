@@ -1,4 +1,4 @@
-"""Datasets in local folders: images in one folder a class, Parquet files, webdataset tars, `save_to_disk` folders."""
+"""Datasets in local folders: a folder of images per class, Parquet files, webdataset tars, `save_to_disk` folders."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ Readers = dict[str, Callable[[], "Dataset"]]
 
 
 def find_local(dataset: str, data_root: str | None, where: str) -> Path | None:
-    """The local file or folder that a recipe names, or `None` where it can only be a Hub id.
+    """Find the local file or folder that a recipe names; `None` if the name can only be a Hub id.
 
     Args:
         dataset (`str`): Absolute path, or one relative to `data_root` or to the working directory.
-        data_root (`str`, *optional*): Folder looked in first.
-        where (`str`): What the message of an error starts with.
+        data_root (`str`, *optional*): Folder that is searched first.
+        where (`str`): Prefix of error messages.
 
     Raises:
-        DataError: Where nothing lies there and the name cannot be a Hub id.
+        DataError: If there is no such file or folder and the name cannot be a Hub id.
     """
     if not dataset.strip():
         raise DataError(f"{where}: `dataset` is empty; name a folder, a file, or a dataset of the Hub")
     if data_root is not None and not is_there(home(data_root, where), Path.is_dir):
-        raise DataError(f"{where}: data_root {data_root:.300} is no folder; correct it, or leave it out")
+        raise DataError(f"{where}: data_root {data_root:.300} is not a folder; correct it, or leave it out")
     roots = [home(data_root, where)] if data_root is not None else []
     candidates = [root / home(dataset, where) for root in (*roots, Path())]
     for candidate in candidates:
@@ -51,7 +51,7 @@ def find_local(dataset: str, data_root: str | None, where: str) -> Path | None:
         return None
     looked = " or ".join(dict.fromkeys(f"{candidate.absolute()!s:.300}" for candidate in candidates))
     near = next((candidate.parent for candidate in candidates if is_there(candidate.parent, Path.is_dir)), None)
-    beside = f" Beside it lie: {listing(near)}." if near else ""
+    beside = f" {near!s:.300} holds: {listing(near)}." if near else ""
     raise DataError(
         f"{where}: no dataset {dataset[:100]!r}: looked for {looked}.{beside} "
         "Correct `dataset` or `data_root`; Hub ids have the form owner/name"
@@ -59,21 +59,21 @@ def find_local(dataset: str, data_root: str | None, where: str) -> Path | None:
 
 
 def home(name: str, where: str) -> Path:
-    """A path with `~` written out.
+    """Expand `~` in a path.
 
     Raises:
-        DataError: Where there is no such user.
+        DataError: If there is no such user.
     """
     try:
         return Path(name).expanduser()
     except RuntimeError:
         raise DataError(
-            f"{where}: {name[:100]!r} names the home of a user who is not here; write the path out"
+            f"{where}: {name[:100]!r} names the home of a user that does not exist; write the full path"
         ) from None
 
 
 def is_there(path: Path, test: Callable[[Path], bool] = Path.exists) -> bool:
-    """Whether something lies at a path; nothing does where its name is too long, or may not be looked at."""
+    """Whether a path exists; `False` if its name is too long, or if it may not be read."""
     try:
         return test(path)
     except (OSError, ValueError):
@@ -81,16 +81,16 @@ def is_there(path: Path, test: Callable[[Path], bool] = Path.exists) -> bool:
 
 
 def load_local(path: Path, split: str, where: str, config: str | None = None) -> Dataset:
-    """The rows of a split of a local dataset.
+    """Load a split of a local dataset.
 
     Args:
         path (`Path`): The folder, or a single Parquet file.
-        split (`str`): Name of the split; `train[:80%]` and `train+test` as everywhere in `datasets`.
-        where (`str`): What the message of an error starts with.
-        config (`str`, *optional*): Configuration, for a local copy of a Hub dataset that has several.
+        split (`str`): Name of the split, or an expression of `datasets` such as `train[:80%]` or `train+test`.
+        where (`str`): Prefix of error messages.
+        config (`str`, *optional*): Configuration, if a local copy of a Hub dataset has several.
 
     Raises:
-        DataError: Where the layout is not known, the split is not there, or a file cannot be read.
+        DataError: If the layout is unknown, the split is missing, or a file cannot be read.
     """
     from datasets import ReadInstruction, concatenate_datasets
 
@@ -106,10 +106,10 @@ def load_local(path: Path, split: str, where: str, config: str | None = None) ->
 
 
 def check_splits(split: str, known: Iterable[str], what: str, where: str) -> None:
-    """See that all splits of `train[:80%]+test` are there.
+    """Check that all splits of an expression such as `train[:80%]+test` exist.
 
     Raises:
-        DataError: Where one is not, with those that are.
+        DataError: If one is missing; the message lists the existing ones.
     """
     unknown = [name for name in split_names(split) if name not in known]
     if unknown:
@@ -125,14 +125,14 @@ def split_names(split: str) -> list[str]:
 
 
 def listing(folder: Path, most: int = 12) -> str:
-    """What lies in a folder, for messages."""
+    """List the content of a folder, for messages."""
     names = sorted(child.name + "/" * child.is_dir() for child in folder.iterdir() if not child.name.startswith("."))
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "") or "nothing"
 
 
 @contextmanager
 def reading(where: str, what: str) -> Iterator[None]:
-    """Errors of the libraries that read files, as a message that names the file."""
+    """Turn errors of the libraries that read files into a `DataError` that names the file."""
     try:
         yield
     except DataError:
@@ -141,15 +141,15 @@ def reading(where: str, what: str) -> Iterator[None]:
         cause = error.__cause__ or error
         reason = " ".join(str(cause).split())[:400].rstrip(".")
         raise DataError(
-            f"{where}: {what} cannot be read: {type(cause).__name__}: {reason}. Copy it anew, or name other data"
+            f"{where}: {what} cannot be read: {type(cause).__name__}: {reason}. Copy it again, or name other data"
         ) from error
 
 
 def _readers(path: Path, where: str, config: str | None) -> Readers:
-    """For each split that lies in a folder, what reads it."""
+    """For each split in a folder, the function that loads it."""
     if path.is_file():
         if path.suffix != ".parquet":
-            raise DataError(f"{where}: {path} is no dataset; needed is a .parquet file, or a folder with {LAYOUTS}")
+            raise DataError(f"{where}: {path} is not a dataset; give a .parquet file, or a folder with {LAYOUTS}")
         return _checked({"train": partial(_parquet, [path])}, path, where)
     if (path / "dataset_dict.json").exists() or (path / "state.json").exists():
         return _checked(_saved(path, where), path, where)
@@ -165,7 +165,7 @@ def _readers(path: Path, where: str, config: str | None) -> Readers:
 
 
 def _checked(readers: Readers, path: Path, where: str) -> Readers:
-    """Readers whose rows name no image elsewhere. Folders of images need none: their names are those of the folder."""
+    """Make readers check that no image is outside the dataset. Folders of images need no check."""
 
     def checked(read: Callable[[], Dataset]) -> Dataset:
         return check_images_stay_inside(read(), path, where)
@@ -174,7 +174,7 @@ def _checked(readers: Readers, path: Path, where: str) -> Readers:
 
 
 def _by_split(files: Iterator[Path] | list[Path], root: Path | None = None) -> dict[str, list[Path]]:
-    """Files by their split: the part of the name before `-`, or the folder they lie in."""
+    """Group files by split: the part of the name before `-`, or the name of their folder."""
     splits: dict[str, list[Path]] = defaultdict(list)
     for file in sorted(files):
         splits[file.stem.split("-")[0] if root in (None, file.parent) else file.parent.name].append(file)
@@ -203,15 +203,16 @@ def _saved(path: Path, where: str) -> Readers:
 
 
 def _as_datasets_reads_it(path: Path, where: str, config: str | None) -> Readers:
-    """Everything else that `datasets` knows: copies of Hub repositories, images beside a metadata file."""
+    """All other layouts that `datasets` knows: copies of Hub repositories, images beside a metadata file."""
     from datasets import get_dataset_split_names, load_dataset
 
     try:
         splits = get_dataset_split_names(str(path), config)
-    except Exception as error:  # whatever the reader that `datasets` guesses may raise
+    except Exception as error:  # the reader that `datasets` guesses may raise any exception
         reason = " ".join(str(error).split())[:400]
         raise DataError(
-            f"{where}: {path} cannot be read as a dataset: {reason}. It holds {listing(path)}; needed is {LAYOUTS}"
+            f"{where}: {path} cannot be read as a dataset: {reason}. It holds {listing(path)}; give a folder "
+            f"with {LAYOUTS}"
         ) from error
     return {split: partial(load_dataset, str(path), config, split=split) for split in splits}
 
@@ -225,7 +226,7 @@ def _images(folder: Path, pattern: str = "*") -> list[Path]:
 
 
 def _image_folders(path: Path) -> dict[str, Path]:
-    """Folder of each split: one level above the classes. A folder of classes alone is one split called train."""
+    """The folder of each split, one level above the classes. A folder that holds only classes is the split `train`."""
     if any(_subfolders(child) for child in _subfolders(path)):
         return {child.name: child for child in _subfolders(path)}
     flat = [child for child in _subfolders(path) if child.name in ("train", "test", "validation", "valid", "val")]
@@ -252,21 +253,21 @@ def _image_folder(folder: Path, names: list[str], where: str) -> Dataset:
 
 
 def check_images_stay_inside(dataset: Dataset, folder: Path | None, where: str) -> Dataset:
-    """The dataset as it is, once no image is a reference to a file elsewhere on this machine.
+    """Check that no image refers to a file elsewhere on this machine, and return the dataset unchanged.
 
     Args:
-        dataset (`Dataset`): Rows whose images are either stored in them, or paths.
-        folder (`Path`, *optional*): Folder that paths may lead into; there may be none where `None`.
-        where (`str`): What the message of an error starts with.
+        dataset (`Dataset`): Rows whose images are stored in them, or are paths.
+        folder (`Path`, *optional*): Folder that paths may lead to; if `None`, no path is allowed.
+        where (`str`): Prefix of error messages.
 
     Raises:
-        DataError: Where a path leads elsewhere.
+        DataError: If a path leads elsewhere.
     """
     root = os.path.realpath(folder) + os.sep if folder is not None else None
     for column in (name for name, feature in dataset.features.items() if columns.is_image(feature)):
         for chunk in columns.values(dataset, column).chunks:
             for path in chunk.filter(chunk.field("bytes").is_null()).field("path").drop_null().to_pylist():
-                # By its real place: links lead elsewhere too, and an address is no place.
+                # Links are resolved, since they may lead elsewhere too. URLs are refused.
                 if root is None or "://" in path or not os.path.realpath(path).startswith(root):
                     raise DataError(
                         f"{where}: column {column!r} refers to {path:.300}, a file outside the dataset; "

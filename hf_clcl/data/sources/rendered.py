@@ -1,4 +1,4 @@
-"""The built-in rendered world as datasets of a recipe: `rendered:<domain>`."""
+"""The built-in rendered world as datasets of a recipe, named `rendered:<domain>`."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ if TYPE_CHECKING:
 
 RENDERED = re.compile(r"rendered:(?P<domain>[\w-]+)(@(?P<size>\d+))?")
 RENDERED_SIZE = 32
-RENDERED_SPLITS = {"train": 0, "test": 1}  # the seeds of captioned pictures, where no split is part of the seed
+RENDERED_SPLITS = {"train": 0, "test": 1}  # seeds of captioned images, whose seed does not include the split
 RENDERED_COUNTS = {"train": 400, "test": 200}
 RENDERED_TRAIN = {"reference": 1_000, "captioned": 20_000}
 
-_last: dict[tuple[str, str, int], Dataset] = {}  # drawn last: reference texts are captions of the reference images
+_last: dict[tuple[str, str, int], Dataset] = {}  # the last result: reference texts are captions of reference images
 
 
 def rendered(entry: DatasetEntry, where: str) -> tuple[str, int] | None:
-    """Domain and image size of `rendered:<domain>@<size>`; `None` for any other dataset."""
+    """Parse domain and image size of `rendered:<domain>@<size>`; `None` for any other dataset."""
     if not entry.dataset.startswith("rendered:"):
         return None
-    found = RENDERED.fullmatch(entry.dataset)
-    if found is None:
-        raise DataError(f"{where}: {entry.dataset!r}: needed is `rendered:<domain>` or `rendered:<domain>@<pixels>`")
-    return found["domain"], int(found["size"] or RENDERED_SIZE)
+    match = RENDERED.fullmatch(entry.dataset)
+    if match is None:
+        raise DataError(f"{where}: {entry.dataset!r} must be `rendered:<domain>` or `rendered:<domain>@<pixels>`")
+    return match["domain"], int(match["size"] or RENDERED_SIZE)
 
 
 def render(where: str, domain: str, split: str, count: int, size: int) -> Dataset:
-    """A part of the rendered world. It is the same in every run: only training depends on the run's seed."""
+    """Render a split of a domain. It is the same in each run, since it does not depend on the seed of the run."""
     from .. import world
 
     if split not in RENDERED_SPLITS:
@@ -45,7 +45,7 @@ def render(where: str, domain: str, split: str, count: int, size: int) -> Datase
 
 
 def _captioned(domain: str, split: str, count: int, size: int) -> Dataset:
-    """Captioned pictures. Each depends on its place alone, so fewer of those drawn last need not be drawn again."""
+    """Captioned images, cached. Each image depends only on its index, so a smaller `count` uses the cache."""
     from .. import world
 
     key = (domain, split, size)

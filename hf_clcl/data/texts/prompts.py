@@ -1,7 +1,8 @@
 """Built-in lists of prompt templates and class names.
 
 `hf_clcl/assets/prompts.json` holds them with their sources, `hf_clcl/assets/imagenet_synsets.tsv` the WordNet ids and
-synsets by which datasets name the classes of ImageNet.
+synsets by which datasets name the classes of ImageNet. The lists of published protocols are beside them, under names
+such as `zscl_mtil/sun397`; see [`~hf_clcl.config.protocols`].
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import re
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
+from typing import Any
 
+from ...config.protocols import named
 from ...utils.errors import DataError
 from ..columns import words
 
@@ -26,10 +29,10 @@ class BuiltIn:
 
     Args:
         templates (`list[str]`): Templates whose embeddings are averaged for evaluation.
-        training_template (`str`): The one trained on.
-        class_names (`list[str]`): Words of the classes, in label order.
-        also_called (`dict[str, str]`): Other names of a class in copies of the dataset, and its words.
-        left_out (`list[str]`): Classes of some copies that do not belong to the benchmark.
+        training_template (`str`): Template for training.
+        class_names (`list[str]`): Class names in words, in label order.
+        also_called (`dict[str, str]`): Name of a class in other copies of the dataset -> its name in `class_names`.
+        left_out (`list[str]`): Classes of some copies that are not part of the benchmark.
     """
 
     templates: list[str]
@@ -40,32 +43,32 @@ class BuiltIn:
 
 
 def built_in(name: str, where: str = "prompts") -> BuiltIn:
-    """The list of this name.
+    """Return the built-in list of a name.
 
     Raises:
-        DataError: With the nearest name and all that there are.
+        DataError: If there is none; the message suggests the nearest name and lists all.
     """
     lists = _read()
     if name not in lists:
         near = difflib.get_close_matches(name.lower(), lists, n=1, cutoff=0.5)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise DataError(f"{where}: no built-in list {name!r}{hint} There are: {', '.join(lists)}")
+        raise DataError(f"{where}: no built-in list {name!r}{hint} There are: {_plain(lists)}")
     return lists[name]
 
 
 def match_class_names(name: str, own: list[str] | None, where: str) -> list[str | None]:
-    """The words of a built-in list for the classes of a dataset, matched by name and never by position.
+    """Map the classes of a dataset to the class names of a built-in list, by name and never by position.
 
     Args:
         name (`str`): Name of the built-in list.
-        own (`list[str]`, *optional*): Names in the dataset, in label order. The list's own order where `None`.
-        where (`str`): What the message of an error starts with.
+        own (`list[str]`, *optional*): Class names of the dataset, in label order; those of the list if `None`.
+        where (`str`): Prefix of error messages.
 
     Returns:
-        `list[str | None]`: Words for each class of the dataset; `None` for a class that is left out.
+        `list[str | None]`: Name of each class of the dataset; `None` for a class that is left out.
 
     Raises:
-        DataError: Where less than half of the names are in the list.
+        DataError: If less than half of the names are in the list.
     """
     known = built_in(name, where)
     if own is None:
@@ -74,24 +77,26 @@ def match_class_names(name: str, own: list[str] | None, where: str) -> list[str 
     exact = {_key(spelling): word for spelling, word in spellings.items()}
     unordered = {_key(spelling, ordered=False): word for spelling, word in spellings.items()}
     left_out = {_key(spelling) for spelling in known.left_out}
-    found = [exact.get(_key(each)) or unordered.get(_key(each, ordered=False)) for each in own]
+    matched = [exact.get(_key(each)) or unordered.get(_key(each, ordered=False)) for each in own]
     belongs = [_key(each) not in left_out for each in own]
-    missing = [each for each, word, wanted in zip(own, found, belongs, strict=True) if wanted and word is None]
+    missing = [each for each, word, wanted in zip(own, matched, belongs, strict=True) if wanted and word is None]
     if 2 * len(missing) > len(own):
         raise DataError(
             f"{where}: class_names: the list {name!r} has words for {len(own) - len(missing)} of the dataset's "
             f"{len(own)} classes only, and none for {', '.join(map(repr, missing[:5]))}. Name the list that fits "
-            f"({', '.join(_read())}), or list the words in label order"
+            f"({_plain(_read())}), or list the words in label order"
         )
     if missing:
-        logger.warning("%s: not in the list %s, so kept as they are: %s", where, name, ", ".join(missing))
-    kept = zip(own, found, belongs, strict=True)
+        logger.warning(
+            "%s: these class names are not in the list %s and are kept unchanged: %s", where, name, ", ".join(missing)
+        )
+    kept = zip(own, matched, belongs, strict=True)
     return [(word or words(each)) if wanted else None for each, word, wanted in kept]
 
 
 @cache
 def imagenet_synsets() -> dict[str, str]:
-    """WordNet id and words of each class of ImageNet-1k, in label order: `{"n01440764": "tench, Tinca tinca"}`."""
+    """WordNet id and synset of each class of ImageNet-1k, in label order: `{"n01440764": "tench, Tinca tinca"}`."""
     lines = _asset("imagenet_synsets.tsv").splitlines()
     return dict(line.split("\t") for line in lines if not line.startswith("#"))
 
@@ -106,7 +111,26 @@ def _read() -> dict[str, BuiltIn]:
         known.also_called[synset] = name
         if listed.count(also) == 1:  # two classes are called "crane"
             known.also_called.setdefault(also, name)
-    return lists
+    return {**lists, **{name: _published(name, facts, lists) for name, facts in named("datasets").items()}}
+
+
+def _published(name: str, facts: dict[str, Any], lists: dict[str, BuiltIn]) -> BuiltIn:
+    """The list of a protocol, with the other names of each class from the list of the same dataset above."""
+    ours = lists.get(name.partition("/")[2], lists["imagenet"])
+    if "classes_by_published_index" in facts:
+        by_id = dict(facts["classes_by_published_index"])
+        names, renamed = list(by_id.values()), {ours.also_called[synset]: word for synset, word in by_id.items()}
+        also = dict(by_id)
+    else:  # no names are recorded of ImageNet-1k
+        names = facts.get("class_names", ours.class_names)
+        also = renamed = dict(zip(ours.class_names, names, strict=True))
+    also = {**also, **{other: renamed[word] for other, word in ours.also_called.items() if word in renamed}}
+    return BuiltIn(facts["templates"], facts["training_template"], names, also, list(ours.left_out))
+
+
+def _plain(lists: dict[str, BuiltIn]) -> str:
+    """Names of the lists for messages; protocols repeat those of the datasets."""
+    return f"{', '.join(name for name in lists if '/' not in name)}, and those of protocols, such as zscl_mtil/dtd"
 
 
 def _asset(name: str) -> str:
@@ -114,6 +138,6 @@ def _asset(name: str) -> str:
 
 
 def _key(name: str, ordered: bool = True) -> str:
-    """A name without case, spaces and punctuation; and, unordered, whatever the order of its words."""
+    """A key for comparing names: without case, spaces and punctuation, and optionally without word order."""
     parts = re.findall(r"[a-z0-9]+", words(name).lower())
     return "".join(parts) if ordered else " ".join(sorted(parts))

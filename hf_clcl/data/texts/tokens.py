@@ -1,4 +1,4 @@
-"""Token ids of texts."""
+"""Tokenisation of texts."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 
 def tokenize(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> Tensor:
-    """Token ids `[texts, longest]`, cut after the last end token.
+    """Token ids `[texts, longest]`, padded to the longest text.
 
-    CLIP's text tower is causal and pools at the end token, so what follows it changes nothing: no mask is needed and
-    padding to the model's full length is wasted.
+    CLIP's text tower is causal and pools at the end token, so later tokens have no effect. It needs no attention mask,
+    and no padding to the full length of the model.
     """
     return encode(tokenizer, texts)["input_ids"]
 
@@ -22,10 +22,10 @@ def encode(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> BatchEncodin
 
 
 def stack_texts(*input_ids: Tensor) -> Tensor:
-    """Token ids of several lots of texts as one `[sum, longest]`.
+    """Concatenate token ids to one tensor `[sum, longest]`.
 
-    The shorter ones are filled with each row's last token, which is its end token or what stands behind that: the text
-    tower pools at the first end token, so nothing changes.
+    Shorter rows are padded with their own last token, which is the end token or padding after it. The text tower pools
+    at the first end token, so this has no effect.
     """
     longest = max(ids.shape[1] for ids in input_ids)
     return torch.cat([torch.cat([ids, ids[:, -1:].expand(-1, longest - ids.shape[1])], dim=1) for ids in input_ids])

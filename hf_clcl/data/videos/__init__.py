@@ -1,1 +1,1 @@
-"""Videos as frames."""
+"""Videos as frames: read clips, and make model inputs of them."""

@@ -1,4 +1,4 @@
-"""Clips as the model sees them: a few frames of each, cropped alike."""
+"""Video clips as model inputs: a few frames of each clip, with the same crop."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 
 class Clips(Frames):
-    """The clips of one dataset, as uint8 frames of the model's size: a source like [`Frames`], of one more dimension.
+    """The clips of one dataset as uint8 frames of the model's size. It is like [`Frames`], with one dimension more.
 
-    `evaluation_batch` and `training_batch` give `[clips, count, 3, height, width]`; all frames of a clip are cropped
-    alike.
+    `evaluation_batch` and `training_batch` return `[clips, count, 3, height, width]`. All frames of a clip get the
+    same crop.
 
     Args:
         dataset (`datasets.Dataset`): Rows with the names of clips.
         column (`str`): Column of these names.
         root (`Path`): The user's folder of videos.
-        count (`int`): Frames drawn evenly from each clip; see [`evenly`].
+        count (`int`): Number of evenly spaced frames of each clip; see [`evenly`].
         kwargs: The other arguments of [`Frames`].
     """
 
@@ -36,7 +36,7 @@ class Clips(Frames):
         self.root, self.count = root, count
 
     def encoded(self, rows: Sequence[int] | np.ndarray) -> Iterator[bytes]:
-        """The pixels of each clip's frames: a clip may be a file, or a folder of them."""
+        """Yield the pixels of the frames of clips; a clip may be a file or a folder of frames."""
         for row in rows:
             yield b"".join(np.asarray(frame).tobytes() for frame in self._read_clip(int(row)))
 

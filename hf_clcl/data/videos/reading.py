@@ -1,4 +1,4 @@
-"""Files of video clips: where they lie, which frames are looked at, and how these are read."""
+"""Reading of video clips: find the file, choose the frames, decode them."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ ADVICE = "Replace or remove it, or set `skip_broken_images: true` in the recipe"
 
 
 def evenly(count: int, wanted: int) -> list[int]:
-    """The frames at the centres of equal parts of a clip: `floor((2 i + 1) count / (2 wanted))` for each part `i`.
+    """Indices of the frames at the centres of equal parts of a clip: `floor((2 i + 1) count / (2 wanted))`, part `i`.
 
-    A clip with fewer frames than parts repeats some of them, in their order.
+    If a clip has fewer frames than parts, some frames are repeated, in order.
 
     Args:
-        count (`int`): Frames of the clip.
-        wanted (`int`): Parts.
+        count (`int`): Number of frames of the clip.
+        wanted (`int`): Number of parts.
     """
     return [(2 * i + 1) * count // (2 * wanted) for i in range(wanted)]
 
 
 def find_clip(name: str, root: Path, where: str) -> Path | None:
-    """The file or the folder of frames of a clip; `None` where there is none.
+    """Find the file, or the folder of frames, of a clip; `None` if there is none.
 
     Args:
         name (`str`):
-            File name or id of the clip, relative to `root`. Looked for are a file or folder of this name, then a
-            folder of frames without the suffix, then a video file of another suffix.
+            File name or id of the clip, relative to `root`. The function tries a file or folder of this name, then a
+            folder of frames without the suffix, then a video file with another suffix.
         root (`Path`): The user's folder of videos.
-        where (`str`): What the message of an error starts with.
+        where (`str`): Prefix of error messages.
 
     Raises:
-        DataError: Where it would lie outside `root`.
+        DataError: If the path is outside `root`.
     """
     plain = Path(name)
     if not name.strip() or plain.is_absolute() or ".." in plain.parts:
-        raise DataError(f"{where}: {name!r} is no name of a clip in {root}; needed is one that stays within it")
+        raise DataError(f"{where}: {name!r} is not a clip in {root}; give a relative path that stays within it")
     stem = without_suffix(plain)
     candidates = [plain, stem, *(stem.parent / (stem.name + suffix) for suffix in VIDEO_SUFFIXES)]
     for candidate in candidates:
@@ -63,17 +63,16 @@ def _is_inside(path: Path, folder: Path) -> bool:
 
 
 def read_frames(path: Path, wanted: int, where: str) -> list[Image.Image]:
-    """The frames at the centres of `wanted` equal parts of a clip, RGB; see [`evenly`].
+    """Read the frames at the centres of `wanted` equal parts of a clip, in RGB; see [`evenly`].
 
     Args:
         path (`Path`):
-            A video file, or a folder of images, which are taken in the order of their names, with numbers in these
-            counted as numbers.
+            A video file, or a folder of images. Images are sorted by name, with numbers in names compared as numbers.
         wanted (`int`): Number of frames.
-        where (`str`): What the message of an error starts with.
+        where (`str`): Prefix of error messages.
 
     Raises:
-        DataError: Where the clip cannot be read; the message names the file.
+        DataError: If the clip cannot be read; the message names the file.
     """
     try:
         frames = _of_folder(path, wanted) if path.is_dir() else _of_video(path, wanted)
@@ -100,7 +99,7 @@ def _of_folder(folder: Path, wanted: int) -> list[Image.Image]:
 
 
 def _by_number(file: Path) -> list[tuple[str, int]]:
-    """Sorts `frame_2` before `frame_10`."""
+    """Sort key that puts `frame_2` before `frame_10`."""
     return [(text, int(part or 0)) for text, part in re.findall(r"(\D*)(\d*)", file.stem)]
 
 
@@ -109,44 +108,44 @@ def _of_video(path: Path, wanted: int) -> list[Image.Image]:
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:
-                raise DataError(f"the clip {path} has no pictures, only other streams. {ADVICE}")
-            told = container.streams.video[0].frames
-        count = told or _decode(path, [])[1]  # some formats do not tell how many frames there are
+                raise DataError(f"the clip {path} has no video stream. {ADVICE}")
+            declared = container.streams.video[0].frames
+        count = declared or _decode(path, [])[1]  # some formats do not declare the number of frames
         if not count:
             raise DataError(f"the clip {path} has no frames. {ADVICE}")
-        found, read = _decode(path, evenly(count, wanted))
+        frames, read = _decode(path, evenly(count, wanted))
         if 2 * read < max(evenly(count, wanted)):
-            raise DataError(f"the clip {path} breaks off after {read} of {told} frames. {ADVICE}")
-        if len(found) < len(set(evenly(count, wanted))):  # what it tells is about right, but not quite
+            raise DataError(f"the clip {path} ends after {read} of {declared} frames. {ADVICE}")
+        if len(frames) < len(set(evenly(count, wanted))):  # the declared number is slightly too large
             count = read
-            found, _ = _decode(path, evenly(count, wanted))
+            frames, _ = _decode(path, evenly(count, wanted))
     except av.error.FFmpegError as error:
         raise DataError(f"the clip {path} cannot be decoded: {error}. {ADVICE}") from None
-    return [found[index] for index in evenly(count, wanted)]
+    return [frames[index] for index in evenly(count, wanted)]
 
 
 def _decode(path: Path, wanted: Sequence[int]) -> tuple[dict[int, Image.Image], int]:
-    """Frames by their place in the order of display, and how many were read: up to the last one wanted, or all.
+    """Decode frames, by index in display order, and count the decoded ones: up to the last one wanted, or all.
 
-    They are decoded one after another, which is exact in any format; seeking is not.
+    Frames are decoded in order, which is exact in any format, unlike seeking.
     """
-    found: dict[int, Image.Image] = {}
+    frames: dict[int, Image.Image] = {}
     read = 0
     with import_av().open(str(path)) as container:
         for index, frame in enumerate(container.decode(video=0)):
             read = index + 1
             if index in wanted:
-                found[index] = frame.to_image()
+                frames[index] = frame.to_image()
             if wanted and index >= wanted[-1]:
                 break
-    return found, read
+    return frames, read
 
 
 def import_av() -> ModuleType:
-    """PyAV, which decodes video files.
+    """Import PyAV, which decodes video files.
 
     Raises:
-        UserError: Where it is not installed.
+        UserError: If it is not installed.
     """
     try:
         import av
@@ -159,5 +158,5 @@ def import_av() -> ModuleType:
 
 
 def without_suffix(name: Path) -> Path:
-    """A name without the suffix of video files, where it has one."""
+    """Remove the suffix of a video file from a name, if it has one."""
     return name.with_suffix("") if name.suffix.lower() in VIDEO_SUFFIXES else name

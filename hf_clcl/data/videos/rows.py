@@ -1,4 +1,4 @@
-"""Rows of a dataset that name clips: their names, their categories, and which of them are there."""
+"""Dataset rows that name video clips: clip names, categories, and missing clips."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LABEL = "label"
-"""The column of categories that come from a file."""
+"""Name of the column of categories that come from a file."""
 
 
 def check_clips(names: Sequence[str], root: Path, where: str) -> None:
-    """See that each clip is there, and that what decodes video files is installed where one is.
+    """Check that each clip exists, and that PyAV is installed if a clip is a video file.
 
     Args:
         names (`Sequence[str]`): Names of clips, see [`find_clip`].
         root (`Path`): The user's folder of videos.
-        where (`str`): What the message of an error starts with.
+        where (`str`): Prefix of error messages.
 
     Raises:
-        DataError: Where a clip is missing, or would lie outside `root`.
-        UserError: Where PyAV is needed and not installed.
+        DataError: If a clip is missing or outside `root`.
+        UserError: If PyAV is needed and not installed.
     """
     paths = [find_clip(name, root, where) for name in names]
     missing = [name for name, path in zip(names, paths, strict=True) if path is None]
@@ -44,27 +44,27 @@ def check_clips(names: Sequence[str], root: Path, where: str) -> None:
     if missing:
         raise DataError(
             f"{where}: there is no clip {missing[0]!r} in {root} ({len(missing)} of {len(names)} clips are missing); "
-            f"needed is a video file ({', '.join(VIDEO_SUFFIXES)}) or a folder of frames of this name. Correct "
+            f"each needs a video file ({', '.join(VIDEO_SUFFIXES)}) or a folder of frames of this name. Correct "
             "`video_root` or `video_column`, or leave these rows out with `skip_missing_videos: true`"
         )
 
 
 def find_root(root: str, data_root: str | None, where: str) -> Path:
-    """The folder of clips that a recipe names: absolute, or relative to `data_root` or to the working directory.
+    """Find the folder of clips: absolute, or relative to `data_root` or to the working directory.
 
     Raises:
-        DataError: Where it is not there.
+        DataError: If it does not exist.
     """
     return _find(root, data_root, f"{where}: video_root", Path.is_dir, "folder of videos")
 
 
 def with_labels(splits: dict[str, Dataset], entry: TaskEntry, data_root: str | None, where: str) -> dict[str, Dataset]:
-    """The splits with a column [`LABEL`] of the category of each clip, from the entry's `label_file`.
+    """Add a column [`LABEL`] with the category of each clip, from the `label_file` of the entry.
 
-    Clips are looked up by their name without suffix, and without ActivityNet's `v_` before it.
+    Clips are looked up by name without suffix, and without the `v_` prefix of ActivityNet.
 
     Raises:
-        DataError: Where the file cannot be read, or a clip has no category in it.
+        DataError: If the file cannot be read, or has no category for a clip.
     """
     file = _find(
         required(entry.label_file, f"{where}: label_file"),
@@ -77,55 +77,60 @@ def with_labels(splits: dict[str, Dataset], entry: TaskEntry, data_root: str | N
         categories = _categories(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise DataError(
-            f"{where}: label_file {file} cannot be read ({type(error).__name__}: {error}); needed is a JSON object "
+            f"{where}: label_file {file} cannot be read ({type(error).__name__}: {error}); it must be a JSON object "
             "{id: category}, or ActivityNet's {'database': {id: {'annotations': [{'label': category}]}}}"
         ) from None
     labelled = {}
     for split, rows in splits.items():
         names = name_column(rows, required(entry.video_column, f"{where}: video_column"), f"{where}: {split}")
         ids = [without_suffix(Path(name)).name for name in names]
-        found = [categories.get(i, categories.get(i.removeprefix("v_"))) for i in ids]
-        if None in found:
+        labels = [categories.get(i, categories.get(i.removeprefix("v_"))) for i in ids]
+        if None in labels:
             raise DataError(
-                f"{where}: {split}: label_file {file.name} has no category for clip {ids[found.index(None)]!r} "
-                f"({found.count(None)} of {len(found)} have none); give the file of this dataset, or drop these rows"
+                f"{where}: {split}: label_file {file.name} has no category for clip {ids[labels.index(None)]!r} "
+                f"({labels.count(None)} of {len(labels)} have none); give the file of this dataset, or drop these rows"
             )
         rows = rows.remove_columns(LABEL) if LABEL in rows.column_names else rows
-        labelled[split] = rows.add_column(LABEL, found)
+        labelled[split] = rows.add_column(LABEL, labels)
     return labelled
 
 
 def without_missing(
     splits: dict[str, Dataset], column: str, root: Path, where: str
 ) -> tuple[dict[str, Dataset], str | None]:
-    """The splits without rows whose clip is not there, and a sentence that tells how many these are, if any.
+    """Drop rows whose clip is missing.
+
+    Returns:
+        `tuple[dict[str, Dataset], str | None]`: The splits, and a note on the number of dropped rows, if any.
 
     Raises:
-        DataError: Where none is left.
+        DataError: If no row is left.
     """
     kept, missing = {}, {}
     for split, rows in splits.items():
         names = name_column(rows, column, f"{where}: {split}")
-        there = [row for row, name in enumerate(names) if find_clip(name, root, where) is not None]
-        if not there:
+        present = [row for row, name in enumerate(names) if find_clip(name, root, where) is not None]
+        if not present:
             raise DataError(f"{where}: none of the {len(rows)} clips of {split} is in {root}; correct `video_root`")
-        kept[split], missing[split] = rows.select(there), len(rows) - len(there)
-    told = " and ".join(f"{count} of {len(splits[split])} {split} clips" for split, count in missing.items() if count)
-    if not told:
+        kept[split], missing[split] = rows.select(present), len(rows) - len(present)
+    counts = " and ".join(
+        f"{count} of {len(splits[split])} {split} clips" for split, count in missing.items() if count
+    )
+    if not counts:
         return splits, None
-    logger.warning("%s: %s are missing in %s and are left out", where, told, root)
-    return kept, f"Left out, since missing: {told}."
+    logger.warning("%s: %s are missing in %s and are left out", where, counts, root)
+    return kept, f"Left out, since missing: {counts}."
 
 
 def name_column(rows: Dataset, column: str, where: str) -> list[str]:
-    """The names of clips, one a row.
+    """The clip name of each row.
 
     Raises:
-        DataError: Where there is no such column of texts, or a row names no clip.
+        DataError: If there is no such text column, or a row names no clip.
     """
     if not columns.is_plain_text(rows.features.get(column)):
         raise DataError(
-            f"{where}: video_column {column!r} needs the name of one clip in each row; the columns are "
+            f"{where}: video_column {column!r} must hold one clip name per row; the columns are "
             f"{columns.describe(rows.features)}"
         )
     names = columns.values(rows, column).to_pylist()
@@ -136,7 +141,7 @@ def name_column(rows: Dataset, column: str, where: str) -> list[str]:
 
 
 def categories_of(splits: dict[str, Dataset], column: str, where: str) -> list[str]:
-    """The names of all categories in a column of labels, and where these have none, those that occur."""
+    """Names of the categories of a label column: those of its class labels, or else its distinct values."""
     first = next(iter(splits.values())).features
     own = getattr(first[columns.find_label_column(first, column, where)], "names", None)
     return own or sorted(

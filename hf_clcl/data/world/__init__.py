@@ -1,4 +1,4 @@
-"""A small world of rendered pictures in eight domains, for runs and tests without a download."""
+"""A small world of rendered images in eight domains, for runs and tests without downloads."""
 
 from .domains import DOMAINS, Domain
 from .render import render_captioned, render_domain, render_reference

@@ -1,4 +1,4 @@
-"""The canvas of the rendered world: paints in random places and colours, and wears the picture out."""
+"""The canvas of the rendered world: draws shapes at random places and colours, and degrades the image."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from PIL import Image, ImageDraw, ImageFilter
 from .outlines import Points, box
 from .styles import COLOURS, Rgb, Style
 
-# Drawn larger and reduced, so that edges are smooth.
+# Images are drawn larger and then reduced, which smooths edges.
 OVERSAMPLING = 2
 
 
 class Canvas:
-    """A picture while it is painted. Points run from -1 (left, top) to 1 (right, bottom) of the part last placed.
+    """An image that is being drawn. Points are from -1 (left, top) to 1 (right, bottom) of the area placed last.
 
     Args:
-        rng (`np.random.Generator`): Source of all that varies.
-        size (`int`): Width and height of the finished picture, in pixels.
-        style (`Style`): How it is coloured and worn out.
+        rng (`np.random.Generator`): Random generator.
+        size (`int`): Width and height of the finished image, in pixels.
+        style (`Style`): Colours and degradation.
     """
 
     def __init__(self, rng: np.random.Generator, size: int, style: Style):
@@ -39,15 +39,15 @@ class Canvas:
             self.stroke(ends, self.colour(self.pick(style.grounds)), width=rng.uniform(0.05, 0.25))
 
     def pick(self, choices: Sequence[str]) -> str:
-        """One of the choices."""
+        """Choose one of the choices at random."""
         return choices[int(self.rng.integers(len(choices)))]
 
     def chance(self) -> bool:
-        """Whether to paint something that may be missing."""
+        """Decide at random whether to draw an optional part."""
         return self.rng.random() < 0.6
 
     def colour(self, name: str) -> Rgb:
-        """A shade of a named colour."""
+        """A random shade of a named colour."""
         return _clipped(np.array(COLOURS[name]) + self.rng.normal(0, self.style.jitter, 3))
 
     def shade(self, colour: Rgb, change: float) -> Rgb:
@@ -55,20 +55,20 @@ class Canvas:
         return _clipped(np.array(colour) * (1 - abs(change)) + 255 * max(change, 0))
 
     def against(self, colour: Rgb) -> Rgb:
-        """A colour that stands out from another: dark on light, light on dark."""
+        """A colour with contrast to another: dark on light, light on dark."""
         change = self.rng.uniform(0.5, 0.9)
         return self.shade(colour, -change if sum(colour) > 330 else change)
 
     def new_ink(self) -> None:
-        """Choose another ink, to be seen on the ground."""
+        """Choose another ink that is visible on the ground."""
         self.ink = self._choose("ink", _seen_on(self.words["ground"], self.style))
 
     def whole(self) -> None:
-        """Place what follows on the whole canvas, unturned."""
+        """Draw on the whole canvas from now on, without rotation."""
         self._put(np.eye(2), np.zeros(2))
 
     def place(self, smallest: float, largest: float, turn: float = 20) -> None:
-        """Place what follows at random.
+        """Draw in a random area from now on.
 
         Args:
             smallest, largest (`float`): Bounds of its size, as a share of the canvas.
@@ -81,27 +81,27 @@ class Canvas:
         self._put(np.diag([width, height]) @ turned, self.rng.uniform(-room, room, 2) * reach)
 
     def fill(self, points: Points, colour: Rgb | None = None) -> None:
-        """Paint an area, in the ink where no colour is given."""
+        """Fill an area, with the ink if no colour is given."""
         self.pen.polygon(self._pixels(points), fill=colour or self.ink)
 
     def stroke(self, points: Points, colour: Rgb | None = None, width: float = 0.12) -> None:
-        """Paint a line; its width is a share of the canvas."""
+        """Draw a line; its width is a share of the canvas."""
         thickness = max(1, round(width * self.side / 2))
         self.pen.line(self._pixels(points), fill=colour or self.ink, width=thickness, joint="curve")
 
     def stamp(self, mask: np.ndarray, colour: Rgb | None = None) -> None:
-        """Paint where a mask, `[side, side]` in 0 to 1, is high."""
+        """Paint through a mask `[side, side]` of values from 0 to 1."""
         self.image.paste(colour or self.ink, (0, 0), Image.fromarray((mask * 255).astype(np.uint8)))
 
     def wash(self, top: Rgb, bottom: Rgb) -> None:
-        """Cover everything, from one colour at the top to another at the bottom, unevenly."""
+        """Fill the canvas with an uneven gradient from top to bottom."""
         column = np.linspace(top, bottom, 4)[:, None]
         cells = column + self.rng.normal(0, self.style.uneven, (4, 4, 1))
         coarse = Image.fromarray(np.clip(cells, 0, 255).astype(np.uint8))
         self.image.paste(coarse.resize(self.image.size, Image.Resampling.BICUBIC))
 
     def grid(self, smallest: float, largest: float, turn: float) -> tuple[np.ndarray, np.ndarray]:
-        """Coordinates x and y of all pixels, each `[side, side]`, scaled, turned and bent at random."""
+        """Coordinates x and y of all pixels, each `[side, side]`, randomly scaled, rotated and bent."""
         angle, scale = np.radians(self.rng.uniform(-turn, turn)), self.rng.uniform(smallest, largest)
         line = np.linspace(-scale, scale, self.side)
         x = np.cos(angle) * line + np.sin(angle) * line[:, None] + self.rng.uniform(-1, 1)
@@ -111,13 +111,13 @@ class Canvas:
         return x + bent[:, None], y + bent
 
     def tint(self) -> None:
-        """Exchange a part of each primary colour for the others."""
+        """Mix the colour channels at random."""
         share = self.rng.uniform(0, self.style.tint)
         mix = (1 - share) * np.eye(3) + share * self.rng.dirichlet((0.5, 0.5, 0.5), 3)
         self.image.paste(self.image.convert("RGB", tuple(np.pad(mix, ((0, 0), (0, 1))).ravel())))
 
     def finish(self) -> Image.Image:
-        """Wear the picture out and reduce it to its size."""
+        """Degrade the image and reduce it to its final size."""
         style, rng = self.style, self.rng
         self.whole()
         for x, y in rng.uniform(-1, 1, (rng.integers(style.patches + 1), 2)):
@@ -149,7 +149,7 @@ class Canvas:
 
 @cache
 def _seen_on(ground: str, style: Style) -> list[str]:
-    """The inks that differ enough from a ground."""
+    """The inks with enough contrast to a ground."""
     distances = {ink: np.linalg.norm(np.subtract(COLOURS[ink], COLOURS[ground])) for ink in style.inks}
     return [ink for ink, distance in distances.items() if distance >= style.contrast]
 

@@ -1,4 +1,4 @@
-"""The eight domains of the rendered world: how their classes are painted, and the words for them."""
+"""The eight domains of the rendered world: how their classes are drawn, their names and prompts."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from .styles import Style
 
 @dataclass(frozen=True)
 class Domain:
-    """A kind of pictures, and the words for them.
+    """A domain of images, with class names and prompts.
 
     Args:
         name (`str`): Name of the domain.
-        description (`str`): What the pictures show.
-        class_names (`tuple[str, ...]`): English words of the classes, in label order.
-        templates (`tuple[str, ...]`): Prompts with `{}` in the place of the class name; the first is for training.
-        captions (`tuple[str, ...]`): Further wordings, which may also name `{ink}`, `{ground}` and `{thing}`.
-        paint (`Callable[[Canvas, str], None]`): Paints the class of this name.
+        description (`str`): What the images show.
+        class_names (`tuple[str, ...]`): English class names, in label order.
+        templates (`tuple[str, ...]`): Prompts with `{}` for the class name; the first is for training.
+        captions (`tuple[str, ...]`): Further captions, which may also have `{ink}`, `{ground}` and `{thing}`.
+        paint (`Callable[[Canvas, str], None]`): Draws a class, given by name, on a canvas.
     """
 
     name: str
@@ -35,7 +35,14 @@ class Domain:
     paint: Callable[[Canvas, str], None]
 
     def draw(self, rng: np.random.Generator, label: int, size: int, style: Style) -> Image.Image:
-        """A finished picture, `size` x `size` pixels, of the class with this label."""
+        """Draw an image of `size` x `size` pixels of a class.
+
+        Args:
+            rng (`np.random.Generator`): Random generator.
+            label (`int`): Label of the class.
+            size (`int`): Width and height in pixels.
+            style (`Style`): Colours and degradation.
+        """
         canvas = Canvas(rng, size, style)
         self.paint(canvas, self.class_names[label])
         return canvas.finish()
@@ -52,7 +59,7 @@ def _paint_colour(canvas: Canvas, name: str) -> None:
     shape = SHAPES[canvas.words["thing"]]
     canvas.place(0.5, 0.85, turn=40)
     canvas.fill(shape)
-    # Light and shadow, as things have them: a colour is more than one RGB value.
+    # Light and shadow, so that a colour is more than one RGB value.
     light = canvas.shade(canvas.ink, canvas.rng.uniform(-0.4, 0.3))
     canvas.fill(shape * 0.6 + canvas.rng.uniform(-0.2, 0.2, 2), light)
     canvas.stroke(shape, canvas.against(canvas.ink), width=0.05)

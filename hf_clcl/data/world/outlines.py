@@ -1,4 +1,4 @@
-"""Points of all that is drawn. They run from -1 to 1, x to the right and y down; a stroke is `[points, 2]`."""
+"""Outlines of shapes as points `[points, 2]`, from -1 to 1 with x to the right and y down."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Points = np.ndarray | Sequence[Sequence[float]]
 
 
 def arc(x: float, y: float, width: float, height: float, start: float, end: float, points: int = 14) -> np.ndarray:
-    """Points of an arc around (x, y) with these radii; degrees run clockwise from the right."""
+    """Points of an elliptic arc around (x, y) with these radii; degrees are clockwise from the right."""
     angles = np.radians(np.linspace(start, end, points))
     return np.stack([x + width * np.cos(angles), y + height * np.sin(angles)], axis=1)
 
@@ -27,12 +27,12 @@ def box(left: float, top: float, right: float, bottom: float) -> np.ndarray:
 
 
 def line(*points: tuple[float, float]) -> np.ndarray:
-    """These points."""
+    """An array of these points."""
     return np.array(points, dtype=float)
 
 
 def join(*parts: np.ndarray) -> np.ndarray:
-    """Parts after each other, without lifting the pen."""
+    """Concatenate parts to one stroke."""
     return np.concatenate(parts)
 
 
@@ -83,7 +83,7 @@ DIE_BODY = join(*(arc(0.7, 0.7, 0.25, 0.25, 0, 90, 4) @ turn for turn in QUARTER
 
 
 class Face(NamedTuple):
-    """What is drawn into a face: strokes and filled areas."""
+    """Strokes and filled areas of a face."""
 
     strokes: tuple[np.ndarray, ...]
     areas: tuple[np.ndarray, ...]
@@ -99,7 +99,7 @@ def _eyes(radius: float) -> tuple[np.ndarray, ...]:
 
 
 def _lids(bend: float) -> tuple[np.ndarray, ...]:
-    """Closed eyes: an arc down, or up where `bend` is negative."""
+    """Closed eyes: an arc down, or up if `bend` is negative."""
     return _both(lambda side: arc(0.4 * side, -0.25, 0.24, bend, 0, 180, 8))
 
 
@@ -181,7 +181,7 @@ def _wave(x: np.ndarray) -> np.ndarray:
     return 2 * np.abs(x % 2 - 1) - 1
 
 
-# Where the ink is, from the coordinates of all pixels.
+# Masks of the ink, from the coordinates of all pixels.
 TEXTURES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "stripes": lambda x, y: _wave(x) > 0,
     "checks": lambda x, y: _wave(x) * _wave(y) > 0,

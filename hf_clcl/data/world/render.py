@@ -1,4 +1,4 @@
-"""Datasets of the rendered world, made in memory from a seed."""
+"""Datasets of the rendered world, generated in memory from a seed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .styles import STYLES
 
 SPLITS = ("train", "test")
 MOST_CAPTIONS = 3
-# Domains that fill the picture; things of the others can be painted over them.
+# Domains that fill the image; objects of the others can be drawn over them.
 BACKDROPS = ("textures", "scenes")
 
 Captioned = tuple[PILImage.Image, list[str]]
@@ -26,18 +26,18 @@ Captioned = tuple[PILImage.Image, list[str]]
 def render_domain(
     name: str, split: str, count: int, seed: int = 0, image_size: int = 32, style: str = "field"
 ) -> Dataset:
-    """Labelled pictures of one domain, with the columns `image` and `label`.
+    """Render labelled images of one domain, with the columns `image` and `label`.
 
     Args:
         name (`str`): Name of the domain, one of `DOMAINS`.
         split (`str`): `"train"` or `"test"`.
-        count (`int`): How many pictures. Classes take turns, so that they are balanced.
-        seed (`int`, defaults to 0): A picture depends on the seed, the name, the split, the style and its place alone.
+        count (`int`): Number of images. Classes take turns, so they are balanced.
+        seed (`int`, defaults to 0): Seed. An image depends only on seed, name, split, style and its index.
         image_size (`int`, defaults to 32): Width and height in pixels.
-        style (`str`, defaults to `"field"`): `"study"` for clean pictures, `"field"` for worn ones, or `"reference"`.
+        style (`str`, defaults to `"field"`): `"study"` (clean images), `"field"` (degraded ones) or `"reference"`.
 
     Raises:
-        ValueError: For an unknown domain, split or style, with the choices.
+        ValueError: If the domain, split or style is unknown; the message lists the choices.
     """
     domain, look = DOMAINS[_known("domain", name, DOMAINS)], STYLES[_known("style", style, STYLES)]
     _known("split", split, SPLITS)
@@ -51,17 +51,17 @@ def render_domain(
 def render_captioned(
     count: int, seed: int = 0, image_size: int = 32, style: str = "study", domains: Sequence[str] | None = None
 ) -> Dataset:
-    """Pictures of all domains in turn, with the columns `image` and `captions` (one to three wordings).
+    """Render images of all domains in turn, with the columns `image` and `captions` (one to three per image).
 
     Args:
-        count (`int`): How many pictures.
-        seed (`int`, defaults to 0): Seed of all that varies.
+        count (`int`): Number of images.
+        seed (`int`, defaults to 0): Seed.
         image_size (`int`, defaults to 32): Width and height in pixels.
-        style (`str`, defaults to `"study"`): As in `render_domain`.
-        domains (`Sequence[str]`, *optional*): Names of the domains; all of them where `None`.
+        style (`str`, defaults to `"study"`): See [`render_domain`].
+        domains (`Sequence[str]`, *optional*): Names of the domains; all if `None`.
 
     Raises:
-        ValueError: For an unknown domain or style, with the choices.
+        ValueError: If a domain or the style is unknown; the message lists the choices.
     """
     look = STYLES[_known("style", style, STYLES)]
     chosen = [DOMAINS[_known("domain", name, DOMAINS)] for name in domains or DOMAINS]
@@ -74,13 +74,13 @@ def render_captioned(
 
 
 def render_reference(count: int, seed: int = 0, image_size: int = 32) -> Dataset:
-    """Pictures that mix domains in colours of their own, with the columns `image` and `captions`.
+    """Render images that mix domains, in other colours than the tasks, with the columns `image` and `captions`.
 
-    They are by turns a thing in front of a texture or a landscape, and two pictures side by side.
+    They alternate between an object in front of a texture or a landscape, and two images side by side.
 
     Args:
-        count (`int`): How many pictures.
-        seed (`int`, defaults to 0): Seed of all that varies.
+        count (`int`): Number of images.
+        seed (`int`, defaults to 0): Seed.
         image_size (`int`, defaults to 32): Width and height in pixels.
     """
     streams = _random_streams(seed, "reference", count=count)
@@ -88,7 +88,7 @@ def render_reference(count: int, seed: int = 0, image_size: int = 32) -> Dataset
 
 
 def _overlay(rng: np.random.Generator, size: int) -> Captioned:
-    """A thing in front of a texture or a landscape."""
+    """An object in front of a texture or a landscape."""
     canvas = Canvas(rng, size, STYLES["reference"])
     behind = _paint_any(canvas, DOMAINS[canvas.pick(BACKDROPS)])
     canvas.new_ink()
@@ -98,7 +98,7 @@ def _overlay(rng: np.random.Generator, size: int) -> Captioned:
 
 
 def _pair(rng: np.random.Generator, size: int) -> Captioned:
-    """Pictures of two domains side by side, or one above the other."""
+    """Images of two domains, side by side or one above the other."""
     picture, half, phrases = PILImage.new("RGB", (size, size)), size // 2, []
     upright = bool(rng.integers(2))
     for place, name in enumerate(rng.choice(list(DOMAINS), 2, replace=False)):
@@ -112,21 +112,21 @@ def _pair(rng: np.random.Generator, size: int) -> Captioned:
 
 
 def _paint_any(canvas: Canvas, domain: Domain) -> str:
-    """Paint a random class and return what it is, in the words of the domain's training template."""
+    """Draw a random class and return the domain's training prompt for it."""
     name = canvas.pick(domain.class_names)
     domain.paint(canvas, name)
     return domain.templates[0].format(name).removesuffix(".")
 
 
 def _caption(canvas: Canvas, domain: Domain) -> list[str]:
-    """Paint a random class and return some of the wordings for it."""
+    """Draw a random class and return some captions of it."""
     name = canvas.pick(domain.class_names)
     domain.paint(canvas, name)
     return _some(canvas.rng, [words.format(name, **canvas.words) for words in (*domain.templates, *domain.captions)])
 
 
 def _some(rng: np.random.Generator, wordings: Sequence[str]) -> list[str]:
-    """One to three of the wordings, with their articles put right ("an eight", but "a one")."""
+    """Choose one to three captions and correct their articles ("an eight", but "a one")."""
     chosen = rng.permutation(len(wordings))[: rng.integers(1, MOST_CAPTIONS + 1)]
     return [re.sub(r"\ba (?=[aei]|o(?!ne\b))", "an ", wordings[index]) for index in chosen]
 
@@ -144,12 +144,12 @@ def _encode(image: PILImage.Image) -> dict[str, bytes | None]:
 
 
 def _random_streams(seed: int, *names: str, count: int) -> Iterator[np.random.Generator]:
-    """A source of randomness for each picture, which depends on nothing but the arguments and its place."""
+    """A random generator for each image, which depends only on the arguments and its index."""
     key = zlib.crc32("/".join(names).encode())
     return (np.random.default_rng([seed, key, index]) for index in range(count))
 
 
 def _known(kind: str, name: str, choices: Collection[str]) -> str:
     if name not in choices:
-        raise ValueError(f"there is no {kind} {name!r} in the rendered world; there are {', '.join(choices)}")
+        raise ValueError(f"there is no {kind} {name!r} in the rendered world; choose one of {', '.join(choices)}")
     return name

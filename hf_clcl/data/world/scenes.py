@@ -1,4 +1,4 @@
-"""The landscapes of the rendered world, painted from the back to the front."""
+"""The landscapes of the rendered world, drawn from back to front."""
 
 from __future__ import annotations
 
@@ -115,14 +115,14 @@ SCENES = {paint.__name__: paint for paint in (beach, forest, mountains, desert, 
 
 
 def _land(canvas: Canvas, level: float, colour: Rgb, rough: float = 0.0) -> None:
-    """Cover all below a horizon."""
+    """Fill the area below a horizon."""
     x = np.linspace(-1.7, 1.7, 11)
     heights = level + rough * canvas.rng.uniform(-1, 1, len(x))
     canvas.fill([*np.stack([x, heights], axis=1), (1.7, 2), (-1.7, 2)], colour)
 
 
 def _dots(canvas: Canvas, top: float, bottom: float, smallest: float, largest: float) -> None:
-    """White stars or flakes."""
+    """Draw white stars or snowflakes."""
     white = canvas.colour("white")
     for x, y in canvas.rng.uniform((-1.2, top), (1.2, bottom), (canvas.rng.integers(10, 20), 2)):
         radius = canvas.rng.uniform(smallest, largest)

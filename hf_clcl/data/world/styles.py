@@ -1,4 +1,4 @@
-"""The named colours of the rendered world, and the styles of its pictures."""
+"""The named colours of the rendered world, and the styles of its images."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ COLOURS: dict[str, Rgb] = {
 
 @dataclass(frozen=True)
 class Style:
-    """How pictures are coloured and worn out. Lengths are shares of half the picture, colours run from 0 to 255.
+    """Colours and degradation of images. Lengths are shares of half the image, colours are from 0 to 255.
 
     Args:
-        inks (`tuple[str, ...]`): Colours of what is shown.
+        inks (`tuple[str, ...]`): Colours of the object.
         grounds (`tuple[str, ...]`): Colours of the background.
-        contrast (`int`): Smallest distance in RGB of ink and ground.
-        reach (`float`): Share of the room for position and rotation that is used.
+        contrast (`int`): Smallest RGB distance between ink and ground.
+        reach (`float`): Share of the range of positions and rotations that is used.
         wobble (`float`): Bending of outlines.
-        jitter (`float`): Standard deviation of a colour around its name's.
-        uneven (`float`): Standard deviation of slow changes in the background.
-        clutter (`int`): Most strokes of other colours in the background.
-        patches (`int`): Most patches that hide a part.
-        blur (`float`): Largest radius of the blur, in pixels of a picture of 32.
+        jitter (`float`): Standard deviation of a colour around the named colour.
+        uneven (`float`): Standard deviation of gradual changes in the background.
+        clutter (`int`): Largest number of strokes of other colours in the background.
+        patches (`int`): Largest number of patches that hide a part.
+        blur (`float`): Largest blur radius, in pixels of an image of 32 x 32.
         fade (`float`): Largest loss of contrast, as a share.
-        light (`float`): Standard deviation of the colour of the light, in logarithms.
+        light (`float`): Standard deviation of the logarithm of the light's colour.
         tint (`float`): Largest share of false colour in a landscape.
-        noise (`float`): Largest standard deviation of the noise of pixels.
+        noise (`float`): Largest standard deviation of the pixel noise.
     """
 
     inks: tuple[str, ...]
@@ -68,7 +68,7 @@ class Style:
 
 
 STYLES: dict[str, Style] = {
-    # Clean, mostly dark on light: what the tiny CLIP has seen.
+    # Clean, mostly dark on light: the pre-training data of the tiny CLIP.
     "study": Style(
         inks=("red", "blue", "green", "purple", "brown", "black", "orange", "teal", "white"),
         grounds=("white", "cream", "sky", "yellow", "pink", "navy"),
@@ -85,7 +85,7 @@ STYLES: dict[str, Style] = {
         tint=0.1,
         noise=6,
     ),
-    # Worn out, mostly light on dark: what the tasks show.
+    # Degraded, mostly light on dark: the data of the tasks.
     "field": Style(
         inks=("white", "yellow", "pink", "mint", "sand", "orange", "red", "sky", "black"),
         grounds=("navy", "olive", "maroon", "grey", "brown", "teal", "purple", "green", "sand"),
@@ -102,7 +102,7 @@ STYLES: dict[str, Style] = {
         tint=0.9,
         noise=22,
     ),
-    # Between the two, in colours of its own: what the reference set shows.
+    # Between the two, in other colours: the reference set.
     "reference": Style(
         inks=("violet", "maroon", "navy", "cream", "olive", "white", "red", "green", "blue", "yellow"),
         grounds=("mint", "violet", "cream", "black", "blue", "orange", "grey", "sky", "green"),

@@ -18,7 +18,7 @@ from transformers.activations import QuickGELUActivation
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.models.clip.modeling_clip import eager_attention_forward
 
-from ...utils.blocks import in_cache
+from ...utils.blocks import cache_sized_chunks
 
 SLOPE = 1.702
 
@@ -30,7 +30,7 @@ class _QuickGELU(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor) -> Tensor:
         ctx.save_for_backward(x)
         activated = torch.empty(x.shape, dtype=x.dtype, device=x.device)
-        for of_x, part in in_cache(x, activated):
+        for of_x, part in cache_sized_chunks(x, activated):
             torch.mul(of_x, SLOPE, out=part)
             F.silu(part, inplace=True).mul_(1 / SLOPE)
         return activated
@@ -40,7 +40,7 @@ class _QuickGELU(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
         of_input = torch.empty(x.shape, dtype=x.dtype, device=x.device)
-        for of_gradient, of_x, part in in_cache(gradient, x, of_input):
+        for of_gradient, of_x, part in cache_sized_chunks(gradient, x, of_input):
             torch.ops.aten.silu_backward.grad_input(of_gradient, of_x * SLOPE, grad_input=part)
         return of_input
 

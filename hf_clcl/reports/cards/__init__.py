@@ -1,4 +1,4 @@
-"""Model cards, written from the record of a run alone."""
+"""Model cards, written from the record of a run."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ...utils.files import whole_file
 from ..figures import plot_curves, plot_matrix
 from . import searches, sections
 from .changes import changes
+from .published import published_section
 from .usage import usage
 
 TEMPLATE = Path(__file__).with_name("card.md")
@@ -22,14 +23,14 @@ PIPELINE, RETRIEVAL = "zero-shot-image-classification", "image-text-retrieval"
 
 
 def write_card(record: RunRecord, task: str | None = None) -> str:
-    """The model card of a stream, or of its state after one task.
+    """Write the model card of a stream, or of its state after one task.
 
     Args:
         record (`RunRecord`): The run, finished or not.
         task (`str`, *optional*): Describe the state after this task instead of the newest one.
 
     Returns:
-        `str`: The card: front matter and Markdown. It shows `matrix.png` and `curves.png` of its own folder.
+        `str`: The card: front matter and Markdown. It shows `matrix.png` and `curves.png` of the same folder.
     """
     record = record if task is None else record.until(task)
     card = ModelCard.from_template(
@@ -46,6 +47,7 @@ def write_card(record: RunRecord, task: str | None = None) -> str:
         measure=searches.measure(record),
         outside=record.evaluation_only,
         metrics=sections.metrics(record),
+        published=published_section(record),
         retrieval=searches.retrieval(record),
         videos=searches.videos(record),
         changes=changes(record),
@@ -60,12 +62,15 @@ def write_card(record: RunRecord, task: str | None = None) -> str:
 
 
 def save_card(record: RunRecord, folder: str | Path, task: str | None = None) -> list[Path]:
-    """Write `README.md` and the plots that it shows into a folder.
+    """Write `README.md` and its plots to a folder.
 
     Args:
         record (`RunRecord`): The run, finished or not.
-        folder (`str` or `Path`): Where the files go; made if absent.
+        folder (`str` or `Path`): Output folder; created if it does not exist.
         task (`str`, *optional*): Describe the state after this task instead of the newest one.
+
+    Returns:
+        `list[Path]`: The written files.
     """
     card, shown = write_card(record, task), record if task is None else record.until(task)
     plots = [*plot_matrix(shown, folder), *plot_curves(shown, folder)]
@@ -75,7 +80,7 @@ def save_card(record: RunRecord, folder: str | Path, task: str | None = None) ->
 
 
 def card_metadata(record: RunRecord) -> ModelCardData:
-    """The front matter: what the Hub needs to find, load and compare the model."""
+    """The front matter for the Hub: tags, base model, datasets and results."""
     sources = {note["task"]: note["dataset"] for note in record.datasets}
     trained = [sources[task] for task in record.tasks[: len(record.accuracy)] if task in sources]
     results = _results(record, sources)
@@ -92,22 +97,22 @@ def card_metadata(record: RunRecord) -> ModelCardData:
 
 
 def _results(record: RunRecord, sources: dict[str, str]) -> list[EvalResult]:
-    """One result for each dataset as the model now stands, and one for each metric of the stream."""
+    """Current result on each dataset, and one result for each metric of the stream."""
     now = record.accuracy[-1] if record.accuracy else record.zero_shot or [None] * len(record.tasks)
     values = dict(zip(record.tasks, now, strict=True))
     for name, column in record.evaluation_only.items():
         values[name] = column["accuracy"][-1] if column["accuracy"] else column["zero_shot"]
     values = {name: value for name, value in values.items() if name not in record.retrieval}
     stream = f"stream of {len(record.tasks)} tasks: {', '.join(record.tasks)}"
-    found = [(sources.get(n, n), n, "accuracy", "Accuracy (%)", v) for n, v in values.items() if v is not None]
+    accuracies = [(sources.get(n, n), n, "accuracy", "Accuracy (%)", v) for n, v in values.items() if v is not None]
     retrieval = _retrieval_results(record, sources)
     of_stream = [("stream", stream, key, f"{ALL_METRICS[key][0]} (%)", value) for key, value in record.metrics.items()]
     if record.measure == "accuracy":
-        found += of_stream
+        accuracies += of_stream
     else:
         retrieval += of_stream
-    shared = Counter(sources.values())  # results on parts of one dataset are told apart by its configuration alone
-    tasks = ((PIPELINE, "Zero-shot image classification", found), (RETRIEVAL, "Image-text retrieval", retrieval))
+    shared = Counter(sources.values())  # results on parts of one dataset differ only in the configuration
+    tasks = ((PIPELINE, "Zero-shot image classification", accuracies), (RETRIEVAL, "Image-text retrieval", retrieval))
     return [
         EvalResult(
             dataset_type=_line(kind), dataset_name=_line(dataset),
@@ -120,21 +125,21 @@ def _results(record: RunRecord, sources: dict[str, str]) -> list[EvalResult]:
 
 
 def _line(name: str) -> str:
-    """A name in one line: one of several could end the front matter."""
+    """A name in one line, since a line break could end the front matter."""
     return " ".join(name.split())
 
 
 def _retrieval_results(record: RunRecord, sources: dict[str, str]) -> list[tuple[str, str, str, str, float]]:
-    """Recall on each dataset of captions as the model now stands."""
-    found = []
+    """Current recall on each dataset of captions."""
+    results = []
     for name, entry in record.retrieval.items():
         now = entry["after"][-1] if entry["after"] else entry["zero_shot"]
         for key, value in (now or {}).items():
             direction, _, measure = key.rpartition("_")
             if measure in MEASURES:
                 words = f"{MEASURES[measure]}, {direction.replace('_', ' ')} (%)"
-                found.append((sources.get(name, name), name, key, words, value))
-    return found
+                results.append((sources.get(name, name), name, key, words, value))
+    return results
 
 
 def _model_name(record: RunRecord) -> str:

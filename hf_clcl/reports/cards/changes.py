@@ -1,4 +1,4 @@
-"""What the last finished task brought and cost, in words and numbers."""
+"""Section of a card: gains and losses by the last finished task."""
 
 from __future__ import annotations
 

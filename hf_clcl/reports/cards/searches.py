@@ -1,4 +1,4 @@
-"""Sections of a card on what was searched: captions, images and videos."""
+"""Sections of a card about retrieval: captions, images and videos."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .sections import among, percent
 
 
 def measure(record: RunRecord) -> str:
-    """What the numbers of the matrix are."""
+    """Explain the numbers of the matrix."""
     columns = [*record.tasks, *record.evaluation_only]
     searched = [name for name in columns if name in record.retrieval]
     parts = []
@@ -30,7 +30,7 @@ def measure(record: RunRecord) -> str:
 
 
 def retrieval(record: RunRecord) -> str:
-    """Recall and ranks before training, right after the dataset's own task, and as the model now stands."""
+    """Recall and ranks: zero-shot, right after the dataset's own task, and now."""
     rows = retrieval_rows(record)
     parts = []
     for direction in dict.fromkeys(way for *_, measures in rows for way in directions_of(measures)):
@@ -41,8 +41,8 @@ def retrieval(record: RunRecord) -> str:
         parts.append(table([direction.replace("_", " "), "model", *MEASURES.values()], cells, words=(0, 1)))
     if parts:
         parts.append(
-            "Within the test split of each dataset; an image is found by any of its captions. R@k in percent; MedR "
-            "and MeanR: median and mean rank of what was to be found. Equal similarities count as misses."
+            "Within the test split of each dataset; any caption of an image counts as correct. R@k in percent; MedR "
+            "and MeanR: median and mean rank of the correct item. Equal similarities count as misses."
         )
     if record.video_database is not None:
         parts.append("Text to database: among the videos of all tasks learnt by then, of all tasks for zero-shot.")
@@ -58,8 +58,7 @@ def videos(record: RunRecord) -> str:
     if not rows:
         return ""
     return table(["after", *MEASURES.values(), "BWF", "BWF among all"], rows) + (
-        "\n\nThe videos of a task are embedded when it ends and stay as they are; the captions of all tasks learnt so "
-        "far, embedded by the model as it then stands, search them all. BWF: R@1 that earlier tasks have lost since "
-        "they were learnt, weighted by their categories, among a task's own videos, and among all that there are by "
-        "then."
+        "\n\nThe videos of a task are embedded when it ends and are not embedded again. The captions of all tasks "
+        "learnt so far are embedded by the current model and search all videos. BWF: R@1 that earlier tasks have lost "
+        "since they were learnt, weighted by their categories, among a task's own videos, and among all videos so far."
     )

@@ -1,4 +1,4 @@
-"""The sections of a model card, each a pure function of the record; what was not measured gives nothing."""
+"""Sections of a model card, as pure functions of the record. Sections without data are empty."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from ...utils.names import ZERO_SHOT, task_folder
 from ..terminal import TOLERANCE, metric_words, number
 from .markdown import block, code, listed, table, text
 
-# Keys of a recipe that are no hyper-parameters: they tell what and where, and stand elsewhere in the card.
+# Recipe keys that are not hyper-parameters; the card has them elsewhere.
 _NOT_TRAINING = {
     "model_name_or_path", "method", "methods", "tasks", "evaluation_only", "reference_images", "reference_texts",
     "data_root", "output_dir", "seed", "report_to", "run_name", "project", "push_to_hub", "disable_tqdm",
     "resume_from_hub", "logging_steps", "logging_strategy", "logging_first_step", "save_steps", "save_strategy",
-    "save_total_limit",
+    "save_total_limit", "expect_results",
 }  # fmt: skip
 _SECRET = re.compile(r"(token|password|secret|api_key)$", re.IGNORECASE)
 _SECRET_OPTION = re.compile(r"(--\S*(?:token|password|secret|api_key)[ =])\S+", re.IGNORECASE)
@@ -41,7 +41,7 @@ SOFTWARE_CITATION = """\
 
 
 def looks_like_hub_id(name: str) -> bool:
-    """Whether a name is `owner/name` as the Hub has it, and not the path of a folder as far as can be told."""
+    """Whether a name is a Hub repository id and does not look like a folder."""
     try:
         validate_repo_id(name)
     except HFValidationError:
@@ -50,12 +50,13 @@ def looks_like_hub_id(name: str) -> bool:
 
 
 def folder_name(record: RunRecord) -> str:
-    """The folder, and the revision, of the last finished task."""
+    """Folder and revision name of the last finished task."""
     count = len(record.accuracy)
     return task_folder(count - 1, record.tasks[count - 1]) if count else ZERO_SHOT
 
 
 def status(record: RunRecord, of_task: bool) -> str:
+    """Note for the state after one task, or for an unfinished run."""
     count, total = len(record.accuracy), len(record.tasks)
     if of_task:
         return f"The state after task {count} of {total}, {text(record.tasks[count - 1])}."
@@ -65,21 +66,23 @@ def status(record: RunRecord, of_task: bool) -> str:
 
 
 def summary(record: RunRecord) -> str:
+    """Base model, tasks and method in one or two sentences."""
     model = f"[{text(record.model)}](https://huggingface.co/{record.model})"
     model = model if looks_like_hub_id(record.model) else code(PurePath(record.model).name or record.model)
     count = len(record.accuracy)
     done, rest = (listed([text(task) for task in part]) for part in (record.tasks[:count], record.tasks[count:]))
     if record.trainable_parameters == 0:
-        return f"{model}, a CLIP model as it is: evaluated zero-shot on {listed([text(t) for t in record.tasks])}."
+        return f"{model}, a CLIP model without training, evaluated on {listed([text(t) for t in record.tasks])}."
     if not done:
-        return f"{model}, a CLIP model, before it is taught {rest}."
+        return f"{model}, a CLIP model, before it is trained on {rest}."
     return (
-        f"{model}, a CLIP model, taught {done}{', one after another,' if count > 1 else ''} with the "
+        f"{model}, a CLIP model, trained on {done}{', one after another,' if count > 1 else ''} with the "
         f"continual-learning method {code(record.method)}. It classifies images zero-shot, among names given as text."
     )
 
 
 def matrix(record: RunRecord) -> str:
+    """The accuracy matrix."""
     outside = record.evaluation_only
     rows = [record.zero_shot or [], *record.accuracy, *(entry["accuracy"] for entry in outside.values())]
     if all(value is None for row in rows for value in [*row]) and not any(e["zero_shot"] for e in outside.values()):
@@ -95,7 +98,7 @@ def matrix(record: RunRecord) -> str:
 
 
 def among(record: RunRecord) -> str:
-    """What the images of the matrix are classified among."""
+    """Explain which classes images are classified among."""
     scenario = SCENARIOS[record.scenario]
     if scenario.task_is_known:
         return "Zero-shot accuracy in percent, each dataset among its own classes."
@@ -115,14 +118,16 @@ def other_scenarios(record: RunRecord) -> str:
 
 
 def metrics(record: RunRecord) -> str:
+    """The metrics with their meaning."""
     rows = []
     for key, value in record.metrics.items():
-        name, tells = metric_words(record, key)
-        rows.append([name, number(value, 2), tells])
-    return table(["metric", "%", "what it tells"], rows, words=(0, 2)) if rows else ""
+        name, meaning = metric_words(record, key)
+        rows.append([name, number(value, 2), meaning])
+    return table(["metric", "%", "meaning"], rows, words=(0, 2)) if rows else ""
 
 
 def training(record: RunRecord) -> str:
+    """Method, reference data and hyper-parameters."""
     rows = [[code(key), code(_plain(value))] for key, value in hyper_parameters(record).items()]
     parts = [f"Method {code(record.method)}" + (f", seed {record.seed}." if record.seed is not None else ".")]
     for key, words in (("reference_images", "Reference images"), ("reference_texts", "Reference texts")):
@@ -131,13 +136,13 @@ def training(record: RunRecord) -> str:
             take = f", at most {entry['take']:,}" if isinstance(entry.get("take"), int) else ""
             parts.append(f"{words}: {code(entry['dataset'])}{take}.")
     if record.trainable_parameters is not None and record.total_parameters:
-        parts.append(f"{record.trainable_parameters:,} of {record.total_parameters:,} parameters learn.")
-    heading = "Values that the recipe sets; all others are default:\n\n"
+        parts.append(f"{record.trainable_parameters:,} of {record.total_parameters:,} parameters are trainable.")
+    heading = "Values set by the recipe; all others are defaults:\n\n"
     return " ".join(parts) + (f"\n\n{heading}{table(['value', 'set to'], rows, words=(0, 1))}" if rows else "")
 
 
 def hyper_parameters(record: RunRecord) -> dict[str, Any]:
-    """What the recipe sets: training values, options of the method, then what single tasks set for themselves."""
+    """Values set by the recipe: training arguments, options of the method, then values of single tasks."""
     recipe = record.recipe
     chosen = {
         k: v
@@ -153,6 +158,7 @@ def hyper_parameters(record: RunRecord) -> dict[str, Any]:
 
 
 def data(record: RunRecord) -> str:
+    """Datasets with licence, split and size."""
     rows = []
     heads = "classes" if all(note["classes"] is not None for note in record.datasets) else "content"
     for note in record.datasets:
@@ -171,11 +177,12 @@ def data(record: RunRecord) -> str:
 
 
 def _content(note: Mapping[str, Any]) -> str:
-    """Classes of a dataset, or captions."""
+    """Number of classes of a dataset, or of captions."""
     return f"{note['classes']:,}" if note["classes"] is not None else f"{note.get('captions') or 0:,} captions"
 
 
 def cost(record: RunRecord) -> str:
+    """Hardware, seconds and peak memory."""
     kinds = list(dict.fromkeys(phase["phase"] for phase in record.phases))
     rows = []
     for kind in [*kinds, None]:
@@ -189,53 +196,56 @@ def cost(record: RunRecord) -> str:
 
 
 def limits(record: RunRecord) -> str:
+    """Limitations of the results and of the model."""
     names = [text(name) for name in (*record.tasks, *record.evaluation_only)]
     unlicensed = [text(note["task"]) for note in record.datasets if not note.get("licence")]
     lost = record.metrics.get("forgetting", 0.0)
     skipped = [f"{count} of {text(task)}" for task, count in record.skipped_steps.items()]
     lines = [
-        f"Measured on {listed(names)} alone; what the model has lost elsewhere is not known."
-        if matrix(record)
-        else "",
+        f"Measured on {listed(names)} only; losses on other data are unknown." if matrix(record) else "",
         SCENARIOS[record.scenario].at_test
         if any(name not in record.retrieval for name in (*record.tasks, *record.evaluation_only))
         else "",
         "Retrieval searches the test split of one dataset, far fewer items than a real collection has."
         if record.retrieval
         else "",
-        f"One run{f' with seed {record.seed}' if record.seed is not None else ''}: deviation over seeds is not known.",
+        f"One run{f' with seed {record.seed}' if record.seed is not None else ''}: deviation over seeds is unknown.",
         f"On average, {number(lost, 2)} points were lost on earlier tasks since their best."
         if lost >= TOLERANCE
         else "",
-        f"Steps left out for losses or gradients that were not finite: {listed(skipped)}." if skipped else "",
+        f"Steps skipped because a loss or gradient was not finite: {listed(skipped)}." if skipped else "",
         f"Licences are not recorded for {listed(unlicensed)}: look them up before use." if unlicensed else "",
-        "Like any CLIP, it repeats the biases of the images and texts that it learned from, and class names in other "
-        "words give other results. Not meant for decisions about people.",
+        "Like any CLIP, it has the biases of its training images and texts, and other words for class names give "
+        "other results. Not intended for decisions about people.",
     ]
     return "\n".join(f"- {line}" for line in lines if line)
 
 
 def reproduce(record: RunRecord) -> str:
+    """Command, versions and resolved recipe."""
     parts = [block(_SECRET_OPTION.sub(r"\1***", record.command), "bash")] if record.command else []
     if record.versions:
         parts.append("Made with " + ", ".join(f"{text(k)} {text(v)}" for k, v in record.versions.items()) + ".")
     if record.recipe:
-        recipe = yaml.safe_dump(_without_secrets(record.recipe), sort_keys=False, allow_unicode=True, width=100)
+        values = {key: value for key, value in record.recipe.items() if key != "expect_results"}
+        recipe = yaml.safe_dump(_without_secrets(values), sort_keys=False, allow_unicode=True, width=100)
         parts.append(f"<details><summary>The recipe as resolved</summary>\n\n{block(recipe, 'yaml')}\n\n</details>")
     return "\n\n".join(parts)
 
 
 def citations(record: RunRecord) -> str:
+    """BibTeX entries of the method and of this software."""
     version = record.versions.get("hf_clcl") or record.versions.get("hf-clcl") or __version__
     return block("\n\n".join([*record.citations, SOFTWARE_CITATION.format(version=version)]), "bibtex")
 
 
 def percent(value: float | None) -> str:
+    """Format a value with one decimal; `–` for `None`."""
     return "–" if value is None else number(value)
 
 
 def _plain(value: Any) -> Any:
-    """A value as one would write it: 10 and not 10.0."""
+    """Write a whole number without decimals: 10 instead of 10.0."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 

@@ -1,4 +1,4 @@
-"""Code that runs: how to load what a card is about."""
+"""Section of a card: code that loads the model."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ def _quoted(value: str) -> str:
 
 
 def usage(record: RunRecord) -> str:
+    """Python code that loads the model in a pipeline, and its adapter if there is one."""
     where = _named(record, "model")
     code_of_pipeline = block(
         "from PIL import Image\nfrom transformers import pipeline\n\n"
@@ -39,18 +40,18 @@ def _usage_of_adapter(record: RunRecord) -> str:
         "python",
     )
     learnt = text(record.tasks[count - 1])
-    return f"\n\nWhat {learnt} taught is also there as an adapter (LoRA) for the model before it:\n\n{code_of_peft}"
+    return f"\n\nThe update by {learnt} is also stored as a LoRA adapter of the previous model:\n\n{code_of_peft}"
 
 
 def _named(record: RunRecord, keyword: str = "") -> str:
-    """The model of a record's newest state as arguments of `from_pretrained`, or of `pipeline`, in Python."""
+    """The model of a record's newest state as Python arguments of `from_pretrained` or `pipeline`."""
     hub, output = record.recipe.get("hub_model_id"), str(record.recipe.get("output_dir") or "")
     revision, key = folder_name(record), keyword and f"{keyword}="
     if not record.accuracy or record.trainable_parameters == 0:
         return key + _quoted(record.model)
     if hub:
         return f"{key}{_quoted(hub)}, revision={_quoted(revision)}"
-    # A path from elsewhere on the author's machine would help nobody.
+    # An absolute path of the author's machine is useless for others.
     relative = output and not PurePath(output).is_absolute()
     return key + _quoted(str(PurePath(output, revision) if relative else revision))
 

@@ -84,7 +84,7 @@ def test_an_upload_gives_predictions_of_every_state_and_shows_the_flip(page, lea
     page.locator("#picture input[type=file]").set_input_files(str(picture))
     page.locator("#predictions .state").nth(2).wait_for()
     assert page.locator("#predictions .state").count() == 3
-    choose(page, "It shows (optional)", label)
+    choose(page, "True label (optional)", label)
     page.locator("#predictions .state.learnt").wait_for()
     assert page.locator("#predictions .mark.learnt").count() == 1
     assert "learnt with 1 warm" in page.locator("#predictions .summary").inner_text()
@@ -94,13 +94,13 @@ def test_an_upload_gives_predictions_of_every_state_and_shows_the_flip(page, lea
 def test_an_example_is_picked(page):
     page.locator("#examples button.thumbnail-item").nth(1).click()
     page.locator("#predictions .states .badge").first.wait_for()
-    assert page.get_by_label("It shows (optional)").input_value() == "green"
+    assert page.get_by_label("True label (optional)").input_value() == "green"
 
 
 def test_an_upload_that_is_no_image_is_told(page, tmp_path: Path):
     (tmp_path / "broken.png").write_text("no image")
     page.locator("#picture input[type=file]").set_input_files(str(tmp_path / "broken.png"))
-    assert "not an image" in page.locator("#predictions .notice.error").inner_text()
+    assert "not a readable image" in page.locator("#predictions .notice.error").inner_text()
 
 
 def test_forgotten_images_and_their_names(page):

@@ -82,12 +82,12 @@ def test_probabilities_are_those_of_transformers(client: Client, learnt, app_run
 
 def test_labels_of_all_tasks_and_my_own(client: Client, learnt):
     everything = ask(client, learnt[0], source="all tasks")
-    assert "Without the labels of gone" in everything["note"]
+    assert "Not available: the labels of gone" in everything["note"]
     assert {top["label"] for top in everything["states"][0]["top"]} <= {
         "red", "green (warm)", "blue (warm)", "green (cold)", "blue (cold)", "<b>red",
     }  # fmt: skip
     own = ask(client, learnt[0], source="my own", own="cat, dog, cat", template="it is {}.")
-    assert own["note"] == "1 repeated label was left out." and len(own["states"][0]["top"]) == 2
+    assert own["note"] == "1 repeated label was skipped." and len(own["states"][0]["top"]) == 2
 
 
 def test_two_states_side_by_side(client: Client, learnt):
@@ -154,8 +154,8 @@ def test_run(client: Client):
         ({"source": "gone"}, "nowhere"),
         ({"source": "captioned"}, "not in the list of choices"),
         ({"source": "my own", "own": " \n "}, "at least one label"),
-        ({"source": "my own", "own": "a\nb", "template": "no place"}, "needs one {}"),
-        ({"truth": "purple"}, "not among the labels"),
+        ({"source": "my own", "own": "a\nb", "template": "no place"}, "exactly one {}"),
+        ({"truth": "purple"}, "must be one of the labels or empty"),
     ],
 )
 def test_what_cannot_be_is_told(client: Client, learnt, values: dict[str, str], says: str):

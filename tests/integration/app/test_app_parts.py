@@ -101,7 +101,7 @@ def test_runs_get_names_of_their_own(tmp_path: Path):
     for wrong in ("nothing@1", "run@9", "run@-1", "run", "../run@0", ""):
         with pytest.raises(UserError):
             runs.checkpoint(wrong)
-    with pytest.raises(UserError, match="holds no results.json"):
+    with pytest.raises(UserError, match="contains no results.json"):
         open_runs([tmp_path / "x" / "nothing"])
 
 
@@ -150,10 +150,10 @@ def test_the_default_run_is_made_while_the_page_is_open(tmp_path: Path, recipe: 
         and run.record.tasks == ["warm", "cold"]
         and started[0][1:4] == ["-m", "hf_clcl.train", str(recipe)]
     )
-    assert run.failed and "training stopped" in run_view.header([run], failed=True)
+    assert run.failed and "training failed" in run_view.header([run], failed=True)
     RunRecord(method="zscl", model="m", tasks=["warm", "cold"]).save(tmp_path / "made" / "results.json")
     assert run.refresh() and not run.pending
-    with pytest.raises(UserError, match="is not here"):
+    with pytest.raises(UserError, match="does not exist"):
         default.default_runs(tmp_path / "none.yaml", tmp_path / "made")
 
 
@@ -178,7 +178,7 @@ def test_a_signal_while_the_training_starts_is_handled_once_it_can_be_ended(
     before = signal.signal(signal.SIGTERM, end)
     try:
         with pytest.raises(SystemExit):
-            run.make()
+            run.train()
         assert isinstance(run.process, Process)
     finally:
         signal.signal(signal.SIGTERM, before)
@@ -239,6 +239,6 @@ def test_the_command(capsys: pytest.CaptureFixture[str], tmp_path: Path):
     from hf_clcl.app.__main__ import main
 
     assert main([str(tmp_path)]) == 1
-    assert "holds no results.json" in capsys.readouterr().err
+    assert "contains no results.json" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["--models", "0"])

@@ -16,7 +16,7 @@ from helpers.hub_protocol import TOKEN
 from helpers.imitations import labelled, parquet, picture, tars
 from hf_clcl.cli import train
 from hf_clcl.config.entries import ReferenceEntry, TaskEntry
-from hf_clcl.data.broken import leave_out_broken, readable
+from hf_clcl.data.broken import drop_unreadable, leave_out_broken
 from hf_clcl.data.references import resolve_reference_images
 from hf_clcl.data.resolve import resolve_task
 from hf_clcl.data.task import Task
@@ -83,7 +83,7 @@ def test_gated_data_needs_its_terms_accepted(hub, monkeypatch, dataset, token):
         ("a/good", {"revision": "v9"}, "v9"),
         ("a/script", {}, "needs a loading script, which `datasets` no longer runs"),
         ("a/missing", {}, "cannot be read from the Hub.*hf download a/missing"),
-        ("a/good", {"caption_column": "text"}, "caption_column 'text' is no column"),
+        ("a/good", {"caption_column": "text"}, "caption_column 'text' is not a column"),
     ],
 )
 def test_what_cannot_be_read_names_the_task(hub, dataset, values, message):
@@ -111,7 +111,7 @@ def test_a_streamed_reference_is_kept_and_drawn_by_its_seed(hub):
     assert drawn[0] != drawn[1]
     with pytest.raises(DataError, match="reference_images: a/good .*40 images where 90 are expected.*`take`"):
         reference(90, expect={"images": 90})
-    with pytest.raises(DataError, match="expect: no such number 'train'; there are only images"):
+    with pytest.raises(DataError, match="expect: unknown size 'train'; there are only images"):
         reference(7, expect={"train": 7})
 
 
@@ -132,7 +132,7 @@ def test_a_stream_that_breaks_off_leaves_nothing_and_a_damaged_copy_is_drawn_ane
     arrow.write_bytes(arrow.read_bytes()[:-10])
     with caplog.at_level(logging.WARNING):
         assert [image.getpixel((0, 0)) for image in reference(9)["image"]] == images
-    assert "is damaged; drawing it anew" in caplog.text
+    assert "is damaged; drawing the rows again" in caplog.text
 
 
 # Images that cannot be read
@@ -155,16 +155,16 @@ def test_broken_images_are_left_out_with_their_labels_and_counted(caplog):
     assert task.split_note == "Ours. 2 of 12 training images cannot be read and are left out."
     assert "task pets: train: 2 of 12 images cannot be read and are left out, row 1 first" in caplog.text
     with pytest.raises(DataError, match="task pets: none of its 2 images can be read"):
-        readable(damaged(2, (0, 1)), "image", "task pets")
+        drop_unreadable(damaged(2, (0, 1)), "image", "task pets")
 
 
 def test_a_missing_image_and_a_selection_of_rows():
     rows = damaged(9, (4,)).select([8, 4, 2])
-    kept, broken = readable(rows, "image", "x")
+    kept, broken = drop_unreadable(rows, "image", "x")
     assert broken == 1 and kept["label"][:] == [2, 2]
     features = Features({"image": Image(), "label": Value("int64")})
     rows = Dataset.from_dict({"image": [None, {"bytes": picture(), "path": None}], "label": [0, 1]}, features=features)
-    assert readable(rows, "image", "x")[1] == 1
+    assert drop_unreadable(rows, "image", "x")[1] == 1
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The configurations of `accelerate launch`: what `accelerate` makes of each, and what cannot be divided."""
+"""The configurations of `accelerate launch`: what `accelerate` makes of each, and what cannot be sharded."""
 
 from __future__ import annotations
 
@@ -67,16 +67,16 @@ def test_what_a_configuration_says_can_be_done(problems, file: str) -> None:
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"FSDP_VERSION": "1"}, "fsdp_version: must be 2, found 1"),
+        ({"FSDP_VERSION": "1"}, "fsdp_version: must be 2, got 1"),
         ({"FSDP_STATE_DICT_TYPE": "SHARDED_STATE_DICT"}, "fsdp_state_dict_type: must be FULL_STATE_DICT"),
         ({"FSDP_CPU_RAM_EFFICIENT_LOADING": "true"}, "each process needs the teacher"),
         ({"FSDP_OFFLOAD_PARAMS": "true"}, "fsdp_offload_params: must be false"),
         ({"peft": LoRA()}, "peft: adapters are small .*several_gpus.yaml"),
         (
             {"options": {"averaging_device": "cpu"}},
-            "averaging_device: cpu: FSDP shards the averages .* leave it at model",
+            "averaging_device: cpu: FSDP shards the averages .* set it to model",
         ),
-        ({"train_logit_scale": True}, "train_logit_scale: FSDP divides no single number"),
+        ({"train_logit_scale": True}, "train_logit_scale: FSDP cannot shard a scalar"),
     ],
 )
 def test_what_fsdp_cannot_divide_is_named_with_the_remedy(problems, changed: dict, message: str) -> None:
@@ -86,19 +86,22 @@ def test_what_fsdp_cannot_divide_is_named_with_the_remedy(problems, changed: dic
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({f"{ZERO}_ZERO_STAGE": 3}, "zero_stage: must be 1 or 2, found 3, which divides the weights, .*fsdp.yaml"),
-        ({f"{ZERO}_ZERO_STAGE": 0}, "zero_stage: must be 1 or 2, found 0, which divides nothing"),
-        ({f"{ZERO}_CONFIG_FILE": "zero.json"}, "deepspeed_config_file: leave it out, found zero.json: .* the recipe"),
-        ({f"{ZERO}_OFFLOAD_OPTIMIZER_DEVICE": "cpu"}, "offload_optimizer_device: leave it out, found cpu"),
-        ({f"{ZERO}_OFFLOAD_PARAM_DEVICE": "nvme"}, "offload_param_device: leave it out, found nvme"),
-        ({"ACCELERATE_GRADIENT_CLIPPING": 1.0}, "gradient_clipping: leave it out, found 1.0: .*max_grad_norm"),
-        ({"ACCELERATE_GRADIENT_ACCUMULATION_STEPS": 2}, "gradient_accumulation_steps: leave it out, found 2"),
-        ({"bf16": True}, "bf16: DeepSpeed would keep the weights themselves in bf16.*fsdp.yaml"),
-        ({"peft": LoRA()}, "(?s)peft: adapters are small.*optim: adafactor cannot be divided"),
-        ({"train_logit_scale": True}, "train_logit_scale: DeepSpeed takes no single number"),
+        ({f"{ZERO}_ZERO_STAGE": 3}, "zero_stage: must be 1 or 2, got 3, which shards the weights, .*fsdp.yaml"),
+        ({f"{ZERO}_ZERO_STAGE": 0}, "zero_stage: must be 1 or 2, got 0, which shards nothing"),
+        (
+            {f"{ZERO}_CONFIG_FILE": "zero.json"},
+            "deepspeed_config_file: must be left out, got zero.json: .* the recipe",
+        ),
+        ({f"{ZERO}_OFFLOAD_OPTIMIZER_DEVICE": "cpu"}, "offload_optimizer_device: must be left out, got cpu"),
+        ({f"{ZERO}_OFFLOAD_PARAM_DEVICE": "nvme"}, "offload_param_device: must be left out, got nvme"),
+        ({"ACCELERATE_GRADIENT_CLIPPING": 1.0}, "gradient_clipping: must be left out, got 1.0: .*max_grad_norm"),
+        ({"ACCELERATE_GRADIENT_ACCUMULATION_STEPS": 2}, "gradient_accumulation_steps: must be left out, got 2"),
+        ({"bf16": True}, "bf16: DeepSpeed would keep the weights, averages and anchors in bf16.*fsdp.yaml"),
+        ({"peft": LoRA()}, "(?s)peft: adapters are small.*optim: adafactor cannot be sharded"),
+        ({"train_logit_scale": True}, "train_logit_scale: DeepSpeed cannot train a scalar"),
         ({"skip_nonfinite_steps": 1}, "skip_nonfinite_steps: .* leave it out"),
-        ({"optim": "adafactor"}, "optim: adafactor cannot be divided .* choose one of adamw_torch"),
-        ({"options": {"averaging": "towards_start"}}, "averaging: towards_start moves the weights"),
+        ({"optim": "adafactor"}, "optim: adafactor cannot be sharded .* choose one of adamw_torch"),
+        ({"options": {"averaging": "towards_start"}}, "averaging: towards_start changes the weights"),
     ],
 )
 def test_what_deepspeed_cannot_divide_is_named_with_the_remedy(problems, changed: dict, message: str) -> None:
@@ -119,7 +122,7 @@ def test_a_method_of_a_user_says_itself_whether_it_moves_weights(monkeypatch: py
         monkeypatch.setenv(name, value)
     assert launch_problems(launch_needs(Mine(), args, None, [])) == []
     (problem,) = launch_problems(launch_needs(Moves(), args, None, []))
-    assert problem.startswith("averaging_interval: 5 moves the weights")
+    assert problem.startswith("averaging_interval: 5 changes the weights")
 
 
 def test_a_deepspeed_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

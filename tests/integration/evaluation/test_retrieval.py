@@ -83,7 +83,7 @@ def test_long_captions_are_cut_and_counted(tiny_clip, caplog):
     texts = ["a red thing", " ".join(["red"] * 10_000), fitting, fitting + " red"]
     with caplog.at_level(logging.WARNING):
         assert tokenize_captions(tokenizer, texts, "task pairs").shape == (4, 24)
-    expected = "task pairs: 2 of 4 captions are longer than the 24 tokens of the model and are cut there"
+    expected = "task pairs: 2 of 4 captions are longer than the 24 tokens of the model and are truncated"
     assert [entry.getMessage() for entry in caplog.records] == [expected]
 
 
@@ -149,14 +149,12 @@ def test_the_card_names_the_measure_and_shows_retrieval(finished):
 def test_a_record_that_cannot_be_true_is_refused(finished, change):
     values = finished[0].to_dict()
     values["retrieval"]["first"]["after"][0].update(change)
-    with pytest.raises(ValueError, match=f"retrieval: first: {next(iter(change))}: needs a"):
+    with pytest.raises(ValueError, match=f"retrieval: first: {next(iter(change))}: must be a"):
         RunRecord.from_dict(values)
     values = finished[0].to_dict()
     values["retrieval"]["second"]["after"].pop()
     values["retrieval"]["third"] = {"zero_shot": None, "after": [{}, {}]}
-    with pytest.raises(
-        ValueError, match="second: 1 entries for 2 finished tasks; retrieval: third: is neither a task"
-    ):
+    with pytest.raises(ValueError, match="second: 1 entries for 2 finished tasks; retrieval: third: must be a task"):
         RunRecord.from_dict(values)
 
 

@@ -46,7 +46,7 @@ def test_nothing_half_is_ever_tagged(hub, small, path, kind):
     repo_id = f"me/lasting{path.replace('/', '-')}{next(iter(kind))}"
     push_output(small_run(small.parent / "one", tasks=["a", "b"], accuracy=[], finished=False), repo_id)
     fault = hub.fault("POST|PUT", path, times=10**6, **kind)
-    with pytest.raises(UserError, match="The same command goes on"):
+    with pytest.raises(UserError, match="Run the same command again"):
         push_output(small, repo_id)
     assert set(hub.repos[repo_id].tags) == {"task-00-zero-shot"}
     fault.times = 0
@@ -74,9 +74,9 @@ def test_a_repository_that_is_gone(hub, small):
     with pytest.raises(UserError, match="404: no such repository"):
         push_output(small, "me/gone")
     assert push_output(small, "me/gone")
-    with pytest.raises(UserError, match="me/never cannot be fetched: 40[14]"):
+    with pytest.raises(UserError, match="me/never cannot be downloaded: 40[14]"):
         list_tasks("me/never")
-    with pytest.raises(UserError, match="holds no task 'c'; it holds task-00-zero-shot, task-01-a, task-02-b"):
+    with pytest.raises(UserError, match="contains no task 'c'; it contains task-00-zero-shot, task-01-a, task-02-b"):
         pull_task("me/gone", "c")
 
 

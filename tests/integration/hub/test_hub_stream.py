@@ -123,7 +123,7 @@ def test_a_hub_that_is_down_for_a_task_stops_nothing(hub, stream, tmp_path, monk
                 time.sleep(0.01)
             hub.stop()
         if len(calls) == 4:
-            while "it is kept and tried again" not in caplog.text:
+            while "the push is tried again" not in caplog.text:
                 time.sleep(0.01)
             hub.start()
         return original(*args, **kwargs)

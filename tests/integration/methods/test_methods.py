@@ -17,7 +17,8 @@ from hf_clcl.utils.errors import RecipeError, UserError
 
 DISTILLATION = {"image_distillation_loss", "text_distillation_loss"}
 TERMS = {
-    "finetune": set(), "l2": {"l2_loss"}, "ewc": {"ewc_loss"}, "weight_ensemble": set(), "wise_ft": set(),
+    "finetune": set(), "separate": set(),
+    "l2": {"l2_loss"}, "ewc": {"ewc_loss"}, "weight_ensemble": set(), "wise_ft": set(),
     "imm": set(), "lwf": DISTILLATION, "vr_lwf": DISTILLATION, "lwf_vr": DISTILLATION, "geodl": {"geodesic_loss"},
     "rkd": {"distance_loss", "angle_loss"}, "icarl": DISTILLATION | {"replay_loss"}, "zscl_star": DISTILLATION,
     "zscl": DISTILLATION | {"l2_loss"},
@@ -83,8 +84,8 @@ def test_the_losses_of_a_method(learn, method):
 @pytest.mark.parametrize("method", TERMS)
 def test_every_method_has_its_paper(method):
     cls = METHODS[method]
-    assert "Args:" in cls.__doc__ or method in ("finetune", "lwf_vr")
-    assert cls.name == method and (cls.citation.startswith("@") or method == "finetune")
+    assert "Args:" in cls.__doc__ or method in ("finetune", "lwf_vr", "separate")
+    assert cls.name == method and (cls.citation.startswith("@") or method in ("finetune", "separate"))
 
 
 def test_switches_add_their_terms(learn):

@@ -27,6 +27,7 @@ CASES = {
     "zscl_star": ({"teacher": "wise", "averaging_interval": 2}, [9]),
     "zscl": ({"averaging_interval": 2, "averaging": "towards_zero_shot", "relational_weight": 1.0}, [9]),
     "joint": ({}, [9]),
+    "separate": ({}, [9]),
 }
 
 
@@ -105,6 +106,16 @@ def test_a_stop_between_saving_and_evaluating_forgets_nothing(stream, tmp_path, 
             stream(tmp_path / "stopped", "icarl", {"memory": 9})
     stream(tmp_path / "stopped", "icarl", {"memory": 9})
     assert_same(tmp_path / "whole", tmp_path / "stopped")
+
+
+def test_separate_trains_each_task_from_the_initial_weights(stream, tmp_path):
+    """A model of its own for each task: its first one is that of fine-tuning, its second one knows no first task."""
+    separate, sequence = stream(tmp_path / "separate", "separate", {}), stream(tmp_path / "sequence", "finetune", {})
+    first, second = ([*sorted((tmp_path / name).glob("task-*"))] for name in ("separate", "sequence"))
+    weights = [[load_file(folder / "model.safetensors") for folder in folders] for folders in (first, second)]
+    same = [[torch.equal(a[name], b[name]) for name in a] for a, b in zip(*weights, strict=True)]
+    assert all(same[-2]) and not all(same[-1]) and separate.accuracy[0] == sequence.accuracy[0]
+    assert separate.metrics == {"individual": (separate.accuracy[0][0] + separate.accuracy[1][1]) / 2}
 
 
 def test_joint_is_one_training_on_all_tasks(stream, tmp_path):

@@ -54,7 +54,7 @@ def test_it_makes_what_it_can_and_goes_on_where_it_failed(source, caplog):
     out = source / "out"
     with caplog.at_level("INFO"):
         assert stream.main([str(out)]) == 1
-    assert "has no class 'nowhere', but a b, few, c" in caplog.text and "Not made: gone" in caplog.text
+    assert "has no class 'nowhere'; it has a b, few, c" in caplog.text and "Failed: gone" in caplog.text
     found = resolve_task(TaskEntry("two", name="two", expect={"classes": 2, "train": 10}), str(out))
     assert found.class_names == ["a b", "c"] and sorted(found.train["label"][:]) == [0] * 5 + [1] * 5
     assert found.test[0]["image"].size == (16, 16)
@@ -63,7 +63,7 @@ def test_it_makes_what_it_can_and_goes_on_where_it_failed(source, caplog):
     before = (out / "two" / "train.parquet").stat().st_mtime_ns
     with caplog.at_level("INFO"):
         assert stream.main([str(out), "--only", "two"]) == 0
-    assert "two: is there" in caplog.text and (out / "two" / "train.parquet").stat().st_mtime_ns == before
+    assert "two: exists, skipped" in caplog.text and (out / "two" / "train.parquet").stat().st_mtime_ns == before
 
 
 def test_the_same_seed_draws_the_same_rows():

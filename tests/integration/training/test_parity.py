@@ -43,5 +43,5 @@ def test_the_reference_is_reproduced(parity, folder, case):
 
 def test_what_cannot_be_compared_is_said(parity, tmp_path, capsys):
     assert parity.main([str(tmp_path)]) == 2
-    assert "holds no parity data" in capsys.readouterr().err
+    assert "contains no parity data" in capsys.readouterr().err
     assert parity.method_for("new", {"unheard_of": True}, {"averaging_every": 5, "temperature": 2.0}) is None

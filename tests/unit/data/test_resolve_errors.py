@@ -35,27 +35,35 @@ def broken(tmp_path: Path) -> dict[str, tuple[str, dict, str]]:
     (tmp_path / "stray").mkdir()
     Dataset.from_dict(outside, features=stray).data.table.to_pandas().to_parquet(tmp_path / "stray" / "train.parquet")
     return {
-        "missing": ("nowhere", {}, r"no dataset 'nowhere': looked for .*Beside it lie: .*good/.*owner/name"),
+        "missing": ("nowhere", {}, r"no dataset 'nowhere': looked for .*holds: .*good/.*owner/name"),
         "missing file": ("a/b.parquet", {}, "no dataset 'a/b.parquet'"),
-        "no dataset": ("notes.md", {}, "is no dataset; needed is a .parquet file"),
-        "nothing there": ("nothing", {}, "cannot be read as a dataset.*It holds nothing; needed is `<split>/<class>"),
+        "no dataset": ("notes.md", {}, "is not a dataset; give a .parquet file"),
+        "nothing there": (
+            "nothing",
+            {},
+            "cannot be read as a dataset.*It holds nothing; give a folder with `<split>/<class>",
+        ),
         "rotten": ("rotten", {"train_split": "train"}, "split 'train' of .*rotten cannot be read"),
         "split": (good, {"test_split": "validation"}, "no split 'validation', but test, train.*`test_fraction`"),
         "slice": (good, {"train_split": "train[:x]"}, "split 'train.:x.' of .* cannot be read"),
         "hole": ("hole", {}, r"class folder .*train/b has no image \(1 of 2"),
-        "captions": (good, {"caption_column": "text"}, r"'text' is no column; the columns are image \(Image\), label"),
-        "image column": (good, {"image_column": "img"}, "image_column 'img' is no column"),
+        "captions": (
+            good,
+            {"caption_column": "text"},
+            r"'text' is not a column; the columns are image \(Image\), label",
+        ),
+        "image column": (good, {"image_column": "img"}, "image_column 'img' is not a column"),
         "list": (good, {"class_names": "cifar"}, "no built-in list 'cifar'; did you mean cifar10"),
         "templates": (good, {"templates": "dtdd"}, "no built-in list 'dtdd'; did you mean dtd"),
         "other list": (good, {"class_names": "food101"}, "has words for 0 of the dataset's 2 classes only"),
-        "renaming": (good, {"class_names": {"wolv": "x"}}, "renames 'wolv', which is no class; near it are wolf"),
+        "renaming": (good, {"class_names": {"wolv": "x"}}, "renames 'wolv', which is no class; similar ones are wolf"),
         "out of range": ("numbered", {}, "row 1 of train has the label 7, but with 2 class names"),
         "differ": ("differ", {"class_names": "caltech101"}, "class 0 is 'background' in train and 'ant' in test"),
         "expect": (good, {"expect": {"train": 2, "test": 9, "classes": 3}}, "1 test where 9 .*2 classes where 3"),
-        "expect key": (good, {"expect": {"images": 2}}, "expect: no such number 'images'"),
+        "expect key": (good, {"expect": {"images": 2}}, "expect: unknown size 'images'"),
         "one row": (good, {"train_split": "test", "test_fraction": 0.5}, "cannot cut 1 rows"),
         "stray": ("stray", {"train_split": "train", "test_fraction": 0.5}, "refers to /etc/hostname, a file outside"),
-        "rendered": ("rendered:", {}, "needed is `rendered:<domain>`"),
+        "rendered": ("rendered:", {}, "must be `rendered:<domain>`"),
     }
 
 
@@ -80,7 +88,7 @@ def test_errors_of_references(tmp_path):
         resolve_reference_texts(ReferenceEntry("blank.txt"), str(tmp_path))
     with pytest.raises(DataError, match="reference_images: .* has no split 'val', but train. .*`split`"):
         resolve_reference_images(ReferenceEntry(where, split="val"))
-    with pytest.raises(DataError, match="data_root .*absent is no folder"):
+    with pytest.raises(DataError, match="data_root .*absent is not a folder"):
         resolve_reference_images(ReferenceEntry(where), str(tmp_path / "absent"))
 
 

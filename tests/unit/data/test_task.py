@@ -83,7 +83,7 @@ def test_a_class_without_training_images_is_a_warning(caplog):
 NUMBERS = Value("int64")
 WRONG = {
     "no data": (lambda: {}, "neither `train` nor `test`"),
-    "several splits": (lambda: {"train": {"a": 1}}, "must be a `datasets.Dataset` .* found a dict"),
+    "several splits": (lambda: {"train": {"a": 1}}, "must be a `datasets.Dataset` .* got a dict"),
     "empty": (lambda: {"test": rows([0]).select([])}, "test has no rows"),
     "no image": (
         lambda: {"test": rows([0]).remove_columns("image")},
@@ -93,7 +93,7 @@ WRONG = {
         lambda: {"test": rows([0]), "image_column": "label"},
         "image_column 'label' does not hold images",
     ),
-    "label column": (lambda: {"test": rows([0]), "label_column": "y"}, "label_column 'y' is no column"),
+    "label column": (lambda: {"test": rows([0]), "label_column": "y"}, "label_column 'y' is not a column"),
     "no label": (lambda: {"test": captioned([["a"]])}, r"no column of labels.*said \(list of string\)"),
     "two labels": (
         lambda: {"test": rows([0], label="a", b=([0], LABEL))},
@@ -107,7 +107,7 @@ WRONG = {
     ),
     "label too high": (
         lambda: {"test": rows([0, 2, 6], NUMBERS), "class_names": ["a", "b"]},
-        r"row 1 of test has the label 2, but with 2 class names labels run from 0 to 1 \(2 such rows\)",
+        r"row 1 of test has the label 2, but with 2 class names labels must be 0 to 1 \(2 such rows\)",
     ),
     "label missing": (lambda: {"train": rows([0, None])}, "row 1 of train has the label -1"),
     "unknown text": (
@@ -118,7 +118,7 @@ WRONG = {
     "same name": (lambda: {"test": rows([0]), "class_names": ["a", "b", "a"]}, "two classes are called 'a'"),
     "empty name": (lambda: {"test": rows([0]), "class_names": ["a", " ", "b"]}, "class 1 has an empty name"),
     "template": (lambda: {"test": rows([0]), "templates": ["a photo"]}, "template 'a photo' needs one {}"),
-    "no template": (lambda: {"test": rows([0]), "templates": []}, "templates is empty"),
+    "no template": (lambda: {"test": rows([0]), "templates": []}, "templates must have at least one entry"),
     "other columns": (lambda: {"train": rows([0]), "test": rows([0], label="y")}, "test has no column 'label'"),
     "other classes": (
         lambda: {"train": rows([0]), "test": rows([0], ClassLabel(names=["wolf", "red_fox", "/o/owl"]))},

@@ -118,7 +118,7 @@ def test_a_task_of_videos(task):
     with pytest.raises(DataError, match=r"task n: test: there is no clip 'three' in .* \(1 of 2 clips are missing\)"):
         rows = Dataset.from_dict({"file": ["one", "three"], "caption": ["a", "b"]})
         Task("n", test=rows, video_column="file", video_root=task.video_root)
-    with pytest.raises(DataError, match="video_column 'id' needs the name"):
+    with pytest.raises(DataError, match="video_column 'id' must hold one clip name"):
         Task("n", test=task.test, video_column="id", video_root=task.video_root)
     with pytest.raises(DataError, match="`video_root` is missing"):
         Task("n", test=task.test, video_column="file")

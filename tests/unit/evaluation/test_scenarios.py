@@ -192,7 +192,7 @@ def test_accuracy_on_all_classes_seen_counts_images():
             {"scenarios": {"domain_agnostic": {"zero_shot": None, "accuracy": [[1]]}}},
             "scenarios: domain_agnostic: 1 entries for 0 finished tasks",
         ),
-        ({"scenarios": {"x": {"zero_shot": None, "accuracy": []}}}, "scenario: 'x' is none of task_incremental"),
+        ({"scenarios": {"x": {"zero_shot": None, "accuracy": []}}}, "scenario: must be one of task_incremental"),
         ({"scenarios": {"x": {"zero_shot": None}}}, "scenarios: x: accuracy: is missing"),
         ({"baseline": [[1.0, 2.0]]}, "2 entries for 1 tasks"),
     ],

@@ -66,6 +66,6 @@ def test_a_file_that_is_no_state_is_told_of(tmp_path):
     file = tmp_path / "optimizer.safetensors"
     for metadata in (None, {"state": "{"}, {"state": '{"tensor": "7"}'}, {"state": "[" * 5000}):
         save_file({"0": torch.ones(2)}, file, metadata=metadata)
-        with pytest.raises(UserError, match="optimizer.safetensors holds no state of a training"):
+        with pytest.raises(UserError, match="optimizer.safetensors contains no training state"):
             write_back(file)
     assert not (tmp_path / "optimizer.pt").exists()

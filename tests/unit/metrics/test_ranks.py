@@ -77,10 +77,10 @@ def test_blocks_of_embeddings_equal_a_sort(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: ranks([[1.0, 2.0]], [5], [0, 1]), r"query 0 has no right item \(1 such queries\)"),
-        (lambda: ranks([[1.0, 2.0]], [0, 1], [0, 1]), "1 queries and 2 items need as many groups; found 2 and 2"),
-        (lambda: ranks([1.0], [0], [0]), r"found shape \(1,\)"),
-        (lambda: ranks_of_embeddings(np.ones((1, 2)), np.ones((1, 3)), [0], [0]), "found .1, 2. and .1, 3."),
+        (lambda: ranks([[1.0, 2.0]], [5], [0, 1]), r"query 0 has no correct item \(1 such queries\)"),
+        (lambda: ranks([[1.0, 2.0]], [0, 1], [0, 1]), "1 queries and 2 items need as many groups, got 2 and 2"),
+        (lambda: ranks([1.0], [0], [0]), r"got shape \(1,\)"),
+        (lambda: ranks_of_embeddings(np.ones((1, 2)), np.ones((1, 3)), [0], [0]), "got .1, 2. and .1, 3."),
         (lambda: recall([]), "there are no queries"),
     ],
 )

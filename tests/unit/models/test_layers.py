@@ -30,7 +30,7 @@ def test_the_activation_is_that_of_clip():
 def test_long_tensors_are_activated_part_by_part(monkeypatch):
     x = torch.randn(3, 11, dtype=torch.float64, requires_grad=True)
     whole = QuickGELU()(x)
-    monkeypatch.setattr("hf_clcl.utils.blocks.IN_CACHE", 4)
+    monkeypatch.setattr("hf_clcl.utils.blocks.CHUNK_SIZE", 4)
     assert torch.allclose(QuickGELU()(x), whole, atol=1e-15)
     assert torch.autograd.gradcheck(QuickGELU(), x)
     assert torch.allclose(QuickGELU()(x.T), whole.T, atol=1e-15)  # not contiguous

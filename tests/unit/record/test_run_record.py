@@ -80,7 +80,7 @@ def test_a_failed_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.M
     path = tmp_path / "results.json"
     example().save(path)
     old = path.read_bytes()
-    with pytest.raises(ValueError, match="found nan"):
+    with pytest.raises(ValueError, match="got nan"):
         example(accuracy=[[math.nan, 1.0, 1.0]]).save(path)
 
     def fail(*_: Any) -> None:
@@ -97,14 +97,14 @@ def test_a_failed_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.M
     [
         ({"schema": SCHEMA + 1}, "update hf_clcl"),
         ({"schema": "1"}, "was it written by hf_clcl"),
-        ({"schema": None}, "no `schema` number"),
+        ({"schema": None}, "`schema` must be a number"),
         ({"method": 3}, "method: needs text, found 3"),
         ({"tasks": "a"}, "tasks: needs a list, found 'a'"),
         ({"tasks": ["a", "a", "b"]}, "each given once"),
         ({"accuracy": [[1.0]]}, "row 0 of accuracy has 1 entries for 3 tasks"),
         ({"accuracy": [[1.0, 2.0, "x"]]}, "accuracy[0][2]: needs a number, found 'x'"),
         ({"accuracy": {}}, "accuracy: needs a list, found an object"),
-        ({"zero_shot": [1.0, 2.0, 300]}, "zero_shot: c: needs a percentage"),
+        ({"zero_shot": [1.0, 2.0, 300]}, "zero_shot: c: must be a percentage"),
         ({"evaluation_only": {"x": {"zero_shot": 1.0}}}, "evaluation_only: x: accuracy: is missing"),
         ({"evaluation_only": {"x": {"zero_shot": 1.0, "accuracy": [1.0]}}}, "1 entries for 2 finished tasks"),
         ({"phases": [{"phase": "training", "task": "a"}]}, "phases[0]: seconds: is missing"),

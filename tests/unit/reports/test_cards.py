@@ -166,7 +166,7 @@ def test_hyper_parameters_are_those_of_the_method_in_use() -> None:
         "`cars_196: learning_rate` | `2e-05`",
     ):
         assert f"| {row} |" in card
-    table = card.split("the recipe sets")[1].split("##")[0]
+    table = card.split("Values set by the recipe")[1].split("##")[0]
     assert "lwf" not in table and "output_dir" not in table and "dataset" not in table
 
 
@@ -229,7 +229,7 @@ def test_usage_names_the_revision_of_a_pushed_stream() -> None:
     assert 'model="outputs/zscl/task-03-digits"' in write_card(example())
     assert 'model="task-03-digits"' in write_card(example(recipe={"output_dir": "/home/me/out"}))
     usage = write_card(example(method="zero_shot", trainable_parameters=0))
-    assert 'model="openai/clip-vit-base-patch16"' in usage and "taught" not in usage
+    assert 'model="openai/clip-vit-base-patch16"' in usage and "adapter" not in usage
     python = re.search(r"```python\n(.*?)```", card, re.DOTALL)
     assert python and compile(python[1], "card", "exec")
 

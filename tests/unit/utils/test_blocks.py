@@ -11,14 +11,14 @@ from hf_clcl.models.loading import load_model
 from hf_clcl.utils import blocks
 
 
-def test_parts_cover_tensors_and_share_their_storage(monkeypatch):
-    monkeypatch.setattr(blocks, "IN_CACHE", 4)
+def test_chunks_cover_tensors_and_share_their_storage(monkeypatch):
+    monkeypatch.setattr(blocks, "CHUNK_SIZE", 4)
     seen, filled = torch.arange(10.0).view(2, 5), torch.zeros(2, 5)
-    for of_seen, part in blocks.in_cache(seen, filled):
+    for of_seen, part in blocks.cache_sized_chunks(seen, filled):
         assert len(part) <= 4
         part.copy_(of_seen)
     assert torch.equal(seen, filled)
-    assert len(list(blocks.in_cache(torch.empty(0)))) == 1
+    assert len(list(blocks.cache_sized_chunks(torch.empty(0)))) == 1
 
 
 def gradients(model):
