@@ -111,7 +111,7 @@ class Recipe:
         """Problems of the names of the tasks, one line each."""
         names = [task.name for task in [*self.tasks, *self.evaluation_only]]
         found = [
-            f"tasks: {name!r}: a name must have 1 to 64 letters, digits, '-' and '_', since it names a folder"
+            f"tasks: {name!r}: a name has 1 to 64 letters, digits, '-' and '_', since it names a folder"
             for name in names
             if not TASK_NAME.fullmatch(name)
         ]

@@ -18,7 +18,7 @@ TOO_DEEP = f"it is nested too deeply, in more than {MAX_DEPTH} levels"
 MAX_BITS = 2048  # of a number; Python converts at most 4,300 digits
 
 if TYPE_CHECKING:
-    _SafeLoader = yaml.SafeLoader
+    from yaml import SafeLoader as _SafeLoader
 else:
     _SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the faster one, if PyYAML was built with it
 

@@ -69,7 +69,7 @@ def test_changed_data_are_refused_with_what_changed(begun: Path, capsys, monkeyp
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path_factory.mktemp("cache"))
     assert main([str(begun)]) == 1
     shown = capsys.readouterr().err
-    assert "was begun on other data" in shown and "begin anew in another folder with --output_dir" in shown
+    assert "started with other data" in shown and "start again in another folder with --output_dir" in shown
     for line in lines:
         assert f"  - {line}" in shown
     assert (begun.parent / "out" / "results.json").read_bytes() == before
