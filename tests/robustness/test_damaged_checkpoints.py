@@ -41,7 +41,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "state cut": (lambda folder: cut(folder / "trainer_state.json"), "trainer_state.json cannot be read"),
     "state of another step": (
         lambda folder: shutil.copy(folder.with_name("checkpoint-2") / "trainer_state.json", folder),
-        "trainer_state.json is that of step 2",
+        "trainer_state.json belongs to step 2",
     ),
     "configuration cut": (lambda folder: cut(folder / "config.json"), "config.json cannot be read"),
     "nothing": (emptied, "it is empty"),
@@ -126,7 +126,7 @@ def test_a_damaged_task_is_refused_and_learnt_anew_when_its_folder_is_deleted(
     task = tmp_path / "run" / "task-01-t0"
     method_state = (task / "method_state.safetensors").read_bytes()
     (task / "method_state.safetensors").unlink()  # else the exemplars would be forgotten without a word
-    with pytest.raises(UserError, match=r"task-01-t0 is damaged: method_state.safetensors is missing.*delete the fol"):
+    with pytest.raises(UserError, match=r"task-01-t0 is damaged: method_state.safetensors is missing.*otherwise delete it"):
         short_stream(tmp_path / "run", "icarl", {"memory": 11})
     (task / "method_state.safetensors").write_bytes(method_state)
     cut(task / "model.safetensors")

@@ -27,7 +27,7 @@ def begun(recipe: Path, own_cache, monkeypatch) -> Path:
     for name in ("plot_matrix", "plot_curves"):
         monkeypatch.setattr(f"hf_clcl.stream.output.{name}", lambda *args: None)
     with monkeypatch.context() as patch:
-        patch.setattr("hf_clcl.stream.stream.Stream._learn", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr("hf_clcl.stream.stream.Stream._run_task", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
         assert main([str(recipe)]) == 130
     assert RunRecord.load(recipe.parent / "out").fingerprints.keys() == {"warm", "cold", "the reference"}
     return recipe

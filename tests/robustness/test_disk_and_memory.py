@@ -75,7 +75,7 @@ def test_a_read_only_folder_is_refused_before_anything_is_read(recipe: Path, sma
     remount(small_disk, "ro")
     shutil.rmtree(recipe.parent / "warm")  # reading data would be another error
     assert main([str(recipe), "--output_dir", str(small_disk / "out")]) == 1
-    assert f"{small_disk} is read-only or not yours" in (shown := capsys.readouterr().err)
+    assert f"{small_disk} is read-only or belongs to another user" in (shown := capsys.readouterr().err)
     assert "choose another with --output_dir" in shown and "Traceback" not in shown
 
 
@@ -135,7 +135,7 @@ def test_room_is_asked_for_before_a_run(tmp_path: Path, monkeypatch, caplog, fre
             check_room(tmp_path / "not" / "yet", args, record, [1000] * 4)
         return
     check_room(tmp_path / "not" / "yet", args, record, [1000] * 4)
-    assert bool(found) == ("The run begins, and will stop when the disk is full" in caplog.text)
+    assert bool(found) == ("The run starts, and will stop when the disk is full" in caplog.text)
     caplog.clear()
     check_room(tmp_path, args, record, [200])  # a task without a checkpoint within it
     assert not caplog.records

@@ -79,7 +79,7 @@ def test_accuracy_is_that_of_plain_transformers(notebook, colours, tiny_clip):
 
 def test_other_datasets_and_captions_are_evaluated(notebook, colours, pairs):
     trainer = notebook(method="finetune", eval_dataset=None)
-    with pytest.raises(UserError, match="give eval_dataset, here or to ContinualTrainer"):
+    with pytest.raises(UserError, match="pass eval_dataset to it or to ContinualTrainer"):
         trainer.evaluate()
     captions = Task("captions", test=pairs(12), caption_column="captions")
     metrics = trainer.evaluate({"pairs": captions, "new": colours(9)}, metric_key_prefix="test")
@@ -166,7 +166,7 @@ NUMBERED = Dataset.from_dict({"label": [0, 1]})
     "change, message",
     [
         ({"method": "zero_shot"}, "zero_shot trains nothing"),
-        ({"method": "joint"}, "joint trains on all tasks of a stream at once: give them to hf_clcl.run_stream"),
+        ({"method": "joint"}, "joint trains on all tasks of a stream jointly: pass the tasks to hf_clcl.run_stream"),
         ({"method": "magic"}, "no method 'magic'"),
         ({"reference_images": None}, "zscl distils on reference images: give reference_images"),
         ({"reference_texts": None}, "zscl distils on reference texts: give reference_texts"),
