@@ -54,7 +54,7 @@ class TaskEntry(DatasetEntry):
         class_names (`list[str]`, `dict[str, str]` or `str`, *optional*):
             Words for the classes in label order; or a renaming `{name in the dataset: words}`; or the name of a
             built-in list (see `hf_clcl/assets/prompts.json`) or of a protocol's list such as `zscl_mtil/sun397` (see
-            `hf_clcl/assets/protocols`). The dataset's own names where not given.
+            `hf_clcl/assets/protocols`). Defaults to the names in the dataset.
         templates (`list[str]` or `str`, *optional*):
             Prompts with `{}` for the class name, or the name of a built-in list. The first one is used for training,
             all are averaged for evaluation.
@@ -89,7 +89,7 @@ class TaskEntry(DatasetEntry):
             `hf_clcl/assets/protocols`). They are looked up by id in all splits of the dataset.
         take_train_captions (`int`, *optional*): Of `members`, use only the first captions of each training clip.
         take_test_captions (`int`, *optional*): The same for a test clip.
-        training (`dict`): Training values for this task alone. In YAML they are beside the keys above.
+        training (`dict`): Training values for this task only. In YAML they are beside the keys above.
     """
 
     name: str = field(default="", metadata={"required": True})
@@ -152,49 +152,49 @@ class TaskEntry(DatasetEntry):
 
     def problems(self) -> list[str]:
         """Problems of the values, one line each."""
-        found = []
+        problems = []
         listed = self.templates if isinstance(self.templates, list) else []
         for template in [*listed, *([self.training_template] if self.training_template else [])]:
             if template.count("{}") != 1:
-                found.append(f"template {template!r} must have one {{}} for the class name")
+                problems.append(f"template {template!r} must have one {{}} for the class name")
         if self.templates == []:
-            found.append("templates is empty; leave it out or list at least one")
-        found += self._split_problems()
+            problems.append("templates is empty; leave it out or list at least one")
+        problems += self._split_problems()
         if self.few_shot is not None and self.take_train is not None:
-            found.append("few_shot and take_train: choose one of the two")
+            problems.append("few_shot and take_train: choose one of the two")
         if self.classes is not None and self.drop_classes is not None:
-            found.append("classes and drop_classes: choose one of the two")
+            problems.append("classes and drop_classes: choose one of the two")
         for key in ("classes", "drop_classes"):
             chosen = getattr(self, key)
             if chosen is not None and not chosen:
-                found.append(f"{key} is empty; leave it out or list at least one class")
-            found += [f"{key}: {twice!r} is listed twice" for twice in repeated(chosen or ())]
+                problems.append(f"{key} is empty; leave it out or list at least one class")
+            problems += [f"{key}: {twice!r} is listed twice" for twice in repeated(chosen or ())]
             if chosen and self.caption_column is not None and self.video_column is None:
-                found.append(f"{key}: a task of captions has no classes; remove one of the two")
+                problems.append(f"{key}: a task of captions has no classes; remove one of the two")
         for key in ("caption_words", "drop_caption_words"):
             if getattr(self, key) is not None and self.caption_column is None:
-                found.append(f"{key}: is only for tasks of captions; give caption_column too")
+                problems.append(f"{key}: is only for tasks of captions; give caption_column too")
             if getattr(self, key) is not None and not all(map(str.strip, getattr(self, key) or [""])):
-                found.append(f"{key}: must have at least one word, and none that is blank")
+                problems.append(f"{key}: must have at least one word, and none that is blank")
         if self.few_shot is not None and (self.caption_column is not None or self.video_column is not None):
-            found.append("few_shot: a task of captions has no classes; use take_train")
-        return found + self._video_problems()
+            problems.append("few_shot: a task of captions has no classes; use take_train")
+        return problems + self._video_problems()
 
     def _split_problems(self) -> list[str]:
         if self.split == "seeded":
             return []
         rules = [name for name, facts in named("datasets").items() if "split" in facts]
-        found = []
+        problems = []
         if self.class_names not in rules:
-            found.append(f"split: published needs class_names of a protocol with a split ({', '.join(rules)})")
+            problems.append(f"split: published needs class_names of a protocol with a split ({', '.join(rules)})")
         if self.test_fraction is None:
-            found.append("split: published splits a single split; give test_fraction too")
+            problems.append("split: published splits a single split; give test_fraction too")
         if self.classes is not None or self.drop_classes is not None:
-            found.append("split: published covers all classes; leave classes and drop_classes out")
-        return found
+            problems.append("split: published covers all classes; leave classes and drop_classes out")
+        return problems
 
     def _video_problems(self) -> list[str]:
-        found = []
+        problems = []
         if self.video_column is None:
             return [
                 f"{key}: belongs to tasks of videos; name the column of their file names as video_column"
@@ -202,17 +202,17 @@ class TaskEntry(DatasetEntry):
                 if getattr(self, key)
             ]
         if self.video_root is None:
-            found.append("video_root: is missing; give the folder that holds the clips of video_column")
+            problems.append("video_root: is missing; give the folder that holds the clips of video_column")
         sources = {"label_column": self.label_column, "label_file": self.label_file, "members": self.members}
         if len(given := [key for key, value in sources.items() if value is not None]) > 1:
-            found.append(f"{' and '.join(given)}: choose one; each gives the categories")
+            problems.append(f"{' and '.join(given)}: choose one; each gives the categories")
         if self.members is not None and self.members not in named("members"):
-            found.append(unknown("members", self.members, named("members")))
+            problems.append(unknown("members", self.members, named("members")))
         if self.members is None and (self.take_train_captions or self.take_test_captions):
-            found.append("take_train_captions and take_test_captions: belong to members; leave them out")
+            problems.append("take_train_captions and take_test_captions: belong to members; leave them out")
         if (self.classes or self.drop_classes) and not self.has_classes:
-            found.append("classes: videos are chosen by category; name its label_column, or give a label_file")
-        return found
+            problems.append("classes: videos are chosen by category; name its label_column, or give a label_file")
+        return problems
 
 
 def repeated(values: Iterable[Any]) -> list[Any]:

@@ -97,26 +97,26 @@ class Recipe:
 
     def problems(self) -> list[str]:
         """Problems of the combination of values, one line each."""
-        found = self.name_problems()
+        problems = self.name_problems()
         if not self.tasks and self.class_incremental is None:
-            found.append("tasks: the stream is empty; list at least one task with `name` and `dataset`")
+            problems.append("tasks: the stream is empty; list at least one task with `name` and `dataset`")
         if self.tasks and self.class_incremental is not None:
-            found.append("tasks and class_incremental: choose one of the two; the block defines the tasks")
-        found += [f"scenarios: {name} is listed twice" for name in repeated(self.scenarios)]
+            problems.append("tasks and class_incremental: choose one of the two; the block defines the tasks")
+        problems += [f"scenarios: {name} is listed twice" for name in repeated(self.scenarios)]
         if not self.scenarios:
-            found.append(f"scenarios: is empty; remove it for {TASK_INCREMENTAL.name}")
-        return found
+            problems.append(f"scenarios: is empty; remove it for {TASK_INCREMENTAL.name}")
+        return problems
 
     def name_problems(self) -> list[str]:
         """Problems of the names of the tasks, one line each."""
         names = [task.name for task in [*self.tasks, *self.evaluation_only]]
-        found = [
+        problems = [
             f"tasks: {name!r}: a name has 1 to 64 letters, digits, '-' and '_', since it names a folder"
             for name in names
             if not TASK_NAME.fullmatch(name)
         ]
         twice = repeated(name.lower() for name in names)
-        return found + [f"tasks: {name}: two tasks have this name; give each its own" for name in twice]
+        return problems + [f"tasks: {name}: two tasks have this name; give each its own" for name in twice]
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe as plain YAML values: those that are not the default, training values at the top level."""

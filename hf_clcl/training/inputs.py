@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from datasets import Dataset
 from torch import Tensor
@@ -110,12 +110,16 @@ def reference_frames(
     images: Dataset | ReferenceImages | Frames | None, processor: ProcessorMixin | None, cache: ImageCache | None
 ) -> Frames | None:
     """Reference images, resized for the model; frames are returned unchanged."""
-    if images is None or hasattr(images, "evaluation_batch"):
+    if images is None or _is_frames(images):
         return images
     if processor is None:
         raise UserError("reference_images need the processor of the model: give processing_class")
     rows, column = reference_set(images)
     return Frames(rows, column, processor.image_processor, cache, "reference_images")
+
+
+def _is_frames(images: object) -> TypeGuard[Frames]:
+    return hasattr(images, "evaluation_batch")  # any object with the interface of `Frames`
 
 
 def reference_ids(texts: Sequence[str] | Tensor | None, processor: ProcessorMixin | None) -> Tensor | None:

@@ -126,7 +126,9 @@ def test_a_damaged_task_is_refused_and_learnt_anew_when_its_folder_is_deleted(
     task = tmp_path / "run" / "task-01-t0"
     method_state = (task / "method_state.safetensors").read_bytes()
     (task / "method_state.safetensors").unlink()  # else the exemplars would be forgotten without a word
-    with pytest.raises(UserError, match=r"task-01-t0 is damaged: method_state.safetensors is missing.*otherwise delete it"):
+    with pytest.raises(
+        UserError, match=r"task-01-t0 is damaged: method_state.safetensors is missing.*otherwise delete it"
+    ):
         short_stream(tmp_path / "run", "icarl", {"memory": 11})
     (task / "method_state.safetensors").write_bytes(method_state)
     cut(task / "model.safetensors")
