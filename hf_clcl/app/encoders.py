@@ -34,7 +34,7 @@ class Preprocessor:
     """Preprocessing of images and texts for the models of a run.
 
     Args:
-        processor (`CLIPProcessor`): The processor of the run's base model.
+        processor (`ProcessorMixin`): The processor of the run's base model.
     """
 
     processor: ProcessorMixin

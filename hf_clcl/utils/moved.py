@@ -48,12 +48,22 @@ class MovedModules:
 
     def get_code(self, name: str) -> CodeType:
         """The code that `python -m` runs."""
-        return compile(
-            f"import sys, warnings\nfrom {_new_name(name)} import main\n"
-            f"warnings.warn({_message(name)!r}, DeprecationWarning)\nsys.exit(main())\n",
-            name,
-            "exec",
-        )
+        return _run_as_main.__code__
+
+
+def _run_as_main() -> None:
+    """Runs with the globals of the old module, in which `__spec__` names it: imports are its own."""
+    import sys
+
+    from hf_clcl.utils.moved import run_moved
+
+    sys.exit(run_moved(__spec__.name))
+
+
+def run_moved(name: str) -> int:
+    """Run `main()` of the new module of an old command; returns the exit code."""
+    warnings.warn(_message(name), DeprecationWarning, stacklevel=2)
+    return import_module(_new_name(name)).main()
 
 
 def _new_name(name: str) -> str:

@@ -172,7 +172,8 @@ WHOLE = [path for path in FILES if "streams" not in path.parts]
 def test_a_recipe_agrees_with_its_expected_results(path):
     """Fields of the recipe itself; those of its data are measured."""
     recipe = read_recipe(path)
-    members = [{"task": task.name, "members": "published"} for task in recipe.tasks if task.split == "published"]
+    note = {"dataset": "", "classes": None, "train": None, "test": None, "members": "published"}
+    members = [{"task": task.name, **note} for task in recipe.tasks if task.split == "published"]
     record = RunRecord(
         recipe.method, recipe.model_name_or_path, [task.name for task in recipe.tasks], recipe=recipe.to_dict(),
         datasets=members,
