@@ -14,6 +14,7 @@ from ..utils.errors import RecipeError, UserError, printable
 
 GROUPS = {
     "": "Recipes: hf-clcl train NAME",
+    "ablations": "Ablations of ZSCL on MTIL: hf-clcl train NAME",
     "streams": "Streams that recipes include",
     "accelerate": "Devices: accelerate launch --config_file FILE",
 }

@@ -286,7 +286,7 @@ def test_task_order_and_task_values():
     [
         ({"task_order": ["c", "a"]}, "task_order: must name all 3 tasks, each once: missing b"),
         ({"task_order": ["c", "a", "b", "a", "d"]}, "no tasks d; listed twice a"),
-        ({"task_order": "abc"}, "task_order: needs"),
+        ({"task_order": "abc"}, "task_order: must be a list"),
         ({"task_values": {"d": {}}}, "task_values.d: there is no task of this name"),
         ({"task_values": {"a": 1}}, "task_values"),
         ({"task_values": {"a": {"max_stepz": 1}}}, "tasks: a: max_stepz: no such key; did you mean max_steps?"),

@@ -103,7 +103,7 @@ def test_help_names_values_that_exist():
     from hf_clcl.config.recipe import Recipe
 
     known = {f.name for cls in (ContinualTrainingArguments, Recipe) for f in dataclasses.fields(cls)}
-    listed = train.EPILOG[train.EPILOG.index("the run") : train.EPILOG.index("Training values are")]
+    listed = train.EPILOG[train.EPILOG.index("the run") : train.EPILOG.index("Training values have")]
     listed = re.sub(r"\(.*?\)", lambda found: " " * len(found[0]), listed)  # values in brackets are no names
     words = {word for line in listed.splitlines() for word in re.findall(r"[\w.<>]+", line[20:]) if "_" in word}
     assert {word for word in words if "." not in word} <= known

@@ -80,7 +80,7 @@ def test_orders_of_classes():
         ({"class_order": "icarl"}, "no labels of this dataset 6, 7, 8, 9, 10, ..."),
         ({"class_order": "icurl"}, "or one of icarl, zscl_cil/"),
         ({"class_order": [0, 1, 2, 3, 4, 5], "class_seed": 1}, "class_order and class_seed: choose one"),
-        ({"class_seed": -1}, "class_seed: must be between"),
+        ({"class_seed": -1}, "class_seed: must lie between"),
         ({"steps": 4}, "6 classes cannot be cut into 4 equal steps, but into 1, 2, 3, 6"),
         ({"steps": 0}, "needs at least one step"),
         ({"base_classes": 6}, "base_classes below number_of_classes"),
