@@ -55,8 +55,8 @@ def load_model(name_or_path: str | Path, revision: str | None = None, random_ini
     model, loading_info = loaded
     if missing := sorted(loading_info["missing_keys"]):
         raise UserError(
-            f"the model {name} cannot be loaded: it lacks {len(missing)} weights, {missing[0]} first, which "
-            "would be initialised at random; give a complete model, or set random_init: true for random weights only"
+            f"the model {name} cannot be loaded: it lacks {len(missing)} of its weights, {missing[0]} first; "
+            "give a complete model, or set random_init: true to train from random weights"
         )
     if broken := [name for name, weight in model.state_dict().items() if not weight.isfinite().all()]:
         raise UserError(f"the model {name} cannot be used: {broken[0]} has values that are not finite; give another")

@@ -89,12 +89,12 @@ def replace(name: str, value: Callable[[torch.Tensor], torch.Tensor]) -> Callabl
 
 PROJECTION = "visual_projection.weight"
 DAMAGE = {
-    "pickle alone": (pickled_alone, ["pytorch_model.bin is a pickle", "never read", "save_pretrained"]),
+    "pickle alone": (pickled_alone, ["pytorch_model.bin is a pickle", "never loaded", "save_pretrained"]),
     "no weights": (lambda f: (f / WEIGHTS).unlink(), ["cannot be loaded", "model.safetensors"]),
     "empty weights": (lambda f: cut(f, WEIGHTS, 0), ["cannot be loaded", "Copy it again"]),
     "half the weights": (lambda f: cut(f, WEIGHTS, 20_000), ["cannot be loaded", "Copy it again"]),
     "no safetensors": (lambda f: (f / WEIGHTS).write_bytes(b"\xff" * 900), ["cannot be loaded", "Copy it again"]),
-    "a missing weight": (forget(PROJECTION), ["lack 1 of a CLIP", PROJECTION, "drawn at random"]),
+    "a missing weight": (forget(PROJECTION), ["lacks 1 of its weights", PROJECTION, "drawn at random"]),
     "a wider weight": (replace(PROJECTION, lambda w: torch.zeros(3, 3)), ["cannot be loaded", "Copy it again"]),
     "no number": (replace(PROJECTION, lambda w: w * torch.nan), [PROJECTION, "not finite"]),
     "shards elsewhere": (shards_elsewhere, ["cannot be loaded"]),

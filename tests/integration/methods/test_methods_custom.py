@@ -65,7 +65,7 @@ def test_a_method_may_be_given_by_name_class_or_instance():
     assert by_class.options() == by_name.options() and create_method(by_class) is by_class
     with pytest.raises(RecipeError, match="zscl is an instance with options of its own; set l2_weight in it"):
         create_method(by_class, {"l2_weight": 1.0})
-    with pytest.raises(RecipeError, match="a name, a class that extends Method, or an instance, found 3"):
+    with pytest.raises(RecipeError, match="a name, a class that extends Method, or an instance, got 3"):
         create_method(3)
     with pytest.raises(RecipeError, match="l2_wait: no such key; did you mean l2_weight"):
         create_method(zscl, {"l2_wait": 1})
