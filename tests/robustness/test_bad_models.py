@@ -94,7 +94,7 @@ DAMAGE = {
     "empty weights": (lambda f: cut(f, WEIGHTS, 0), ["cannot be loaded", "Copy it again"]),
     "half the weights": (lambda f: cut(f, WEIGHTS, 20_000), ["cannot be loaded", "Copy it again"]),
     "no safetensors": (lambda f: (f / WEIGHTS).write_bytes(b"\xff" * 900), ["cannot be loaded", "Copy it again"]),
-    "a missing weight": (forget(PROJECTION), ["lacks 1 of its weights", PROJECTION, "drawn at random"]),
+    "a missing weight": (forget(PROJECTION), ["lacks 1 of its weights", PROJECTION, "set random_init: true"]),
     "a wider weight": (replace(PROJECTION, lambda w: torch.zeros(3, 3)), ["cannot be loaded", "Copy it again"]),
     "no number": (replace(PROJECTION, lambda w: w * torch.nan), [PROJECTION, "not finite"]),
     "shards elsewhere": (shards_elsewhere, ["cannot be loaded"]),
