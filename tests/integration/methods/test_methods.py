@@ -307,7 +307,7 @@ def test_ewc_holds_what_earlier_tasks_depend_on(learn):
         ("ewc", {"fisher_samples": 0}, "fisher_samples: must be at least 1"),
         ("geodl", {"subspace_dimensions": 0}, "subspace_dimensions: must be at least 1"),
         ("vr_lwf", {"number": 0}, "number: must be at least 1"),
-        ("vr_lwf", {"vocabulary": "words"}, "needs a text file with one word a line"),
+        ("vr_lwf", {"vocabulary": "words"}, "needs a text file with one word per line"),
         ("vr_lwf", {"vocabulary": "words", "word_list": "/nowhere.txt"}, "there is no file /nowhere.txt"),
         ("vr_lwf", {"word_list": "/nowhere.txt"}, "needs vocabulary: words"),
         ("zscl", {"teacher_mixture": 2}, "teacher_mixture: must lie between 0 and 1"),
