@@ -34,7 +34,7 @@ from ..methods import Method, TaskContext, create_method
 from ..models.checkpointing import checkpoint_texts
 from ..models.embedding_cache import EmbeddingCache
 from ..models.fast_layers import fast_layers, use_stock_layers
-from ..models.sharded import whole_model
+from ..models.sharded import gathered_model
 from ..models.weights import choose_trainable, copy_of, forget_other_trainers
 from ..utils.errors import RecipeError, UserError
 from ..utils.unpickling import explain_unpickling_errors
@@ -204,7 +204,7 @@ class ContinualTrainer(DividedTrainer):
             output = super().train(resume_from_checkpoint, **kwargs)
         self._drain()
         self._check_weights()
-        with fast_layers(model := whole_model(self.model), self.method.wants_patch_tokens):
+        with fast_layers(model := gathered_model(self.model), self.method.wants_patch_tokens):
             self.model = self.method.end_task(model)
         use_stock_layers(self.model)  # also where the method returns a copy
         return output
