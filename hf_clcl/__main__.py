@@ -1,4 +1,4 @@
-"""One command for all: `hf-clcl train|evaluate|compare|card|hub|app|recipes ...`, also as `python -m hf_clcl`."""
+"""The command line: `hf-clcl train|evaluate|compare|card|hub|app|recipes ...`, also as `python -m hf_clcl`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import sys
 from importlib import import_module
 
-# Command -> (module with `main(argv, prog)`, what it does); a module is imported when its command is given.
+# Command -> (module with `main(argv, prog)`, description). A module is imported only for its command.
 COMMANDS = {
     "train": ("cli.train", "run a recipe: fine-tune a model on a stream of tasks"),
     "evaluate": ("cli.evaluate", "evaluate existing checkpoints on the tasks of a recipe"),
@@ -30,7 +30,7 @@ recipe is wrong, 130 or 143 stopped by a signal.
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one of the commands; returns the exit code."""
+    """Run a command of `COMMANDS`; returns the exit code."""
     arguments = sys.argv[1:] if argv is None else argv
     name = arguments[0] if arguments else "--help"
     if name in COMMANDS:

@@ -1,4 +1,4 @@
-"""What the commands share."""
+"""Parse `--key value` options and set up logging for the commands."""
 
 from __future__ import annotations
 
@@ -11,9 +11,16 @@ from ..config.values import TOKEN
 from ..utils.errors import RecipeError
 
 
-def pairs(rest: list[str]) -> dict[str, str]:
-    """`--key value`, `--key=value`, and `--key` alone for true."""
-    pairs: dict[str, str] = {}
+def parse_overrides(rest: list[str]) -> dict[str, str]:
+    """Parse `--key value`, `--key=value`, and `--key` alone for `true`.
+
+    Args:
+        rest (`list[str]`): Arguments that are not options of the command.
+
+    Raises:
+        RecipeError: If a value has no key before it.
+    """
+    overrides: dict[str, str] = {}
     position = 0
     while position < len(rest):
         key, equals, value = rest[position].partition("=")
@@ -25,15 +32,15 @@ def pairs(rest: list[str]) -> dict[str, str]:
             alone = position == len(rest) or rest[position].startswith("--")
             value = "true" if alone else rest[position]
             position += not alone
-        pairs[key[2:]] = value
-    return pairs
+        overrides[key[2:]] = value
+    return overrides
 
 
-def set_up() -> None:
-    """Warnings and errors to the terminal, as plain lines."""
+def set_up_logging() -> None:
+    """Log warnings and errors to stderr as plain lines."""
     if os.environ.get("RANK", "0") == "0":
-        logging.getLogger(recipe_files.__name__).setLevel(logging.INFO)  # which recipe a name means
+        logging.getLogger(recipe_files.__name__).setLevel(logging.INFO)  # logs which file a name selects
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     from transformers.utils.logging import disable_progress_bar
 
-    disable_progress_bar()  # a bar for each file that is read or written tells nothing here
+    disable_progress_bar()  # otherwise each file that is loaded or saved shows a bar

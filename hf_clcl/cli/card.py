@@ -1,4 +1,4 @@
-"""Write cards and plots again: `hf-clcl card model_cards`."""
+"""Write model cards and plots again from their records: `hf-clcl card model_cards`."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ from ..record.run_record import RunRecord
 from ..reports.cards import save_card
 from ..utils.errors import UserError, printable
 
+DESCRIPTION = "Write `README.md` and the plots of every folder that holds a `results.json`."
+
 
 def main(argv: list[str] | None = None, prog: str = "hf-clcl card") -> int:
     """Write `README.md` and the plots of every folder that holds a `results.json`; returns the exit code."""
-    parser = argparse.ArgumentParser(prog=prog, description=main.__doc__.split(";")[0] + ".")
+    parser = argparse.ArgumentParser(prog=prog, description=DESCRIPTION)
     parser.add_argument("folder", metavar="MODEL_CARDS_DIR", help="folder with one folder for each run")
     folder = Path(parser.parse_args(argv).folder)
     try:
-        found = sorted(folder.rglob("results.json"))
-        if not found:
-            raise UserError(f"{folder}: holds no results.json; give a folder with one folder for each run")
-        records = {path.parent: RunRecord.load(path) for path in found}  # all are read before any card is written
+        paths = sorted(folder.rglob("results.json"))
+        if not paths:
+            raise UserError(f"{folder}: has no results.json; give a folder with one folder for each run")
+        records = {path.parent: RunRecord.load(path) for path in paths}  # all are read before any card is written
     except UserError as error:
         sys.stderr.write(f"error: {printable(str(error))}\n")
         return 2

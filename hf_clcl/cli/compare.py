@@ -1,4 +1,4 @@
-"""Runs side by side: `hf-clcl compare FOLDER_OR_REPOSITORY ... [--published FILE] [--output DIR]`."""
+"""Compare runs in one table: `hf-clcl compare FOLDER_OR_REPOSITORY ... [--published FILE] [--output DIR]`."""
 
 from __future__ import annotations
 
@@ -17,10 +17,16 @@ from ..utils.files import whole_file
 
 
 def find_records(paths: Iterable[str | Path]) -> dict[str, RunRecord]:
-    """The records of runs: `results.json` files, folders of runs, folders with runs below, Hub repositories.
+    """Load the records of runs.
+
+    Args:
+        paths (`Iterable[str | Path]`): `results.json` files, folders with runs at any depth, or Hub repositories.
+
+    Returns:
+        `dict[str, RunRecord]`: The records by their path or repository.
 
     Raises:
-        UserError: Where there is no record.
+        UserError: If a path has no record.
     """
     records: dict[str, RunRecord] = {}
     for path in map(Path, paths):
@@ -29,7 +35,7 @@ def find_records(paths: Iterable[str | Path]) -> dict[str, RunRecord]:
             continue
         below = sorted(path.rglob("results.json")) if path.is_dir() else [path]
         if not below:
-            raise UserError(f"{path}: holds no results.json; give the folder of a run or one above it")
+            raise UserError(f"{path}: has no results.json; give the folder of a run or one above it")
         records |= {str(file.resolve()): RunRecord.load(file) for file in below}
     return records
 
@@ -43,9 +49,9 @@ def main(argv: list[str] | None = None, prog: str = "python -m hf_clcl.compare")
         metavar="FOLDER_OR_REPOSITORY",
         help="a run, a folder with runs below, or owner/name on the Hub",
     )
-    parser.add_argument("--published", metavar="FILE", help="JSON of published matrices to set beside the runs")
+    parser.add_argument("--published", metavar="FILE", help="JSON of published matrices to compare with the runs")
     parser.add_argument(
-        "--output", default="comparison", metavar="DIR", help="where CSV, Markdown and plot go (%(default)s)"
+        "--output", default="comparison", metavar="DIR", help="folder for CSV, Markdown and plot (%(default)s)"
     )
     options = parser.parse_args(argv)
     try:

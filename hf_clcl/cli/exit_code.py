@@ -9,13 +9,13 @@ from ..utils.errors import UserError, printable
 
 
 def exit_code(command: Callable[[], object], stopped: str) -> int:
-    """Run a command; returns its exit code: that of the error or of the signal that ended it, 0 otherwise.
+    """Run a command and return its exit code: that of the error or signal that ended it, otherwise 0.
 
-    Of several processes that end, one tells why.
+    If several processes end, one of them reports the reason.
 
     Args:
-        command (`Callable`): What to run.
-        stopped (`str`): What to tell a user who stops it by hand.
+        command (`Callable`): The command.
+        stopped (`str`): Message for a user who stops it with a signal.
     """
     try:
         command()

@@ -14,11 +14,11 @@ from ..utils.errors import RecipeError, UserError, printable
 
 GROUPS = {
     "": "Recipes: hf-clcl train NAME",
-    "streams": "Parts that recipes include",
+    "streams": "Streams that recipes include",
     "accelerate": "Devices: accelerate launch --config_file FILE",
 }
 EPILOG = """\
-A recipe of the package is found by its name: `hf-clcl train mtil`. A file of yours with that name is used first.
+`hf-clcl train mtil` uses the recipe mtil of the package, unless you have a file with that name.
 `--copy mtil .` writes mtil.yaml, streams/mtil.yaml and streams/reference.yaml; no file is overwritten.
 Exit code: 0 done, 1 a file exists or cannot be written, 2 there is no recipe of this name.
 """
@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None, prog: str = "hf-clcl recipes") -> int:
 
 
 def list_recipes() -> list[str]:
-    """The names of the recipes with the first sentence of each header, as lines."""
+    """Lines with the name of each recipe and the first sentence of its header."""
     names = recipe_names()
     width = max(map(len, names))
     lines: list[str] = []
@@ -70,13 +70,13 @@ def copy_recipe(name: str, folder: Path) -> list[Path]:
 
     Args:
         name (`str`): Its name, such as `mtil`.
-        folder (`Path`): Where it goes. Files keep their places within `recipes/`.
+        folder (`Path`): The target folder. Files keep their paths within `recipes/`.
 
     Returns:
-        `list[Path]`: The files, the recipe first. A file with the same content is left as it is.
+        `list[Path]`: The files, the recipe first. A file with the same content is not written again.
 
     Raises:
-        UserError: If there is no such recipe, or if another file has the place of one; then nothing is written.
+        UserError: If there is no such recipe, or if a file with other content exists; then nothing is written.
     """
     files = {folder / path.relative_to(RECIPES): path.read_bytes() for path in with_includes(_file_of(name))}
     try:

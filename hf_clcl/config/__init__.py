@@ -1,1 +1,1 @@
-"""What a recipe and a command line may say."""
+"""Read and check recipes, training values and values of the command line."""

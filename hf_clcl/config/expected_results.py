@@ -1,4 +1,4 @@
-"""Expected results of a recipe: published values, where they come from, and which fields of a run have to agree."""
+"""Expected results of a recipe: published values, their source, and the fields of a run that must agree with it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ExpectedResult:
         source (`str`): The publication.
         grade (`str`): Grade of the evidence: `published table`, `published table, second hand` or `from memory`.
         agree (`dict[str, Any]`):
-            Fields that have to agree, with their published values. A field is a dotted name of the recipe
+            Fields that must agree, with their published values. A field is a dotted name of the recipe
             (`tasks.mnist.learning_rate`), `batch_size` (over all processes, with accumulation) or `members.<task>`
             (which rule chose the rows of a split). `null` means that the recipe does not set the field.
         caveats (`list[str]`): Differences that remain in any run, shown beside the values.
@@ -67,22 +67,18 @@ def expected_results(name: str) -> list[ExpectedResult]:
 def results_of_method(expected: list[ExpectedResult] | str | None, method: str) -> list[ExpectedResult]:
     """The expected results of one method, from rows or from the name of a table."""
     rows = expected_results(expected) if isinstance(expected, str) else expected or []
-    wanted = SAME_METHOD.get(method, method)
-    found = [row for row in rows if SAME_METHOD.get(row.method, row.method) == wanted]
-    renamed = {key: value.replace(f"methods.{wanted}.", f"methods.{method}.") for key, value in _names(found).items()}
+    published = SAME_METHOD.get(method, method)
+    matching = [row for row in rows if SAME_METHOD.get(row.method, row.method) == published]
+    old, new = f"methods.{published}.", f"methods.{method}."
     return [
-        dataclasses.replace(row, method=method, agree={renamed[key]: value for key, value in row.agree.items()})
-        for row in found
+        dataclasses.replace(row, method=method, agree={k.replace(old, new): value for k, value in row.agree.items()})
+        for row in matching
     ]
 
 
 def expectation_problems(expected: list[ExpectedResult] | str | None) -> list[str]:
-    """What is wrong with the `expect_results` of a recipe, a line each."""
+    """Problems of the `expect_results` of a recipe, one line each."""
     if isinstance(expected, str):
         return [] if expected in named("results") else [unknown("expect_results", expected, named("results"))]
-    return [f"expect_results: {row.method}: needs values and a source" for row in expected or []
+    return [f"expect_results: {row.method}: must have values and a source" for row in expected or []
             if not row.values or not row.source]  # fmt: skip
-
-
-def _names(rows: list[ExpectedResult]) -> dict[str, str]:
-    return {key: key for row in rows for key in row.agree}

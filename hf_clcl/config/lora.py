@@ -1,4 +1,4 @@
-"""The `peft` block of a recipe."""
+"""`LoRA`: the `peft` block of a recipe."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ ADAPTED = ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")
 
 @dataclass
 class LoRA:
-    """The `peft` block of a recipe: any method that trains by gradients then learns in low-rank updates alone.
+    """The `peft` block of a recipe: methods that train by gradients then train low-rank updates only.
 
-    `W + lora_alpha / r * B A` with `B [out, r]`, zero at first, and `A [r, in]`. Each task starts with a fresh
-    adapter, drawn from the same seed, and ends by merging it.
+    The weight is `W + lora_alpha / r * B A` with `B [out, r]`, initially zero, and `A [r, in]`. Each task starts with
+    a new adapter, drawn from the same seed, and merges it at its end.
 
     Source: Hu et al., ICLR 2022, by `peft`.
 
@@ -23,10 +23,10 @@ class LoRA:
         r (`int`, defaults to 8): Rank.
         lora_alpha (`int`, defaults to 16): The update is scaled by `lora_alpha / r`.
         lora_dropout (`float`, defaults to 0.0): Dropout before `A`.
-        target_modules (`list[str]`): Names of the linear layers, those of attention and MLP where not given.
+        target_modules (`list[str]`): Names of the linear layers; defaults to those of attention and MLP.
         towers (`str`, defaults to `"both"`): `both`, `vision` or `text`.
         keep_adapters (`bool`, defaults to `False`):
-            Save each task's adapter too, in `adapter/` of its folder. It belongs on the model before that task.
+            Save the adapter of each task too, in `adapter/` of its folder. It applies to the model before that task.
     """
 
     r: Annotated[int, Ge(1)] = 8

@@ -1,7 +1,7 @@
-"""The recipe of a run: what to train, on what, how. Checked as a whole before anything is loaded.
+"""`Recipe`: model, method, tasks and training values of a run, read from YAML and checked before anything is loaded.
 
-A recipe is a YAML file whose values the command line may override. Values are checked against the types of the
-dataclasses below and of `ContinualTrainingArguments`; every problem is reported at once.
+The command line may override values of the file. Values are checked against the types of the dataclasses below and of
+`ContinualTrainingArguments`. All problems are reported together.
 """
 
 from __future__ import annotations
@@ -27,44 +27,46 @@ from .yaml_files import check_values, override, read_yaml, with_task_values
 
 if TYPE_CHECKING:
     ScenarioName = str
-else:  # a type checker reads no names that are computed
+else:  # a type checker cannot read computed names
     ScenarioName = Literal[tuple(SCENARIOS)]
 
 
 @dataclass
 class Recipe:
-    """One run: a model taught a stream of tasks by one method.
+    """One run: a model that is trained on a stream of tasks with one method.
 
     Args:
-        model_name_or_path (`str`): The CLIP to start from: a Hub id or a local folder.
+        model_name_or_path (`str`): The base model: a Hub id or a local folder.
         model_revision (`str`, *optional*): Branch, tag or commit of a Hub model.
         random_init (`bool`, defaults to `False`): Start from the model's configuration with random weights.
-        method (`str`, defaults to `"zscl"`): How to learn without forgetting.
-        methods (`dict[str, dict]`): Options for each method, by its name; only those of `method` apply.
+        method (`str`, defaults to `"zscl"`): The continual-learning method.
+        methods (`dict[str, dict]`): Options of methods by their names; only those of `method` apply.
         tasks (`list[TaskEntry]`): The stream, in order.
         task_order (`list[str]`, *optional*):
-            Names of all tasks in another order than that of `tasks`, for a recipe that includes its stream.
+            Names of all tasks in the order to train them, for a recipe that includes its stream.
         task_values (`dict[str, dict]`, *optional*):
-            Values of single tasks by their names, over those of their entries, for a recipe that includes its stream
-            and for the command line (`--task_values.dtd.dataset ikanher/dtd`).
-        class_incremental (`ClassIncremental`, *optional*): One dataset cut into steps, in the place of `tasks`.
+            Values of single tasks by their names, which override those of their entries, for a recipe that includes
+            its stream and for the command line (`--task_values.dtd.dataset ikanher/dtd`).
+        class_incremental (`ClassIncremental`, *optional*): One dataset, split into steps by class, instead of `tasks`.
         scenarios (`list[str]`, defaults to `["task_incremental"]`):
-            Names of [`~hf_clcl.metrics.scenarios`], which say what an image is classified among. The accuracy matrix
-            shows the first one; the others are measured in the same pass. With a `class_incremental` block of images,
-            the default is `["class_incremental", "task_incremental"]`. Videos are always searched in both ways.
+            Names of [`~hf_clcl.metrics.scenarios`], which define the classes that an image is classified among. The
+            accuracy matrix shows the first one; the others are measured in the same pass. With a `class_incremental`
+            block of images, the default is `["class_incremental", "task_incremental"]`. Videos are always searched in
+            both ways.
         few_shot (`int`, *optional*):
             Training images of each class, for tasks that set neither `few_shot` nor `take_train`.
-        evaluation_only (`list[TaskEntry]`): Datasets evaluated after each task and never trained on.
-        reference_images (`ReferenceEntry`, *optional*): Images that distillation looks at.
-        reference_texts (`ReferenceEntry`, *optional*): Texts that distillation compares them with. `dataset` may be a
-            text file with one text a line.
-        peft (`LoRA`, *optional*): Learn low-rank updates alone; whole weights where not given.
+        skip_broken_images (`bool`, defaults to `False`): Skip images that cannot be decoded.
+        evaluation_only (`list[TaskEntry]`): Datasets that are evaluated after each task and never trained on.
+        reference_images (`ReferenceEntry`, *optional*): Images of the reference set, for methods that distil on one.
+        reference_texts (`ReferenceEntry`, *optional*): Texts of the reference set. `dataset` may be a text file with
+            one text per line.
+        peft (`LoRA`, *optional*): Train low-rank updates only; all weights are trained if not given.
         data_root (`str`, *optional*): Folder that relative dataset paths start from.
         expect_results (`list[ExpectedResult]` or `str`, *optional*):
             Published results of the recipe: rows, or the name of a published table such as `zscl_mtil/order_1`. Only
             rows of `method` apply. Reports show a published value only beside a run whose fields agree.
         licence (`str`, *optional*): Licence of the resulting weights as the Hub spells it, for the model card.
-        training (`dict`): Values of `ContinualTrainingArguments`. In YAML they stand beside the keys above.
+        training (`dict`): Values of `ContinualTrainingArguments`. In YAML they are beside the keys above.
     """
 
     model_name_or_path: str
@@ -90,36 +92,37 @@ class Recipe:
 
     @property
     def method_options(self) -> dict[str, Any]:
+        """Options of the method of this run."""
         return self.methods.get(self.method, {})
 
     def problems(self) -> list[str]:
-        """What is wrong with the values together, a line each."""
-        found = self.name_problems()
+        """Problems of the combination of values, one line each."""
+        problems = self.name_problems()
         if not self.tasks and self.class_incremental is None:
-            found.append("tasks: the stream is empty; list at least one task with `name` and `dataset`")
+            problems.append("tasks: the stream is empty; list at least one task with `name` and `dataset`")
         if self.tasks and self.class_incremental is not None:
-            found.append("tasks and class_incremental: choose one of the two; the block makes the tasks")
-        found += [f"scenarios: {name} is listed twice" for name in repeated(self.scenarios)]
+            problems.append("tasks and class_incremental: choose one of the two; the block defines the tasks")
+        problems += [f"scenarios: {name} is listed twice" for name in repeated(self.scenarios)]
         if not self.scenarios:
-            found.append(f"scenarios: is empty; leave it out for {TASK_INCREMENTAL.name}")
-        return found
+            problems.append(f"scenarios: is empty; remove it for {TASK_INCREMENTAL.name}")
+        return problems
 
     def name_problems(self) -> list[str]:
-        """What is wrong with the names of the tasks, a line each."""
+        """Problems of the names of the tasks, one line each."""
         names = [task.name for task in [*self.tasks, *self.evaluation_only]]
-        found = [
+        problems = [
             f"tasks: {name!r}: a name has 1 to 64 letters, digits, '-' and '_', since it names a folder"
             for name in names
             if not TASK_NAME.fullmatch(name)
         ]
         twice = repeated(name.lower() for name in names)
-        return found + [f"tasks: {name}: two tasks have this name; give each its own" for name in twice]
+        return problems + [f"tasks: {name}: two tasks have this name; give each its own" for name in twice]
 
     def to_dict(self) -> dict[str, Any]:
-        """The recipe as plain YAML values: only what is not default, training values beside the others."""
+        """The recipe as plain YAML values: those that are not the default, training values at the top level."""
         values = _flatten(self)
         if self.class_incremental is not None:
-            del values["tasks"]  # they follow from the block
+            del values["tasks"]  # the block defines them
         return values
 
 
@@ -128,18 +131,18 @@ def read_recipe(
     overrides: Mapping[str, str] | None = None,
     checks: Sequence[Callable[[Recipe], list[str]]] = (),
 ) -> Recipe:
-    """Read a recipe, let the command line win, and check it as a whole.
+    """Read a recipe, apply the values of the command line, and check the result.
 
     Args:
         path (`str` or `Path`):
             YAML file, or the name of a recipe of the package: see [`~hf_clcl.config.recipe_files.find_recipe`]. Its
-            `include:` names another file, relative to it, to take values from.
+            `include:` names another file, relative to it, whose values it takes.
         overrides (`Mapping[str, str]`, *optional*):
             Values from the command line as text; a dotted key reaches into a block (`methods.zscl.l2_weight`).
         checks (`Sequence[Callable[[Recipe], list[str]]]`): See [`parse_recipe`].
 
     Raises:
-        RecipeError: With every problem of the recipe, before anything is loaded.
+        RecipeError: With every problem of the recipe; nothing is loaded before.
     """
     path = find_recipe(path)
     values = read_yaml(path)
@@ -154,13 +157,13 @@ def parse_recipe(
     """Turn plain values into a checked `Recipe`.
 
     Args:
-        values (`Mapping[str, Any]`): The values, as YAML gives them.
+        values (`Mapping[str, Any]`): The values, as read from YAML.
         source (`str`, defaults to `"the recipe"`): What an error names as their source.
         checks (`Sequence[Callable[[Recipe], list[str]]]`):
-            Further checks of floors above this one; each returns its problems, one line each.
+            Further checks; each returns its problems, one line each.
 
     Raises:
-        RecipeError: With every problem found.
+        RecipeError: With every problem of the recipe.
     """
     from .arguments import ContinualTrainingArguments  # it imports torch
 
@@ -190,20 +193,18 @@ def parse_recipe(
 
 
 def _order_tasks(recipe: Recipe, problems: list[str]) -> None:
-    """Put the tasks in the order of `task_order`, which is then of no more use."""
+    """Put the tasks in the order of `task_order` and clear it."""
     tasks, order = {task.name: task for task in recipe.tasks}, recipe.task_order or []
     faults = {
         "missing": [name for name in tasks if name not in order],
         "no tasks": [name for name in order if name not in tasks],
         "listed twice": repeated(order),
     }
-    told = [f"{what} {', '.join(names)}" for what, names in faults.items() if names]
+    lines = [f"{fault} {', '.join(names)}" for fault, names in faults.items() if names]
     if recipe.class_incremental is not None:
-        problems.append(
-            "task_order: the steps of class_incremental follow `class_order` or `class_seed`; leave it out"
-        )
-    elif told:
-        problems.append(f"task_order: needs the names of all {len(tasks)} tasks, each once: {'; '.join(told)}")
+        problems.append("task_order: the steps of class_incremental follow `class_order` or `class_seed`; remove it")
+    elif lines:
+        problems.append(f"task_order: must name all {len(tasks)} tasks, each once: {'; '.join(lines)}")
     else:
         recipe.tasks, recipe.task_order = [tasks[name] for name in order], None
 

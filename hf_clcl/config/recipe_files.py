@@ -1,4 +1,4 @@
-"""Recipes by name: a file of the user is used first, then a recipe of the package."""
+"""Find recipes by name: a file of the user first, then a recipe of the package."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ def find_recipe(name: str | Path, folder: str | Path = "") -> Path:
         return given
     named = _with_suffix(Path(name))
     own = [path for path in (Path(folder, named), Path(folder, "recipes", named)) if os.path.isfile(path)]
-    found = own[0] if own else packaged_recipe(name)
-    if found is None:
+    path = own[0] if own else packaged_recipe(name)
+    if path is None:
         return given
-    logger.info("recipe %s: using %s", name, found)
-    return found
+    logger.info("recipe %s: using %s", name, path)
+    return path
 
 
 def _with_suffix(name: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Plain values, as YAML, JSON and the command line give them, as checked objects of dataclasses; by pydantic."""
+"""Build dataclasses from plain values of YAML, JSON and the command line, checked by pydantic."""
 
 from __future__ import annotations
 
@@ -19,38 +19,38 @@ from typing_extensions import TypedDict
 
 from .values import describe, nearest
 
-NEEDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", dict: "a block of values",
-         list: "a list"}  # fmt: skip
-# What pydantic calls an error, and our sentence for it.
-SENTENCES = {
+EXPECTED = {bool: "true or false", int: "a whole number", float: "a number", str: "text", dict: "a block of values",
+            list: "a list"}  # fmt: skip
+# Error types of pydantic, and our messages for them.
+MESSAGES = {
     "missing": "is missing",
     "too_short": "is empty; give a name",
-    "greater_than": "must be above {gt}, found {found}",
-    "greater_than_equal": "must be at least {ge}, found {found}",
-    "less_than": "must be below {lt}, found {found}",
-    "less_than_equal": "must be at most {le:,}, found {found}",
-    "literal_error": "needs one of {expected}, found {found}",
-    "finite_number": f"needs {NEEDS[float]}, found {{found}}",
-    "string_type": f"needs {NEEDS[str]}, found {{found}}",
-    **{f"{hint.__name__}_type": f"needs {needed}, found {{found}}" for hint, needed in NEEDS.items()},
+    "greater_than": "must be above {gt}, got {got}",
+    "greater_than_equal": "must be at least {ge}, got {got}",
+    "less_than": "must be below {lt}, got {got}",
+    "less_than_equal": "must be at most {le:,}, got {got}",
+    "literal_error": "must be one of {expected}, got {got}",
+    "finite_number": f"must be {EXPECTED[float]}, got {{got}}",
+    "string_type": f"must be {EXPECTED[str]}, got {{got}}",
+    **{f"{hint.__name__}_type": f"must be {needed}, got {{got}}" for hint, needed in EXPECTED.items()},
 }
 STRICT = ConfigDict(strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
 
-_typed_dict: Any = TypedDict  # a type checker knows no types whose names and keys are computed
+_typed_dict: Any = TypedDict  # a type checker cannot read types with computed names and keys
 _generic: dict[Any, Any] = {list: list, dict: dict}
 
-# Of a class; working them out takes longer than all checks.
+# Cached for each class, since resolving type hints takes longer than all checks.
 type_hints = functools.cache(functools.partial(typing.get_type_hints, include_extras=True))
 
 
 def build(cls: Any, values: Any, where: str, problems: list[str], training: Any = None) -> Any:
-    """An object of a dataclass from plain values; `None` and at least one problem where they cannot be used.
+    """Build a dataclass from plain values; returns `None` and adds at least one problem if they are not valid.
 
     Args:
         cls (`type`): The dataclass. Fields with a dataclass as their type are built from blocks of values.
-        values (`Any`): A mapping from field names to values, as YAML gives them.
+        values (`Any`): A mapping from field names to values, as read from YAML.
         where (`str`): The text before each problem, such as `"tasks: mnist: "`.
-        problems (`list[str]`): Problems are added here, also those that `problems()` of a new object returns.
+        problems (`list[str]`): Problems are added here, including those that `problems()` of the new object returns.
         training (`type[ContinualTrainingArguments]`, *optional*):
             Its fields go into the field `training` of classes that have one.
     """
@@ -63,7 +63,7 @@ def build(cls: Any, values: Any, where: str, problems: list[str], training: Any 
 
 
 def json_problems(cls: Any, values: Any) -> list[str]:
-    """Where JSON values are not of the types that a dataclass or a `TypedDict` declares. Further keys are allowed."""
+    """Problems of JSON values whose types are not those of a dataclass or `TypedDict`. Further keys are allowed."""
     try:
         _json_adapter(cls).validate_python(values, strict=True)
     except ValidationError as error:
@@ -76,7 +76,7 @@ def between(low: float, high: float) -> AfterValidator:
 
     def check(value: float | None) -> float | None:
         if value is not None and not low <= value <= high:
-            raise _error(f"must lie between {low} and {high}, found {value}")
+            raise _error(f"must be between {low} and {high}, got {value}")
         return value
 
     return AfterValidator(check)
@@ -97,32 +97,32 @@ def _json_adapter(cls: Any) -> TypeAdapter[Any]:
 
 @functools.cache
 def _block(cls: Any, training: Any) -> Any:
-    """The type of a block of values that becomes an object of a dataclass."""
+    """The pydantic type of a block of values that becomes a dataclass."""
     own = _keys(cls, training)
     beside = _keys(training, None) if training is not None and "training" in type_hints(cls) else {}
     block = _typed(cls, {**own, **({"training": _training(training)} if beside else {})})
 
     def construct(values: Any, check: Callable[[Any], dict[str, Any]]) -> Any:
-        found, built = [], None
+        details, built = [], None
         if isinstance(values, dict):
             known = [*own, *beside]
-            found = [_detail(f"no such key{nearest(str(key), known)}", key) for key in values if key not in known]
+            details = [_detail(f"no such key{nearest(str(key), known)}", key) for key in values if key not in known]
             further = {key: value for key, value in values.items() if key in beside}
             values = {key: value for key, value in values.items() if key in own}
             values |= {"training": further} if beside else {}
         try:
             checked = check(values)
-            if not found:
+            if not details:
                 built = cls(**checked)
-                found = [_detail(problem) for problem in getattr(built, "problems", list)()]
+                details = [_detail(problem) for problem in getattr(built, "problems", list)()]
         except ValidationError as error:
             for problem in error.errors(include_url=False):
                 place = problem["loc"][1:] if problem["loc"][:1] == ("training",) else problem["loc"]
-                found.append(_detail(_sentence(problem), *place))
+                details.append(_detail(_message(problem), *place))
         except ValueError as error:
-            found = [_detail(" ".join(str(error).split()))]
-        if found:
-            raise ValidationError.from_exception_data(cls.__name__, found)
+            details = [_detail(" ".join(str(error).split()))]
+        if details:
+            raise ValidationError.from_exception_data(cls.__name__, details)
         return built
 
     return Annotated[block, WrapValidator(construct)]
@@ -140,7 +140,7 @@ def _typed(cls: Any, keys: dict[str, Any]) -> Any:
 
 
 def _keys(cls: Any, training: Any) -> dict[str, Any]:
-    """The keys of a block of values, and what pydantic should accept for each."""
+    """The keys of a block of values with the pydantic type of each."""
     fields = [field for field in dataclasses.fields(cls) if field.init and field.name != "training"]
     bounds = getattr(cls, "BOUNDS", {})
     accepted = {f.name: _accepted(type_hints(cls)[f.name], training) for f in fields}
@@ -148,7 +148,7 @@ def _keys(cls: Any, training: Any) -> dict[str, Any]:
 
 
 def _key(field: dataclasses.Field[Any], hint: Any) -> Any:
-    """The type of a key; one without a default has to be there, and a text not to be empty."""
+    """The type of a key: required if it has no default, and then a text must not be empty."""
     optional = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
     if optional and not field.metadata.get("required"):
         return NotRequired[hint]
@@ -156,8 +156,11 @@ def _key(field: dataclasses.Field[Any], hint: Any) -> Any:
 
 
 def _accepted(hint: Any, training: Any) -> Any:
-    """What pydantic should accept for a type. Its lax mode takes `true` as a number; its strict mode refuses text such
-    as `1e-4`, which YAML does not read as a number, and a number as a name."""
+    """The type that pydantic accepts for a type hint.
+
+    Its lax mode accepts `true` as a number. Its strict mode rejects text such as `1e-4`, which YAML does not read as a
+    number, and a number as a name.
+    """
     origin, arguments = get_origin(hint), get_args(hint)
     if hasattr(hint, "__dataclass_fields__"):
         return _block(hint, training)
@@ -170,22 +173,22 @@ def _accepted(hint: Any, training: Any) -> Any:
         choices = [choice for choice in choices if _is_enum(choice)] or choices
         accepted: Any = Union[tuple(_accepted(choice, training) for choice in choices)]  # noqa: UP007
         if len(choices) > 1:
-            accepted = Annotated[accepted, WrapValidator(_one_sentence(choices))]
+            accepted = Annotated[accepted, WrapValidator(_one_error(choices))]
         return accepted | None if NoneType in arguments else accepted
     if _is_enum(hint):
         return Literal[tuple(member.value for member in hint)]
     return Annotated[hint, BeforeValidator(CONVERTED[hint])] if hint in CONVERTED else hint
 
 
-def _one_sentence(choices: list[Any]) -> Callable[[Any, Callable[[Any], Any]], Any]:
-    """One error where no member of a union fits, instead of one for each member."""
+def _one_error(choices: list[Any]) -> Callable[[Any, Callable[[Any], Any]], Any]:
+    """A validator that reports one error if no member of a union fits, instead of one for each member."""
 
     def check(value: Any, members: Callable[[Any], Any]) -> Any:
         try:
             return members(value)
         except ValidationError:
-            needed = " or ".join(NEEDS.get(get_origin(choice) or choice, str(choice)) for choice in choices)
-            raise _error(f"needs {needed}, found {describe(value)}") from None
+            needed = " or ".join(EXPECTED.get(get_origin(choice) or choice, str(choice)) for choice in choices)
+            raise _error(f"must be {needed}, got {describe(value)}") from None
 
     return check
 
@@ -213,17 +216,17 @@ def _text(value: Any) -> Any:
 CONVERTED = {int: _whole, float: _real, str: _text}
 
 
-def _error(sentence: Any) -> PydanticCustomError:
-    return PydanticCustomError("sentence", sentence)
+def _error(message: Any) -> PydanticCustomError:
+    return PydanticCustomError("problem", message)
 
 
-def _detail(sentence: str, *place: Any) -> Any:
+def _detail(message: str, *place: Any) -> Any:
     loc = tuple(key if isinstance(key, (int, str)) else str(key) for key in place)
-    return {"type": _error(sentence), "loc": loc, "input": None}
+    return {"type": _error(message), "loc": loc, "input": None}
 
 
 def _lines(error: ValidationError, values: Any, json: bool = False) -> list[str]:
-    """Pydantic's errors in our words, `place: sentence`, a line each. In a recipe, an entry of a list has its name."""
+    """The errors of pydantic as lines `place: message`. In a recipe, an entry of a list is shown by its name."""
     lines = []
     for problem in error.errors(include_url=False):
         words: list[str] = []
@@ -239,17 +242,17 @@ def _lines(error: ValidationError, values: Any, json: bool = False) -> list[str]
                 words[-1] += f"[{key}]"
             else:
                 words.append(str(name or f"entry {key + 1}"))
-        line = ": ".join([*words, _sentence(problem)])
-        lines.append(line.replace(NEEDS[dict], "an object") if json else line)
+        line = ": ".join([*words, _message(problem)])
+        lines.append(line.replace(EXPECTED[dict], "an object") if json else line)
     return lines
 
 
-def _sentence(problem: Any) -> str:
-    if problem["type"] not in SENTENCES:
+def _message(problem: Any) -> str:
+    if problem["type"] not in MESSAGES:
         return problem["msg"]
     context: dict[str, Any] = dict(problem.get("ctx", {}))
     for key, bound in context.items():
         context[key] = int(bound) if isinstance(bound, float) and bound.is_integer() else bound
-    if "expected" in context:  # it is written as 'a', 'b' or 'c'
+    if "expected" in context:  # pydantic writes 'a', 'b' or 'c'
         context["expected"] = context["expected"].replace("'", "").replace(" or ", ", ")
-    return SENTENCES[problem["type"]].format(**context, found=describe(problem["input"]))
+    return MESSAGES[problem["type"]].format(**context, got=describe(problem["input"]))

@@ -1,27 +1,32 @@
-"""From YAML files and the command line to the plain values of a recipe."""
+"""Read the plain values of a recipe from YAML files and the command line."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from ..utils.errors import RecipeError
 from .recipe_files import find_recipe, recipe_names
-from .values import TOKEN, describe, half_a_character, nearest, walk
+from .values import TOKEN, describe, nearest, surrogate_problem, walk
 
-MOST_BYTES, MOST_VALUES, MOST_DEEP = 2**20, 100_000, 32  # of a recipe; the names of 21,000 classes are half of a MB
-TOO_DEEP = f"it is nested too deeply, in more than {MOST_DEEP} levels"
-MOST_BITS = 2048  # of a number; Python writes none of more than 4,300 digits
+MAX_BYTES, MAX_VALUES, MAX_DEPTH = 2**20, 100_000, 32  # of a recipe; the names of 21,000 classes take half a MB
+TOO_DEEP = f"it is nested too deeply, in more than {MAX_DEPTH} levels"
+MAX_BITS = 2048  # of a number; Python converts at most 4,300 digits
+
+if TYPE_CHECKING:
+    from yaml import SafeLoader as _SafeLoader
+else:
+    _SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the faster one, if PyYAML was built with it
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-    """Plain values alone, and no key twice: the first one would be lost without a word."""
+class _Loader(_SafeLoader):
+    """Loads plain values only, and rejects a repeated key, whose first value would be lost silently."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         pairs = node.value if isinstance(node, yaml.MappingNode) else []
@@ -30,30 +35,30 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
         for key, mark in [(self.construct_object(key, deep=True), key.start_mark) for key in keys]:
             if isinstance(key, Hashable):
                 if key in seen:
-                    told = f"{key!r:.80} stands here twice; leave one out"
-                    raise yaml.constructor.ConstructorError(None, None, told, mark)
+                    problem = f"{key!r:.80} occurs twice; remove one"
+                    raise yaml.constructor.ConstructorError(None, None, problem, mark)
                 seen.add(key)
         return super().construct_mapping(node, deep)
 
 
 def load_yaml(text: str) -> Any:
-    """The plain values of a YAML text.
+    """Parse a YAML text into plain values.
 
     Raises:
-        ValueError: Where it is none.
+        ValueError: If it is not valid YAML.
     """
     loader, depth = None, 0
     try:
-        for event in yaml.parse(text, Loader=_Loader):  # without recursion: what builds the values has no end to it
+        for event in yaml.parse(text, Loader=_Loader):  # not recursive, unlike the constructors below
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if depth > MOST_DEEP:
+            if depth > MAX_DEPTH:
                 raise ValueError(TOO_DEEP)
         loader = _Loader(text)
         return loader.get_single_data()
     except yaml.scanner.ScannerError as error:
-        # PyYAML 6.0.4 has a limit of its own, which its look-ahead may reach before the events above.
+        # PyYAML 6.0.4 has its own limit, which its look-ahead may reach before the events above.
         raise ValueError(TOO_DEEP if "nesting depth" in str(error) else str(error)) from None
-    except Exception as error:  # constructors of dates, numbers and bytes raise whatever Python raises
+    except Exception as error:  # constructors of dates, numbers and bytes raise any exception
         raise ValueError(str(error) or type(error).__name__) from None
     finally:
         if loader is not None:
@@ -61,19 +66,23 @@ def load_yaml(text: str) -> Any:
 
 
 def check_values(values: Any, source: str) -> None:
-    """See that values are of a size and depth that a recipe has, and that every text can be written and shown.
+    """Check the number and depth of values, and that every text can be saved and shown.
+
+    Args:
+        values (`Any`): The values of a recipe.
+        source (`str`): The file of the values, for the message.
 
     Raises:
-        RecipeError: Where they are not; a token is never shown.
+        RecipeError: If a check fails; a token is never shown.
     """
     for count, (where, value, depth) in enumerate(walk(values), 1):
-        if depth > MOST_DEEP:
-            raise RecipeError(f"{where[:80]}: is nested too deeply, or holds itself; write it out", source)
-        if count > MOST_VALUES:
-            raise RecipeError(f"it has too many values; a recipe has at most {MOST_VALUES:,}", source)
+        if depth > MAX_DEPTH:
+            raise RecipeError(f"{where[:80]}: is nested too deeply, or contains itself; write it out", source)
+        if count > MAX_VALUES:
+            raise RecipeError(f"it has too many values; a recipe has at most {MAX_VALUES:,}", source)
         problem = _text_problem(value) if isinstance(value, str) else None
-        if isinstance(value, int) and value.bit_length() > MOST_BITS:
-            problem = "is a number too large"
+        if isinstance(value, int) and value.bit_length() > MAX_BITS:
+            problem = "is too large a number"
         if problem:
             raise RecipeError(f"{_shown(where)}: {problem}", source)
 
@@ -81,12 +90,12 @@ def check_values(values: Any, source: str) -> None:
 def _text_problem(text: str) -> str | None:
     if TOKEN.search(text):
         return (
-            "looks like a token, and a recipe and its command are kept with the run; a token belongs into HF_TOKEN, "
-            "the login, or the variable that hub_token_env names"
+            "looks like a token, and a recipe and its command are saved with the run; set HF_TOKEN, log in, or name "
+            "an environment variable with hub_token_env"
         )
-    if found := _CONTROL.search(text):
-        return f"holds the control character {found[0]!a}; take it out"
-    return half_a_character(text)
+    if match := _CONTROL.search(text):
+        return f"has the control character {match[0]!a}; remove it"
+    return surrogate_problem(text)
 
 
 def _shown(where: str) -> str:
@@ -94,16 +103,20 @@ def _shown(where: str) -> str:
 
 
 def read_yaml(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """The values of a recipe's file over those of the file that it includes.
+    """Read the values of a recipe file, merged over those of the file that it includes.
+
+    Args:
+        path (`Path`): The file.
+        seen (`tuple[Path, ...]`): Files that include this one, to detect a cycle.
 
     Raises:
-        RecipeError: Where a file cannot be read, is no mapping, or includes itself.
+        RecipeError: If a file cannot be read, is not a mapping, or includes itself.
     """
     if path.resolve() in seen:
         raise RecipeError(f"include: {path} includes itself", str(seen[0]))
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise ValueError(f"it has {path.stat().st_size:,} bytes; a recipe has at most {MOST_BYTES:,}")
+        if path.stat().st_size > MAX_BYTES:
+            raise ValueError(f"it has {path.stat().st_size:,} bytes; a recipe has at most {MAX_BYTES:,}")
         values = load_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         near = nearest(path.stem, recipe_names())
@@ -114,22 +127,22 @@ def read_yaml(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
         raise RecipeError(f"cannot be read: {error}", str(path)) from None
     check_values(values, str(path))
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
-        raise RecipeError(f"a recipe is a YAML mapping of names to values, found {describe(values)}", str(path))
+        raise RecipeError(f"a recipe must be a YAML mapping of names to values, got {describe(values)}", str(path))
     include = values.pop("include", None)
     if include is None:
         return values
     if not isinstance(include, str):
-        raise RecipeError(f"include: needs the name of one YAML file, found {describe(include)}", str(path))
+        raise RecipeError(f"include: must be the name of one YAML file, got {describe(include)}", str(path))
     return _merge(read_yaml(find_recipe(include, path.parent), (*seen, path.resolve())), values)
 
 
 def _yaml_beside(path: Path) -> str:
     near = sorted(p.name for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
-    return f"; beside it: {', '.join(near)}" if near else ""
+    return f"; its folder has {', '.join(near)}" if near else ""
 
 
 def _merge(base: dict[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
-    """Values of `top` over those of `base`, block by block."""
+    """Merge the values of `top` over those of `base`, block by block."""
     merged = dict(base)
     for key, value in top.items():
         both_blocks = isinstance(value, dict) and isinstance(merged.get(key), dict)
@@ -140,7 +153,14 @@ def _merge(base: dict[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
 def override(values: dict[str, Any], key: str, text: str, source: str) -> None:
     """Set a value from its text on the command line; a dotted key reaches into blocks.
 
-    Not with OmegaConf: it expands `${...}` in every text, even to environment variables, which a record would hold.
+    OmegaConf is not used, since it expands `${...}` in every text, even environment variables, which a record would
+    then hold.
+
+    Args:
+        values (`dict`): The values of the recipe; changed in place.
+        key (`str`): The key, such as `methods.zscl.l2_weight`.
+        text (`str`): The value as text.
+        source (`str`): The recipe, for the message.
     """
     *blocks, last = key.split(".")
     for block in blocks:
@@ -154,10 +174,15 @@ def override(values: dict[str, Any], key: str, text: str, source: str) -> None:
 
 
 def with_task_values(values: Mapping[str, Any], problems: list[str]) -> Mapping[str, Any]:
-    """The recipe with the blocks of `task_values` in the entries that they name."""
+    """The recipe with the blocks of `task_values` merged into the entries that they name.
+
+    Args:
+        values (`Mapping[str, Any]`): The values of the recipe.
+        problems (`list[str]`): Problems are added here.
+    """
     given = values.get("task_values") if isinstance(values, Mapping) else None
     if not isinstance(given, Mapping) or not all(isinstance(block, Mapping) for block in given.values()):
-        return values  # absent, or of a wrong type, which is reported with all others
+        return values  # absent, or of a wrong type, which the type check reports
     blocks = {str(name): block for name, block in given.items()}  # a name such as 2024 is a number in YAML
     merged, known = dict(values, task_values=None), set()
     for key in ("tasks", "evaluation_only"):

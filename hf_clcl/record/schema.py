@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..config.values import half_a_character, walk
+from ..config.values import surrogate_problem, walk
 
 DEEPEST = 64
 
@@ -34,7 +34,7 @@ def check_writable(values: Any) -> None:
             raise ValueError(f"{where[:80]} is nested too deeply")
         if isinstance(value, float) and not math.isfinite(value):
             raise ValueError(f"{ascii(where)[1:-1]}: is not a finite number; use null for what was not measured")
-        if isinstance(value, str) and (problem := half_a_character(value)):
+        if isinstance(value, str) and (problem := surrogate_problem(value)):
             raise ValueError(f"{ascii(where)[1:-1]}: {problem}")
 
 

@@ -1,1 +1,1 @@
-"""One run from the first task to the last: train, save, evaluate, record, resume."""
+"""Run a stream of tasks: train, save, evaluate, record and resume."""

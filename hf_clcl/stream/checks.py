@@ -1,4 +1,4 @@
-"""What keeps a stream from being learnt, found before anything is loaded."""
+"""Checks of a stream before anything is loaded: names, data, method, adapters and launcher."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ logger = logging.getLogger(__name__)
 def launch_needs(
     method: Method, args: ContinualTrainingArguments, peft: LoRA | None, tasks: Sequence[Task]
 ) -> LaunchNeeds:
-    """What a stream needs of its launcher.
+    """What a stream needs from its launcher.
 
     Args:
-        method (`Method`): How to learn.
+        method (`Method`): The continual-learning method.
         args (`ContinualTrainingArguments`): Training values of the stream.
-        peft (`LoRA`, *optional*): Train low-rank updates alone.
-        tasks (`Sequence[Task]`): The stream; a task may have an optimizer of its own.
+        peft (`LoRA`, *optional*): Train low-rank updates only.
+        tasks (`Sequence[Task]`): The stream; a task may set its own optimizer.
     """
     named = [args.optim, *(task.training["optim"] for task in tasks if task.training.get("optim"))]
     return LaunchNeeds(
@@ -43,7 +43,7 @@ def launch_needs(
 
 
 def check_stream(spec: StreamSpec) -> None:
-    """Check that a stream can be trained on, here and with this launcher.
+    """Check that a stream can be trained on this machine and with this launcher.
 
     Args:
         spec (`StreamSpec`): The run.
@@ -56,7 +56,7 @@ def check_stream(spec: StreamSpec) -> None:
         raise RecipeError(problems, "the stream")
     for task in spec.tasks:
         if task.test is None:
-            logger.warning("%s: has no test data: it is trained on, and its retrieval is not measured", task.name)
+            logger.warning("%s: has no test data: the task is trained, but its retrieval is not measured", task.name)
 
 
 def stream_problems(spec: StreamSpec) -> list[str]:
@@ -73,7 +73,7 @@ def stream_problems(spec: StreamSpec) -> list[str]:
     if not tasks:
         problems.append("the stream is empty; give at least one task")
     if not scenarios or len({*scenarios} & {*SCENARIOS}) < len(scenarios):
-        problems.append(f"scenarios: needs one or more of {', '.join(SCENARIOS)}, each once, found {scenarios}")
+        problems.append(f"scenarios: must be one or more of {', '.join(SCENARIOS)}, each once, got {scenarios}")
     problems += [f"{t.name}: has no training data" for t in tasks if t.train is None]
     problems += [
         f"{t.name}: has no test data"

@@ -1,18 +1,18 @@
-"""What a record says of the data of a run, and of a run that was started from Python objects."""
+"""First state of the record of a run: its data, fingerprints and versions; the recipe of a run without a file."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from ..config.arguments import TASK_VALUES
 from ..data.fingerprint import fingerprint, of_reference
 from ..data.task import Task
 from ..metrics.scenarios import TASK_INCREMENTAL
 from ..models.embedding_cache import digest_of_weights
-from ..record.parts import DatasetNote, Loss
+from ..record.parts import DatasetNote, Loss, RecordedRecipe
 from ..record.run_record import RunRecord
 from ..record.videos import VideoDatabase
 from ..utils import environment
@@ -32,25 +32,27 @@ OBJECT = "Python object"
 
 
 def dataset_note(task: Task) -> DatasetNote:
-    """What the data of a task are: sizes, source, licence."""
-    sizes = {
-        split: None if data is None else len(data) for split, data in (("train", task.train), ("test", task.test))
-    }
-    captions = {} if task.kind.has_labels else {"captions": task.number_of_captions}
-    return {
+    """The entry of a task in `datasets` of the record: sizes, source, licence."""
+    note: DatasetNote = {
         "task": task.name,
         "dataset": task.source or OBJECT,
         "classes": None if task.class_names is None else len(task.class_names),
-        **captions,
-        **sizes,
+        "captions": None if task.kind.has_labels else task.number_of_captions,
+        "train": None if task.train is None else len(task.train),
+        "test": None if task.test is None else len(task.test),
         "split_note": task.split_note,
-        **({"members": task.split_members} if task.split_members else {}),
+        "members": task.split_members,
         "licence": task.licence,
     }
+    if task.kind.has_labels:
+        del note["captions"]
+    if not task.split_members:
+        del note["members"]
+    return note
 
 
 def fingerprints(spec: StreamSpec) -> dict[str, dict[str, str]]:
-    """Fingerprints of the data of a run: of each task, of the reference set, and of a model that has no name."""
+    """Fingerprints of the data of a run: each task, the reference set, and a base model that was given loaded."""
     images, column = spec.reference_images or (None, None)
     reference = of_reference(images, column, spec.reference_texts)
     return {
@@ -61,23 +63,30 @@ def fingerprints(spec: StreamSpec) -> dict[str, dict[str, str]]:
 
 
 def logged_losses(history: Iterable[Mapping[str, float]], task: str, step_offset: int) -> list[Loss]:
-    """The losses of a task as its trainer logged them, its steps counted from its own start."""
-    named = ("loss", "_kl", "grad_norm", "learning_rate")
-    return [
-        {"task": task, "step": entry["step"] - step_offset} | {k: v for k, v in entry.items() if k.endswith(named)}
+    """The logged losses of a task, with steps counted from the start of the task.
+
+    Args:
+        history (`Iterable[Mapping[str, float]]`): `log_history` of the trainer.
+        task (`str`): Name of the task.
+        step_offset (`int`): Steps of the stream before this task.
+    """
+    recorded = ("loss", "_kl", "grad_norm", "learning_rate")
+    losses = [
+        {"task": task, "step": entry["step"] - step_offset} | {k: v for k, v in entry.items() if k.endswith(recorded)}
         for entry in history
         if "loss" in entry
     ]
+    return cast(list[Loss], losses)  # a `Loss` also has the named losses of the method as further keys
 
 
 def new_video_database(tasks: Sequence[Task]) -> VideoDatabase | None:
-    """What a record says of the videos of a stream before any is embedded; `None` where it has none."""
+    """The empty `video_database` of a record; `None` if the stream has no videos."""
     categories = {task.name: len(task.class_names or ("",)) for task in tasks if task.kind.keeps_database}
     return {"categories": categories, "zero_shot": None, "after": []} if categories else None
 
 
 def new_record(spec: StreamSpec, recipe: dict[str, Any]) -> RunRecord:
-    """The record of a run of which nothing is measured yet.
+    """The record of a run before its first measurement.
 
     Args:
         spec (`StreamSpec`): The run.
@@ -99,7 +108,7 @@ def new_record(spec: StreamSpec, recipe: dict[str, Any]) -> RunRecord:
             if not task.kind.has_labels and task.test is not None
         },
         video_database=new_video_database(spec.tasks),
-        recipe=recipe,
+        recipe=cast(RecordedRecipe, recipe),  # checked when the recipe was read
         versions=environment.versions(),
         seed=spec.args.seed,
         device=environment.device_name(spec.args.device),
@@ -113,7 +122,7 @@ def new_record(spec: StreamSpec, recipe: dict[str, Any]) -> RunRecord:
 
 
 def recipe_of_objects(spec: StreamSpec) -> dict[str, Any]:
-    """A recipe, as plain values, of a run without one: a resumed run is compared with it."""
+    """The recipe, as plain values, of a run that was started from Python objects; needed to resume it."""
     args, method = spec.args, spec.method
     defaults = {f.name: f.default for f in dataclasses.fields(args) if f.default is not dataclasses.MISSING}
     values = {name: getattr(args, name) for name in (*TASK_VALUES, *STREAM_VALUES)}

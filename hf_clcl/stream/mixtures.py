@@ -1,4 +1,4 @@
-"""Checkpoints that are no stream, and mixtures of their weights: `evaluations.json`, a table and a plot."""
+"""Results of single checkpoints and of their mixtures with the base model: `evaluations.json`, a table and a plot."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ FILE = "evaluations.json"
 
 
 class Evaluation(TypedDict):
-    """One model: accuracy in percent by scenario, and by dataset.
+    """The result of one model: accuracy in percent by scenario and dataset.
 
-    `alpha` is the share of the checkpoint, `1 - alpha` that of the base model.
+    `alpha` is the weight of the checkpoint in the mixture, `1 - alpha` that of the base model.
     """
 
     checkpoint: str
@@ -38,17 +38,17 @@ class Evaluation(TypedDict):
 
 @dataclass
 class Evaluations:
-    """What `evaluations.json` holds.
+    """The content of `evaluations.json`.
 
     Args:
         model (`str`): The base model: a Hub id or a folder.
-        tasks (`list[str]`): Datasets whose classes the scenarios are about.
-        evaluation_only (`list[str]`): Datasets beside them, each among its own classes.
-        scenarios (`list[str]`): What images are classified among, the main one first.
-        recipe (`dict`): The recipe as resolved.
+        tasks (`list[str]`): Datasets of the stream, whose classes the scenarios use.
+        evaluation_only (`list[str]`): Further datasets, each evaluated among its own classes.
+        scenarios (`list[str]`): Names of the scenarios, the main one first.
+        recipe (`dict`): The resolved recipe.
         versions (`dict[str, str]`): Versions of the libraries and of this software.
         command (`str`, *optional*): The command.
-        evaluations (`list[Evaluation]`): One for each model; the base model is the mixture of share 0.
+        evaluations (`list[Evaluation]`): One for each model; the base model is the mixture with `alpha` 0.
     """
 
     model: str
@@ -60,15 +60,15 @@ class Evaluations:
     command: str | None = None
     evaluations: list[Evaluation] = field(default_factory=list)
 
-    def found(self, checkpoint: str, alpha: float) -> Evaluation | None:
-        """What is known of a mixture; that of share 0 is the same for every checkpoint."""
+    def find(self, checkpoint: str, alpha: float) -> Evaluation | None:
+        """The result of a mixture, or `None`; `alpha` 0 is the same model for every checkpoint."""
         return next(
             (e for e in self.evaluations if e["alpha"] == alpha and (alpha == 0 or e["checkpoint"] == checkpoint)),
             None,
         )
 
     def save(self, folder: Path) -> None:
-        """Write `evaluations.json` and `evaluations.md`, and the plot where there are mixtures."""
+        """Write `evaluations.json` and `evaluations.md`, and the plot if there are mixtures."""
         with whole_file(folder / FILE) as file:
             values = plain(dataclasses.asdict(self))
             file.write_text(json.dumps({"schema": 1, **values}, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -82,7 +82,7 @@ class Evaluations:
         """Read an `evaluations.json`.
 
         Raises:
-            UserError: Where it is none.
+            UserError: If the file cannot be read or has wrong content.
         """
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
@@ -91,11 +91,11 @@ class Evaluations:
         except (OSError, ValueError, KeyError, TypeError) as error:
             wrong = [f"{type(error).__name__}: {error}"]
         if wrong:
-            raise UserError(f"{path}: is no list of evaluations: {wrong[0]}; choose another --output_dir")
+            raise UserError(f"{path}: is not a valid list of evaluations: {wrong[0]}; choose another --output_dir")
         return cls(**values)
 
     def as_markdown(self) -> str:
-        """A table for each scenario."""
+        """The results as Markdown, one table for each scenario."""
         parts = []
         for scenario in self.scenarios:
             beside = self.evaluation_only if scenario == self.scenarios[0] else []
@@ -113,16 +113,16 @@ class Evaluations:
 
 
 def mean(values: dict[str, float | None], names: Sequence[str]) -> float | None:
-    """Mean over datasets; `None` where one was not measured."""
-    found = [values.get(name) for name in names]
-    return None if None in found or not found else sum(found) / len(found)
+    """Mean over datasets; `None` if one was not measured or there are none."""
+    measured = [value for name in names if (value := values.get(name)) is not None]
+    return sum(measured) / len(measured) if measured and len(measured) == len(names) else None
 
 
 def plot_mixtures(evaluations: Evaluations, folder: str | Path) -> list[Path]:
-    """Draw the path of each checkpoint's mixtures, from the base model: `evaluations.png` and `evaluations.svg`.
+    """Draw one line per checkpoint through its mixtures with the base model: `evaluations.png` and `.svg`.
 
-    Up is the mean accuracy on the tasks. To the right is that on the datasets beside them, where there are some, so
-    that up and right is better; else the share of the checkpoint.
+    The y axis is the mean accuracy on the tasks. The x axis is the mean accuracy on the `evaluation_only` datasets, or
+    `alpha` if there are none.
     """
     beside, tasks, scenario = evaluations.evaluation_only, evaluations.tasks, evaluations.scenarios[0]
     with matplotlib.rc_context(STYLE):

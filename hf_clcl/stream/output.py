@@ -1,4 +1,4 @@
-"""The folder of a run: what it holds when a run begins or goes on, and how results are written to it."""
+"""The output folder of a run: lock it, read it when a run starts or resumes, and write results to it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import math
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,9 @@ from ..utils.names import CARD, RECIPE, RECORD, task_folder
 logger = logging.getLogger(__name__)
 
 CHECKPOINTS = "checkpoints"
-RUNNING = ".running"  # held while a run is at work in its folder
+RUNNING = ".running"  # lock file of the run that uses the folder
 PLOT_SECONDS = 30.0
-LOCK_SECONDS = 10.0  # worker processes of a run that was killed may live a little longer
+LOCK_SECONDS = 10.0  # worker processes of a killed run may live a little longer
 
 
 class OutputFolder:
@@ -36,10 +36,10 @@ class OutputFolder:
 
     Args:
         path (`Path`): The folder.
-        writes (`bool`): Whether this process writes; one of several does.
+        writes (`bool`): Whether this process writes; one rank of several does.
         plot_seconds (`float`, defaults to 0.0):
-            While a run is not finished, its plots are drawn no more often than this: they cost a second or more. 0
-            where what is in the folder goes to the Hub after each task.
+            Seconds between two drawings of the plots of an unfinished run, which take a second or more. With 0, they
+            are drawn after each task, which a push to the Hub after each task needs.
     """
 
     def __init__(self, path: Path, writes: bool, plot_seconds: float = 0.0):
@@ -48,10 +48,10 @@ class OutputFolder:
         self._lock = FileLock(path / RUNNING, timeout=LOCK_SECONDS) if writes else None
 
     def claim(self) -> None:
-        """See that the folder can be written, and that no other run does it until `close`.
+        """Check that the folder can be written, and lock it for this run until `close`.
 
         Raises:
-            UserError: Where it cannot, or another run is at work in it.
+            UserError: If it cannot be written, or another run uses it.
         """
         if self._lock is None:
             return
@@ -60,18 +60,24 @@ class OutputFolder:
             self._lock.acquire()
         except Timeout:
             raise UserError(
-                f"another run is at work in {self.path}; wait for its end, or choose another folder with "
-                f"--output_dir. If there is none (on a file system without locks), delete {self._lock.lock_file}"
+                f"another run uses {self.path}; wait for its end, or choose another folder with --output_dir. If no "
+                f"other run exists (on a file system without locks), delete {self._lock.lock_file}"
             ) from None
-        except (OSError, NotImplementedError) as error:  # a file system that has no locks
-            logger.info("%s cannot be locked (%s): see that no two runs share it", self.path, error)
+        except (OSError, NotImplementedError) as error:  # a file system without locks
+            logger.info("%s cannot be locked (%s): make sure that no two runs share it", self.path, error)
 
     def open(self, recipe: dict[str, Any]) -> RunRecord | None:
-        """The record of a run that is to go on, or `None` for a new one; the folder is to be claimed before.
+        """Read the record of the run that the folder holds; call [`claim`] first.
+
+        Args:
+            recipe (`dict`): The recipe of this run as plain values.
+
+        Returns:
+            `RunRecord`: The record of the run to resume, or `None` for a new run.
 
         Raises:
-            UserError: Where the folder belongs to something else, or is not one for all processes.
-            RecipeError: Where it holds a run of another recipe; the message tells what differs.
+            UserError: If the folder belongs to something else, or the ranks do not share it.
+            RecipeError: If it holds a run of another recipe; the message names each difference.
         """
         if self.writes:
             remove_unfinished(self.path)
@@ -80,23 +86,23 @@ class OutputFolder:
         record = RunRecord.load(self.path / RECORD) if (self.path / RECORD).exists() else None
         if not same_on_all_ranks(record and (len(record.accuracy), record.finished)):
             raise UserError(
-                f"the processes find different things in {self.path}: it has to lie on a file system that all "
-                "machines share. Choose such a folder with --output_dir, or set save_on_each_node: true, which keeps "
-                "a copy on each machine"
+                f"the ranks read different contents in {self.path}: it must be on a file system that all machines "
+                "share. Choose such a folder with --output_dir, or set save_on_each_node: true, which keeps a copy on "
+                "each machine"
             )
         if record is not None:
-            refuse_other_recipe(record.recipe, recipe, self.path)
+            check_same_recipe(record.recipe, recipe, self.path)
             return record
-        leftovers = sorted(p.name for p in self.path.glob("task-*")) if self.path.exists() else []
-        if leftovers:
+        task_folders = sorted(p.name for p in self.path.glob("task-*")) if self.path.exists() else []
+        if task_folders:
             raise UserError(
-                f"{self.path} holds {leftovers[0]} but no {RECORD}: it belongs to something else. Choose another "
+                f"{self.path} has {task_folders[0]} but no {RECORD}: it belongs to something else. Choose another "
                 "folder with --output_dir"
             )
         return None
 
     def close(self) -> None:
-        """Let other runs have the folder."""
+        """Release the lock of the folder."""
         if self._lock and self._lock.is_locked:
             Path(self._lock.lock_file).unlink(missing_ok=True)
             self._lock.release()
@@ -105,26 +111,26 @@ class OutputFolder:
         """The folder of a finished task."""
         return self.path / task_folder(index, name)
 
-    def standing(self, record: RunRecord, folder_of: Callable[[int], Path]) -> RunRecord:
-        """The record as far as folders of tasks go: a task whose folder is gone is learnt anew, and those after it.
+    def drop_missing_tasks(self, record: RunRecord, folder_of: Callable[[int], Path]) -> RunRecord:
+        """The record up to the last task whose folder still exists; the tasks after it are trained again.
 
         Args:
-            record (`RunRecord`): What the folder holds.
-            folder_of (`Callable[[int], Path]`): Folder of a task by its place in the stream.
+            record (`RunRecord`): The record in the folder.
+            folder_of (`Callable[[int], Path]`): Folder of a task by its index in the stream.
         """
         done = len(record.accuracy)
         while done and not folder_of(done - 1).exists():
             done -= 1
         if record.finished or done == len(record.accuracy):
             return record
-        gone = folder_of(len(record.accuracy) - 1)
+        missing = folder_of(len(record.accuracy) - 1)
         logger.warning(
-            "%s is not there: the stream goes on from %s", gone, record.tasks[done - 1] if done else "its start"
+            "%s is missing: the stream resumes from %s", missing, record.tasks[done - 1] if done else "its start"
         )
         return record.until(record.tasks[done - 1] if done else None)
 
     def scratch(self, index: int, name: str) -> Path:
-        """The folder of the checkpoints within a task, gone when it is finished."""
+        """The folder of the checkpoints within a task; deleted when the task is finished."""
         return self.checkpoints / self.task(index, name).name
 
     @property
@@ -141,18 +147,19 @@ class OutputFolder:
             path.write_text(yaml.safe_dump(record.recipe, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
     def write(self, record: RunRecord) -> None:
-        """Write the record, and what shows its accuracies: plots and card.
+        """Write the record, the plots and the card.
 
-        The record comes first, as it costs most to make anew; that of a finished run last, since nothing comes after.
+        The record of an unfinished run is written first, since it is the most expensive to compute again. That of a
+        finished run is written last, since it marks the run as complete.
         """
         if not record.finished:
             self.write_record(record)
-            self._show(record)
+            self._write_report(record)
         else:
-            self._show(record)
+            self._write_report(record)
             self.write_record(record)
 
-    def _show(self, record: RunRecord) -> None:
+    def _write_report(self, record: RunRecord) -> None:
         if not self.writes:
             return
         waits = not record.finished and time.monotonic() - self._plotted < self.plot_seconds
@@ -164,7 +171,7 @@ class OutputFolder:
             path.write_text(write_card(record), encoding="utf-8")
 
     def forget_cache(self) -> None:
-        """Remove what only saves time when the run is resumed."""
+        """Delete the cache, which only saves time when the run is resumed."""
         if self.writes:
             shutil.rmtree(self.path / CACHE, ignore_errors=True)
 
@@ -181,32 +188,42 @@ class OutputFolder:
             ) from None
 
 
-def refuse_other_recipe(before: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
-    """See that a run goes on with the recipe it began with.
+def check_same_recipe(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:
+    """Check that a run resumes with the recipe it started with.
+
+    Args:
+        before (`Mapping[str, Any]`): The recipe in the record.
+        now (`Mapping[str, Any]`): The recipe of this run.
+        folder (`Path`): The output folder, for the message.
 
     Raises:
-        RecipeError: With each value that differs and that numbers depend on.
+        RecipeError: With each value that differs and that results depend on.
     """
-    before, now = decisive_values(before), decisive_values(now)
+    old, new = decisive_values(before), decisive_values(now)
     differing = [
-        f"{key}: {before.get(key, 'default')} before, {now.get(key, 'default')} now"
-        for key in sorted(before.keys() | now.keys())
-        if before.get(key) != now.get(key)
+        f"{key}: {old.get(key, 'default')} before, {new.get(key, 'default')} now"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key)
     ]
     if differing:
-        advice = "choose another folder with --output_dir, or give the values that the run began with"
+        advice = "choose another folder with --output_dir, or give the values that the run started with"
         raise RecipeError([*differing, advice], f"resuming {folder}")
 
 
-def refuse_other_data(before: RunRecord, now: dict[str, dict[str, str]], folder: Path) -> None:
-    """See that a run goes on with the data it began with.
+def check_same_data(before: RunRecord, now: dict[str, dict[str, str]], folder: Path) -> None:
+    """Check that a run resumes with the data it started with.
+
+    Args:
+        before (`RunRecord`): The record of the run, with the fingerprints of its data.
+        now (`dict[str, dict[str, str]]`): Fingerprints of the data of this run.
+        folder (`Path`): The output folder, for the message.
 
     Raises:
-        UserError: With each part of them that is not the same.
+        UserError: With each part of the data that differs.
     """
     if differing := changes(before.fingerprints, now):
         lines = "".join(f"\n  - {line}" for line in differing)
         raise UserError(
-            f"{folder} was begun on other data, and its numbers would mean nothing on both:{lines}\nBring the data "
-            "back as they were, or begin anew in another folder with --output_dir"
+            f"the run in {folder} started with other data, so its results would mix both:{lines}\nRestore the data, "
+            "or start again in another folder with --output_dir"
         )

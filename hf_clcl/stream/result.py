@@ -1,4 +1,4 @@
-"""`StreamResult`: the record of a run as a notebook shows it."""
+"""`StreamResult`: the record of a run with plots and a table for notebooks."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class StreamResult(RunRecord):
-    """A [`RunRecord`] with plots, and with a table in a notebook.
+    """A [`RunRecord`] with plots and an HTML table for notebooks.
 
-    `StreamResult.load(folder)` reads the record of a run that is finished, or still running.
+    `StreamResult.load(folder)` reads the record of a run that is finished or still running.
     """
 
     @classmethod
     def from_record(cls, record: RunRecord) -> StreamResult:
-        """The same record, with plots."""
+        """Make a `StreamResult` with the fields of a record."""
         return cls(**{field.name: getattr(record, field.name) for field in dataclasses.fields(RunRecord)})
 
     def __eq__(self, other: object) -> bool:
@@ -45,7 +45,7 @@ class StreamResult(RunRecord):
 
         figures = {"matrix": matrix_figure, "curves": curves_figure}
         if kind not in figures:
-            raise ValueError(f"kind: needs matrix or curves, found {kind!r}")
+            raise ValueError(f"kind: must be matrix or curves, got {kind!r}")
         figure = figures[kind](self)
         # A notebook shows a plain figure only where pyplot is imported.
         figure._repr_png_ = lambda: _png(figure)  # type: ignore[attr-defined]

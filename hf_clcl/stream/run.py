@@ -1,4 +1,4 @@
-"""A stream as one call: from objects and values to a record."""
+"""`run_stream`: train and evaluate a stream of tasks with one call."""
 
 from __future__ import annotations
 
@@ -43,38 +43,38 @@ def run_stream(
     scenarios: Sequence[str] = (TASK_INCREMENTAL.name,),
     **training_values: Any,
 ) -> StreamResult:
-    """Train a CLIP on one task after another, and evaluate it on all of them after each.
+    """Train a CLIP on one task after another, and evaluate it on all tasks after each one.
 
-    Called again with the same arguments, it resumes from what is in `output_dir`; a finished run is only read.
+    If it is called again with the same arguments, it resumes the run in `output_dir`; a finished run is only read.
 
     Args:
         model (`str`, `Path` or `PreTrainedModel`):
-            The CLIP to start from: a Hub id, a local folder, or a loaded model, which is copied and never changed.
+            The base model: a Hub id, a local folder, or a loaded model, which is copied and never changed.
         tasks (`Sequence[Task]`): The stream, in order.
-        method (`str`, `Method` or `type[Method]`, defaults to `"zscl"`): How to learn without forgetting.
+        method (`str`, `Method` or `type[Method]`, defaults to `"zscl"`): The continual-learning method.
         method_options (`dict`, *optional*): Options of a method that is given by name or class.
-        evaluation_only (`Sequence[Task]`): Evaluated after each task, never trained on.
-        reference_images (`Dataset`, *optional*): Images for methods that distil on a reference set.
-        reference_texts (`Sequence[str]`, *optional*): Texts for them.
-        args (`ContinualTrainingArguments`, *optional*): Training values; or give them one by one.
+        evaluation_only (`Sequence[Task]`): Datasets that are evaluated after each task and never trained on.
+        reference_images (`Dataset`, *optional*): Images of the reference set, for methods that distil on one.
+        reference_texts (`Sequence[str]`, *optional*): Texts of the reference set.
+        args (`ContinualTrainingArguments`, *optional*): Training values; or pass them as keyword arguments.
         processing_class (`ProcessorMixin`, *optional*):
-            Processor of the model; needed with a loaded model, and loaded with a model that is given by name.
+            Processor of the model; required with a loaded model, otherwise loaded with the model.
         model_revision (`str`, *optional*): Branch, tag or commit of a Hub model.
-        random_init (`bool`, defaults to `False`): Take only the model's configuration.
-        recipe (`dict`, *optional*): The recipe as plain values, kept as `recipe.yaml`.
+        random_init (`bool`, defaults to `False`): Take only the configuration of the model and draw new weights.
+        recipe (`dict`, *optional*): The recipe as plain values, saved as `recipe.yaml`.
         command (`str`, *optional*): The command that started the run, for the record.
-        peft (`LoRA`, *optional*): Learn low-rank updates alone, merged after each task.
+        peft (`LoRA`, *optional*): Train low-rank updates only, merged after each task.
         scenarios (`Sequence[str]`, defaults to `("task_incremental",)`):
-            What images are classified among, the main one first: see [`Recipe`].
+            How accuracy is measured, the main scenario first: see [`Recipe`].
         training_values: Values of `ContinualTrainingArguments`, such as `output_dir`, `max_steps`, `learning_rate`.
 
     Returns:
         `StreamResult`:
-            The [`RunRecord`] that `results.json` in the output folder holds: `.metrics`, `.matrix` (a table of
-            accuracies), `.plot()`, and a table in a notebook.
+            The [`RunRecord`] that `results.json` in the output folder holds, with `.metrics`, `.matrix` (a table of
+            accuracies), `.plot()`, and a table in notebooks.
 
     Raises:
-        UserError: For anything that the user can fix; what is finished is kept.
+        UserError: For any problem that the user can fix; finished tasks are kept.
     """
     if args is not None and training_values:
         raise RecipeError(f"args is given, so {', '.join(training_values)} must be set in it")
@@ -98,7 +98,7 @@ def run_stream(
 def _check_object(
     model: PreTrainedModel, processing_class: ProcessorMixin | None, revision: str | None, random_init: bool
 ) -> None:
-    """Check what comes with a model that is loaded already."""
+    """Check the arguments that belong to a loaded model."""
     check_model(model)
     if processing_class is None:
         raise UserError(
@@ -106,4 +106,4 @@ def _check_object(
             "AutoProcessor.from_pretrained(...)"
         )
     if revision is not None or random_init:
-        raise UserError("model_revision and random_init are for a model by name, and a loaded model is given")
+        raise UserError("model_revision and random_init need a model that is given by name, got a loaded model")

@@ -1,4 +1,4 @@
-"""`Session`: accelerator, processor, image cache and evaluator of one run; and loading its models."""
+"""`Session`: accelerator, processor, image cache and evaluator of one run; loads its models."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
+from torch import nn
 from transformers import PreTrainedModel
 
 from ..data.images.frames import Frames, ImageCache
@@ -20,7 +21,7 @@ from .spec import StreamSpec
 
 
 class Session:
-    """What training and evaluation of one run share.
+    """The objects that training and evaluation of one run share.
 
     Args:
         spec (`StreamSpec`): The run.
@@ -52,20 +53,20 @@ class Session:
     def load(
         self, name_or_path: str | Path, revision: str | None = None, random_init: bool = False
     ) -> PreTrainedModel:
-        """Load a model, frozen and in evaluation mode. The arguments are those of `load_model`."""
+        """Load a model, frozen and in evaluation mode; takes the arguments of `load_model`."""
         return load_model(name_or_path, revision, random_init).requires_grad_(False).eval()
 
     def to_device(self, model: PreTrainedModel) -> PreTrainedModel:
-        """Move a model to the device, after checking it against the tokenizer."""
+        """Check a model against the tokenizer and move it to the device."""
         check_tokenizer(model, self.processor.tokenizer)
-        return model.to(self.spec.args.device)
+        return nn.Module.to(model, self.spec.args.device)  # `PreTrainedModel.to` has no usable type
 
     def test_frames(self, task: Task) -> Frames:
-        """The test images of a task as frames of the model's size."""
+        """The test images of a task, resized for the model."""
         return frames_of(task, "test", self.processor.image_processor, self.cache)
 
     def reference_frames(self) -> Frames | None:
-        """The reference images as frames of the model's size."""
+        """The reference images, resized for the model; `None` without a reference set."""
         if self.spec.reference_images is None:
             return None
         images, column = self.spec.reference_images

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 @dataclass
 class StreamSpec:
-    """What one run consists of.
+    """The inputs of one run.
 
     Args:
         model (`str` or `PreTrainedModel`): The base model: a Hub id, a local folder, or a loaded model.
         tasks (`list[Task]`): The stream, in order.
-        method (`Method`): How to learn.
+        method (`Method`): The continual-learning method.
         args (`ContinualTrainingArguments`): Training values of the stream.
-        processing_class (`ProcessorMixin`, *optional*): Processor of the model; loaded with the model where `None`.
+        processing_class (`ProcessorMixin`, *optional*): Processor of the model; loaded with the model if `None`.
         revision (`str`, *optional*): Branch, tag or commit of a Hub model.
         random_init (`bool`, defaults to `False`): Take only the model's configuration and draw new weights.
         evaluation_only (`list[Task]`, *optional*): Datasets that are evaluated and never trained on.
@@ -34,7 +34,7 @@ class StreamSpec:
         reference_texts (`list[str]`, *optional*): Reference texts, for methods that distil on them.
         peft (`LoRA`, *optional*): Train low-rank updates only.
         scenarios (`list[str]`, defaults to `["task_incremental"]`): How accuracy is measured, the main one first.
-        recipe (`dict`, *optional*): The recipe as plain values; written from the other fields where `None`.
+        recipe (`dict`, *optional*): The recipe as plain values; derived from the other fields if `None`.
         command (`str`, *optional*): The command that started the run, for the record.
     """
 
@@ -55,7 +55,7 @@ class StreamSpec:
 
     @property
     def everything(self) -> list[Task]:
-        """All datasets that are evaluated: the tasks, then the datasets that are never trained on."""
+        """All evaluated datasets: the tasks, then `evaluation_only`."""
         return [*self.tasks, *self.evaluation_only]
 
     @property
@@ -65,7 +65,7 @@ class StreamSpec:
 
     @property
     def model_name(self) -> str:
-        """What the record calls the base model: its Hub id or folder, or the class of a model without either."""
+        """Name of the base model in the record: its Hub id or folder, or the class of a model without either."""
         if isinstance(self.model, str):
             return self.model
         return str(self.model.name_or_path or type(self.model).__name__)

@@ -1,4 +1,4 @@
-"""Evaluation of checkpoints without training: as the rows of a stream, or as mixtures with the base model."""
+"""Evaluate checkpoints without training, as the rows of an accuracy matrix or mixed with the base model (WiSE-FT)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from ..utils.errors import UserError
 from ..utils.names import RECORD
 from .description import new_record
 from .mixtures import FILE, Evaluation, Evaluations
-from .output import OutputFolder, refuse_other_recipe
+from .output import OutputFolder, check_same_recipe
 from .session import Session
 from .spec import StreamSpec
 
@@ -38,14 +38,14 @@ if TYPE_CHECKING:
 
 @dataclass
 class Checkpoints(ZeroShot):
-    """What the record of given checkpoints names as its method: nothing is trained."""
+    """The method in the record of given checkpoints; it trains nothing."""
 
     name: ClassVar[str] = "checkpoints"
     citation: ClassVar[str] = ""
 
 
 class Standalone:
-    """The data and the base model of a recipe, and an output folder for what is measured.
+    """Evaluates checkpoints on the tasks of a recipe, and writes the results to its output folder.
 
     Args:
         recipe (`Recipe`): Base model, tasks, scenarios and `output_dir`.
@@ -68,7 +68,7 @@ class Standalone:
         self.evaluation = self.session.evaluation
 
     def stream(self, checkpoints: Sequence[Checkpoint]) -> RunRecord:
-        """Fill a matrix: the base model before the first task, then one checkpoint after each."""
+        """Fill an accuracy matrix: the zero-shot row from the base model, then one row per checkpoint."""
         names = [checkpoint.name for checkpoint in checkpoints]
         record = self._open_stream(names)
         self.evaluation.record = record
@@ -84,24 +84,24 @@ class Standalone:
         return record
 
     def mixtures(self, checkpoints: Sequence[Checkpoint], alphas: Sequence[float]) -> Evaluations:
-        """Evaluate `(1 - alpha) * base + alpha * checkpoint` for each checkpoint and share.
+        """Evaluate `(1 - alpha) * base + alpha * checkpoint` for each checkpoint and each `alpha`.
 
         Source: WiSE-FT (Wortsman et al., CVPR 2022).
         """
         results = self._open_mixtures()
         base: PreTrainedModel | None = None
         for checkpoint in checkpoints:
-            wanted = [alpha for alpha in alphas if results.found(checkpoint.name, alpha) is None]
-            if not wanted:
+            missing = [alpha for alpha in alphas if results.find(checkpoint.name, alpha) is None]
+            if not missing:
                 continue
             base = self._base() if base is None else base
-            loaded = self._load(checkpoint.path, checkpoint.revision) if any(wanted) else base
+            loaded = self._load(checkpoint.path, checkpoint.revision) if any(missing) else base
             ends, starts = loaded.state_dict(), {name: t.clone() for name, t in base.state_dict().items()}
             _check_same_shape(starts, ends, checkpoint.name)
             ends = {name: tensor.clone() for name, tensor in ends.items()}
-            for alpha in wanted:
-                if results.found(checkpoint.name, alpha) is not None:
-                    continue  # given twice
+            for alpha in missing:
+                if results.find(checkpoint.name, alpha) is not None:
+                    continue  # the same alpha was given twice
                 loaded.load_state_dict(interpolate(starts, ends, alpha))
                 name = checkpoint.name if alpha else self.spec.model_name
                 results.evaluations.append(self._evaluation(loaded, name, alpha))
@@ -114,7 +114,7 @@ class Standalone:
         return results
 
     def _evaluation(self, model: PreTrainedModel, name: str, alpha: float) -> Evaluation:
-        """One model, which has seen all tasks."""
+        """Evaluate one model on all datasets in all scenarios."""
         self.evaluation.record = record = self._record()
         self.evaluation.measure(model, None)
         accuracy = {
@@ -130,31 +130,31 @@ class Standalone:
     def _open_stream(self, names: list[str]) -> RunRecord:
         self.output.claim()
         if (self.folder / FILE).exists():
-            raise UserError(f"{self.folder} holds {FILE}, which is no stream; choose another --output_dir")
-        found = self.output.open(self.recipe)
-        if found is None:
-            found = self._record()
-            found.extra["checkpoints"] = names
-        before = found.extra.get("checkpoints")
-        if before is None or found.method != Checkpoints.name:
-            raise UserError(f"{self.folder} holds a run, which would be lost; choose another --output_dir")
-        done = len(found.accuracy)
+            raise UserError(f"{self.folder} has {FILE}, which belongs to no stream; choose another --output_dir")
+        record = self.output.open(self.recipe)
+        if record is None:
+            record = self._record()
+            record.extra["checkpoints"] = names
+        before = record.extra.get("checkpoints")
+        if before is None or record.method != Checkpoints.name:
+            raise UserError(f"{self.folder} holds a run, which would be overwritten; choose another --output_dir")
+        done = len(record.accuracy)
         if before[:done] != names[:done] or len(names) < done:
             raise UserError(
                 f"{self.folder} holds the checkpoints {', '.join(before[:done])}; choose another --output_dir for "
                 f"{', '.join(names)}"
             )
-        found.extra["checkpoints"] = names
-        return found
+        record.extra["checkpoints"] = names
+        return record
 
     def _open_mixtures(self) -> Evaluations:
         self.output.claim()
         if (self.folder / RECORD).exists():
             raise UserError(f"{self.folder} holds a run or a stream of checkpoints; choose another --output_dir")
         if (self.folder / FILE).exists():
-            found = Evaluations.load(self.folder / FILE)
-            refuse_other_recipe(found.recipe, self.recipe, self.folder)
-            return found
+            evaluations = Evaluations.load(self.folder / FILE)
+            check_same_recipe(evaluations.recipe, self.recipe, self.folder)
+            return evaluations
         return Evaluations(
             self.spec.model_name, [task.name for task in self.tasks], [task.name for task in self.others],
             self.spec.scenarios, self.recipe, environment.versions(), self.spec.command,
@@ -174,7 +174,7 @@ class Standalone:
         return self.session.to_device(self.session.load(name, revision))
 
     def _kept_videos(self, name: str) -> Path:
-        """Where the videos of a task that were embedded are kept, to go on after a stop."""
+        """The folder with the embedded videos of a task, so that a stopped evaluation resumes."""
         folder = self.folder / "videos" / name
         if self.args.should_save and any(task.kind.keeps_database for task in self.tasks):
             folder.mkdir(parents=True, exist_ok=True)
@@ -194,17 +194,18 @@ def _check_same_shape(base: dict[str, Tensor], other: dict[str, Tensor], name: s
 def evaluate(
     recipe: Recipe, checkpoints: Sequence[Checkpoint], alphas: Sequence[float] | None, command: str | None = None
 ) -> None:
-    """Evaluate checkpoints on the tasks of a recipe, and write what came of it to its `output_dir`.
+    """Evaluate checkpoints on the tasks of a recipe, and write the results to its `output_dir`.
 
     Args:
         recipe (`Recipe`): Base model, tasks, scenarios and `output_dir`.
-        checkpoints (`Sequence[Checkpoint]`): What to evaluate.
+        checkpoints (`Sequence[Checkpoint]`): The checkpoints to evaluate.
         alphas (`Sequence[float]`, *optional*):
-            Shares of each checkpoint in a mixture with the base model (WiSE-FT); a stream where not given.
+            Weights of each checkpoint in a mixture with the base model (WiSE-FT); if not given, the checkpoints are
+            the rows of a stream.
         command (`str`, *optional*): The command, for the record.
 
     Raises:
-        UserError: For anything that the user can mend; what is finished is kept.
+        UserError: For any problem that the user can fix; finished evaluations are kept.
     """
     try:
         standalone = Standalone(recipe, command)

@@ -1,1 +1,1 @@
-"""One task in a `transformers.Trainer`."""
+"""Train one task with a `transformers.Trainer`."""

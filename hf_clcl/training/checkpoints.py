@@ -1,4 +1,4 @@
-"""Checkpoints on the disk: whether they are whole, and which one a task goes on from."""
+"""Checkpoints on the disk: save them atomically, detect damage, and choose the one that a task resumes from."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ logger = logging.getLogger(__name__)
 
 METHOD_STATE = "method_state.safetensors"
 TRAINER_STATE = "trainer_state.json"
-PARTIAL = ".partial"  # the folder where the `Trainer` writes a checkpoint
+PARTIAL = ".partial"  # folder in which the `Trainer` writes a checkpoint before it is complete
 DAMAGED = "damaged-"
 _NAME = re.compile(r"checkpoint-(\d+)")
 
 
 def save_state(state: Mapping[str, Tensor], folder: Path) -> None:
-    """Write the state of a method; none for none."""
+    """Save the state of a method; an empty state writes no file."""
     if state:
         plain = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
         save_file(plain, folder / METHOD_STATE)
 
 
 @contextmanager
-def checkpoint_beside(target: Path, writes: bool) -> Iterator[Path]:
-    """A folder beside a checkpoint's place that all processes fill; it is moved there when the block ends well.
+def atomic_checkpoint(target: Path, writes: bool) -> Iterator[Path]:
+    """Context manager for a temporary folder that all ranks write to; it becomes the checkpoint if the block succeeds.
 
     Args:
-        target (`Path`): The checkpoint's place.
-        writes (`bool`): Whether this process moves it; one of several does.
+        target (`Path`): The folder of the checkpoint.
+        writes (`bool`): Whether this process moves the temporary folder; one rank of several does.
     """
     partial = target.parent / PARTIAL / target.name
     if writes:
@@ -51,18 +51,18 @@ def checkpoint_beside(target: Path, writes: bool) -> Iterator[Path]:
             replace_folder(partial, target)
     finally:
         if writes:
-            shutil.rmtree(partial.parent, ignore_errors=True)  # on a full disk, it is what fills it
+            shutil.rmtree(partial.parent, ignore_errors=True)  # on a full disk this frees the space
 
 
 def damage(folder: Path, needed: Iterable[str]) -> str | None:
-    """What is wrong with a folder of files, in words; `None` where all are there and each can be opened.
+    """Describe the damage of a folder of files; `None` if all files exist and each can be opened.
 
-    Weights are cut short where the file is shorter than its header says; what `torch.save` writes is an archive with
-    its table at the end; JSON is read. None of it costs the time of reading the weights.
+    The check does not read the weights: the length of a safetensors file is compared with its header, files of
+    `torch.save` are archives with their index at the end, and JSON files are parsed.
 
     Args:
         folder (`Path`): The folder.
-        needed (`Iterable[str]`): Names of files that it must hold; `*` stands for any characters.
+        needed (`Iterable[str]`): Names of files that it must hold; `*` matches any characters.
     """
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     if not files:
@@ -91,50 +91,50 @@ def _file_damage(file: Path) -> str | None:
 
 
 def checkpoint_damage(folder: Path) -> str | None:
-    """What is wrong with a checkpoint within a task; `None` where training can go on from it."""
+    """Describe the damage of a checkpoint within a task; `None` if training can resume from it."""
     sharded = any(path.is_dir() for path in folder.iterdir())
     own = [] if sharded else ["model.safetensors", "optimizer*.pt"]
     if problem := damage(folder, [TRAINER_STATE, METHOD_STATE, "scheduler.pt", "rng_state*.pth", *own]):
         return problem
     state = json.loads((folder / TRAINER_STATE).read_text(encoding="utf-8"))
     step = state.get("global_step") if isinstance(state, dict) else None
-    return None if folder.name == f"checkpoint-{step}" else f"{TRAINER_STATE} is that of step {step}"
+    return None if folder.name == f"checkpoint-{step}" else f"{TRAINER_STATE} belongs to step {step}"
 
 
-def last_whole_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint in a folder that training can go on from.
+def last_intact_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint in a folder that training can resume from; `None` if there is none.
 
-    Newer ones that are damaged are warned of and set aside, so that they are not counted among those to keep.
+    Newer checkpoints that are damaged are logged and renamed, so that `save_total_limit` does not count them.
     """
     numbers = {int(match[1]): path for path in folder.glob("checkpoint-*") if (match := _NAME.fullmatch(path.name))}
     for number in sorted(numbers, reverse=True):
         checkpoint = numbers[number]
         if not (problem := checkpoint_damage(checkpoint)):
             return checkpoint
-        aside = checkpoint.with_name(DAMAGED + checkpoint.name)
-        logger.warning("%s is damaged (%s): it is set aside as %s, and the one before is used", checkpoint, problem,
-                       aside.name)  # fmt: skip
-        checkpoint.rename(aside)
+        renamed = checkpoint.with_name(DAMAGED + checkpoint.name)
+        logger.warning("%s is damaged (%s): it is renamed to %s, and the previous one is used", checkpoint, problem,
+                       renamed.name)  # fmt: skip
+        checkpoint.rename(renamed)
     return None
 
 
 def check_finished(folder: Path, remembers: bool, hub_model_id: str | None = None) -> None:
-    """See that the folder of a finished task is whole.
+    """Check that the folder of a finished task is not damaged.
 
     Args:
         folder (`Path`): The folder.
-        remembers (`bool`): Whether the method keeps something from task to task, which must then be there.
-        hub_model_id (`str`, *optional*): The repository that may hold the task as well.
+        remembers (`bool`): Whether the method has a state from task to task, which must then exist.
+        hub_model_id (`str`, *optional*): The repository that may hold the task too.
 
     Raises:
-        UserError: Where it is damaged; the message tells what to do.
+        UserError: If it is damaged.
     """
     problem = damage(folder, ["config.json", "model.safetensors", *([METHOD_STATE] if remembers else [])])
     if problem:
-        fetch = (
-            f", or, if {hub_model_id} holds it, fetched with --resume_from_hub {hub_model_id}" if hub_model_id else ""
+        download = (
+            f", or downloaded with --resume_from_hub {hub_model_id} if that repository has it" if hub_model_id else ""
         )
         raise UserError(
-            f"the finished task in {folder} is damaged: {problem}. Put a copy of the folder in its place if you have "
-            f"one; else delete the folder and give the same command again: the task is then learnt anew{fetch}"
+            f"the finished task in {folder} is damaged: {problem}. Restore the folder from a copy if you have one; "
+            f"otherwise delete it and run the same command: the task is then trained again{download}"
         )

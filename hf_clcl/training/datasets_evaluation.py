@@ -1,4 +1,4 @@
-"""Accuracy of a model on datasets, for `ContinualTrainer.evaluate`."""
+"""Accuracy of a model on several datasets, for `ContinualTrainer.evaluate`."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class DatasetsEvaluation:
     """Evaluates a model on datasets, each among its own classes.
 
     Args:
-        tasks (`Mapping[str, Task]`): The datasets by the names under which they are reported.
+        tasks (`Mapping[str, Task]`): The datasets by the names in the reported metrics.
         processor (`ProcessorMixin`): Tokenizer and image processor of the model.
-        accelerator (`Accelerator`): Device, precision and processes.
+        accelerator (`Accelerator`): Device, precision and ranks.
         args (`ContinualTrainingArguments`): Batch size, and whether to show progress.
-        cache (`ImageCache`): Where decoded images are kept.
+        cache (`ImageCache`): Cache of decoded images.
     """
 
     def __init__(
@@ -49,26 +49,26 @@ class DatasetsEvaluation:
         )
 
     def __call__(self, model: PreTrainedModel) -> dict[str, float]:
-        """Measure a model; see [`~hf_clcl.training.trainer.ContinualTrainer.evaluate`] for the names.
+        """Evaluate a model; see [`~hf_clcl.training.trainer.ContinualTrainer.evaluate`] for the metric names.
 
         Args:
             model (`PreTrainedModel`): The model, on its device.
 
         Returns:
-            `dict[str, float]`: `<name>_accuracy` and `<name>_<direction>_<measure>`, where a name that is empty is
-            left out; and `accuracy`, the mean over datasets.
+            `dict[str, float]`: `<name>_accuracy` and `<name>_<direction>_<measure>`, without the prefix if the name
+            is empty; and `accuracy`, the mean over datasets.
         """
         self.evaluation.record = record = self._record()
         logged = self.evaluation.measure(model, None)
         row = dict(zip(record.tasks, record.zero_shot or (), strict=True))
         accuracy = {name: value for name, value in row.items() if value is not None}
-        found = {self._key(task, "accuracy"): value for task, value in accuracy.items()}
+        metrics = {self._key(task, "accuracy"): value for task, value in accuracy.items()}
         for key, value in logged.items():
-            what, _, rest = key.partition("/")
-            if what == "retrieval":
+            group, _, rest = key.partition("/")
+            if group == "retrieval":
                 task, _, measure = rest.partition("/")
-                found[self._key(task, measure)] = value
-        return {**found, "accuracy": statistics.fmean(accuracy.values())} if accuracy else found
+                metrics[self._key(task, measure)] = value
+        return {**metrics, "accuracy": statistics.fmean(accuracy.values())} if accuracy else metrics
 
     def _key(self, task: str, measure: str) -> str:
         name = self.names[task]

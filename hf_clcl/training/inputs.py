@@ -1,10 +1,10 @@
-"""The arguments of `ContinualTrainer`: checked, and turned into what training takes."""
+"""Check the arguments of `ContinualTrainer` and convert them for training."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from datasets import Dataset
 from torch import Tensor
@@ -23,17 +23,16 @@ from ..utils.errors import RecipeError, UserError
 
 
 def check_arguments(args: Any) -> None:
-    """Check that training values are those of this package.
+    """Check that training values are `ContinualTrainingArguments`.
 
     Raises:
-        UserError: Where they are others; `TrainingArguments` lack the values of continual methods.
+        UserError: If they are not; `TrainingArguments` lack the values of continual methods.
     """
     if isinstance(args, ContinualTrainingArguments):
         return
-    found = type(args).__name__
-    same = ", which takes the same values" if isinstance(args, TrainingArguments) else ""
+    same = ", which take the same values" if isinstance(args, TrainingArguments) else ""
     raise UserError(
-        f"args needs ContinualTrainingArguments{same}, found {found}: "
+        f"args must be ContinualTrainingArguments{same}, got {type(args).__name__}: "
         "ContinualTrainingArguments(output_dir, max_steps=100, ...)"
     )
 
@@ -41,29 +40,29 @@ def check_arguments(args: Any) -> None:
 def check_alone(
     model: PreTrainedModel, method: Method, train_dataset: Any, processing_class: ProcessorMixin | None
 ) -> ProcessorMixin | None:
-    """Check what a stream checks before its first task, for a trainer that is used without a stream.
+    """Run the checks that a stream runs before its first task, for a trainer without a stream.
 
     Args:
         model (`PreTrainedModel`): The model to train.
-        method (`Method`): How to learn.
-        train_dataset (`Dataset`, `Task` or `TaskData`): What to train on.
-        processing_class (`ProcessorMixin`, *optional*): The model's processor.
+        method (`Method`): The continual-learning method.
+        train_dataset (`Dataset`, `Task` or `TaskData`): The training data.
+        processing_class (`ProcessorMixin`, *optional*): The processor of the model.
 
     Returns:
-        `ProcessorMixin`: A copy of the processor that suits the model; `None` where there is none.
+        `ProcessorMixin`: A copy of the processor that reads images with PIL; `None` if none is given.
 
     Raises:
-        UserError: Where they do not go together.
+        UserError: If they do not fit together.
     """
     if not method.trains:
         raise RecipeError(
-            f"method: {method.name} trains nothing: choose a method that trains; to measure the model alone, call "
-            "evaluate() before train()",
+            f"method: {method.name} trains nothing: choose a method that trains; to evaluate the model without "
+            "training, call evaluate() and not train()",
             "the arguments",
         )
     if method.trains_jointly:
         raise RecipeError(
-            f"method: {method.name} trains on all tasks of a stream at once: give them to hf_clcl.run_stream, or "
+            f"method: {method.name} trains on all tasks of a stream jointly: pass the tasks to hf_clcl.run_stream, or "
             "choose finetune for one task",
             "the arguments",
         )
@@ -89,28 +88,38 @@ def task_data(
     cache: ImageCache | None,
     min_crop_scale: float,
 ) -> TaskData:
-    """What to train on, as the model takes it.
+    """The training data as frames and token ids.
+
+    Args:
+        train_dataset (`Dataset`, `Task` or `TaskData`): The training data.
+        processor (`ProcessorMixin`, *optional*): The processor of the model; required unless the data is a `TaskData`.
+        cache (`ImageCache`, *optional*): Cache of decoded images.
+        min_crop_scale (`float`): Smallest share of the image area that a random training crop keeps.
 
     Raises:
-        DataError: Where it cannot be used as it is.
+        DataError: If the data cannot be used.
     """
     if isinstance(train_dataset, TaskData):
         return train_dataset
     if processor is None:
-        raise UserError("a dataset needs the model's processor: give processing_class")
+        raise UserError("train_dataset needs the processor of the model: give processing_class")
     return TaskData.of(training_task(train_dataset), processor, cache, min_crop_scale)
 
 
 def reference_frames(
     images: Dataset | ReferenceImages | Frames | None, processor: ProcessorMixin | None, cache: ImageCache | None
 ) -> Frames | None:
-    """Reference images as frames of the model's size; anything but a dataset is taken as it is."""
-    if images is None or hasattr(images, "evaluation_batch"):
+    """Reference images, resized for the model; frames are returned unchanged."""
+    if images is None or _is_frames(images):
         return images
     if processor is None:
-        raise UserError("reference_images need the model's processor: give processing_class")
+        raise UserError("reference_images need the processor of the model: give processing_class")
     rows, column = reference_set(images)
     return Frames(rows, column, processor.image_processor, cache, "reference_images")
+
+
+def _is_frames(images: object) -> TypeGuard[Frames]:
+    return hasattr(images, "evaluation_batch")  # any object with the interface of `Frames`
 
 
 def reference_ids(texts: Sequence[str] | Tensor | None, processor: ProcessorMixin | None) -> Tensor | None:
@@ -118,5 +127,5 @@ def reference_ids(texts: Sequence[str] | Tensor | None, processor: ProcessorMixi
     if texts is None or isinstance(texts, Tensor):
         return texts
     if processor is None:
-        raise UserError("reference_texts need the model's processor: give processing_class")
+        raise UserError("reference_texts need the processor of the model: give processing_class")
     return tokenize(processor.tokenizer, reference_sentences(texts))

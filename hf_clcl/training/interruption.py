@@ -1,4 +1,4 @@
-"""Stopping a run by signal: what is in hand is saved first, and the same command goes on from there."""
+"""Stop a run by SIGINT or SIGTERM: a checkpoint is saved first, and the same command resumes from it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import reduce
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from ..utils.required import required
 
 logger = logging.getLogger(__name__)
 
@@ -33,12 +35,12 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Interruption(TrainerCallback):
-    """Turns SIGINT and SIGTERM into a checkpoint and an orderly end, as a context and as a callback of the trainer.
+    """Saves a checkpoint on SIGINT or SIGTERM and then stops the run; a context manager and a `TrainerCallback`.
 
-    A signal that comes in the steps of a task waits until the step in progress has ended and a checkpoint is written;
-    one that comes after them, until the task is saved. Then [`Interrupted`] is raised. At any other time, and when a
-    second signal comes, it is raised at once. Signals are left alone outside the main thread, where Python takes none,
-    and where the parent has them ignored (`nohup`).
+    During the steps of a task, [`Interrupted`] is raised after the current step has ended and a checkpoint is saved.
+    After the last step it is raised when the task is saved. At any other time, and after a second signal, it is raised
+    at once. Signals are not handled outside the main thread, where Python delivers none, and are not handled if the
+    parent process ignores them (`nohup`).
     """
 
     def __init__(self) -> None:
@@ -60,17 +62,17 @@ class Interruption(TrainerCallback):
             signal.signal(number, handler)
         self._before = {}
         if error is None and self.requested is not None:
-            raise Interrupted(self.requested)  # what was raised when the signal came has been dropped: libraries do
+            raise Interrupted(self.requested)  # a library has swallowed the exception that the signal raised
 
     @contextmanager
     def saving_first(self) -> Iterator[None]:
-        """A block that trains a task and saves it: from the first step to its end, a signal waits."""
+        """Context manager for training and saving a task: from the first step to its end, a signal waits."""
         try:
             yield
         finally:
             self._waits = False
-        if self._agreed():
-            raise Interrupted(self.requested)
+        if self._requested_on_any_rank():
+            raise Interrupted(required(self.requested, "the signal"))
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -80,28 +82,28 @@ class Interruption(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        if self._agreed() and state.global_step < state.max_steps:
+        if self._requested_on_any_rank() and state.global_step < state.max_steps:
             control.should_save = control.should_training_stop = True
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        # A task that came to its last step is finished first: its end is cheaper than its repetition.
+        # After its last step a task is finished first, since this is cheaper than to repeat it.
         if self.requested is not None and state.global_step < state.max_steps:
             raise Interrupted(self.requested)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         at_once = not self._waits or self.requested is not None
-        self.requested = number  # remembered, since a destructor or a library may drop what is raised
+        self.requested = number  # kept, since a destructor or a library may swallow the exception
         if at_once:
             raise Interrupted(number)
-        logger.warning("stopping: what is in hand is saved first; once more to stop at once")
+        logger.warning("stopping after the current step is saved; send the signal again to stop at once")
 
-    def _agreed(self) -> bool:
-        """Whether any process was asked to stop; all of them have to ask at the same step."""
+    def _requested_on_any_rank(self) -> bool:
+        """Whether any rank has received a signal; all ranks must call this at the same step."""
         state = PartialState()
         if state.num_processes > 1:
-            asked = reduce(torch.tensor(self.requested is not None, device=state.device).int(), reduction="sum")
-            if asked.item() and self.requested is None:
+            received = reduce(torch.tensor(self.requested is not None, device=state.device).int(), reduction="sum")
+            if received.item() and self.requested is None:
                 self.requested = signal.SIGTERM
         return self.requested is not None

@@ -1,4 +1,4 @@
-"""Numbers that are not finite: steps that are left out, and weights that are never kept."""
+"""NaN and infinite losses, gradients and weights: skip such steps, and never save such weights."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ KEPT = "Finished tasks and the last checkpoint are kept."
 
 
 def all_finite(tensors: Iterable[Tensor]) -> Tensor:
-    """Whether every number is finite, as a tensor on the device: the largest is then finite.
+    """Whether all values of all tensors are finite, as a boolean tensor on their device; from the maximum norm.
 
-    Of weights that are divided among processes it looks at the part of this one.
+    For sharded tensors it checks the shard of this rank.
     """
     parts = [getattr(tensor, "to_local", lambda tensor=tensor: tensor)() for tensor in map(Tensor.detach, tensors)]
     largest = torch._foreach_norm([part for part in parts if part.numel()], ord=math.inf)
@@ -34,24 +34,31 @@ def all_finite(tensors: Iterable[Tensor]) -> Tensor:
 
 
 def not_finite(task: str, what: str, state: TrainerState, learning_rate: float) -> TrainingError:
-    """The error that stops a task."""
+    """The error that stops a task.
+
+    Args:
+        task (`str`): Name of the task.
+        what (`str`): What is not finite, such as `"loss"`.
+        state (`TrainerState`): Gives the step.
+        learning_rate (`float`): The current learning rate.
+    """
     return TrainingError(
         f"{task}: {what} is not a finite number near step {state.global_step} of {state.max_steps} (learning rate "
         f"{learning_rate:.3g}). {KEPT} {ADVICE}"
-        + ("" if asks_for_zero() else ". skip_nonfinite_steps: N lets a task leave out N such steps")
+        + ("" if asks_for_zero() else ". skip_nonfinite_steps: N lets a task skip N such steps")
     )
 
 
 class FiniteSteps(TrainerCallback):
-    """Leaves out optimiser steps with a loss or a gradient that is not a finite number, a few of them a task.
+    """Skips optimizer steps with a NaN or infinite loss or gradient, up to a limit for each task.
 
-    A step that is left out changes neither weights nor the state of the optimiser; its batch is drawn and its place in
-    the schedule passes. Without a limit nothing is asked, and nothing left out.
+    A skipped step changes neither the weights nor the optimizer state. Its batch is used up and the learning rate
+    schedule advances. With a limit of 0 nothing is checked and no step is skipped.
 
     Args:
-        limit (`int`): Steps that may be left out; 0 for none.
+        limit (`int`): How many steps may be skipped; 0 for none.
         task (`str`): Name of the task, for messages.
-        accelerator (`Accelerator`): All processes leave out the same steps.
+        accelerator (`Accelerator`): Synchronizes the ranks, which all skip the same steps.
     """
 
     def __init__(self, limit: int, task: str, accelerator: Accelerator):
@@ -59,29 +66,31 @@ class FiniteSteps(TrainerCallback):
         self.skipped = 0
         self._broken = False
 
-    def takes(self, terms: Iterable[Tensor]) -> bool:
-        """Whether the losses of a forward are finite in all processes; else the step that they belong to is lost."""
+    def losses_finite(self, terms: Iterable[Tensor]) -> bool:
+        """Whether the losses of a forward pass are finite on all ranks; if not, their step will be skipped."""
         if not self.limit:
             return True
-        finite = self.agreed(torch.isfinite(torch.stack([term.detach().float() for term in terms])).all())
+        finite = self.on_all_ranks(torch.isfinite(torch.stack([term.detach().float() for term in terms])).all())
         self._broken |= not finite
         return finite
 
     def on_pre_optimizer_step(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: nn.Module, **kwargs: Any
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         if not self.limit:
             return
+        model: nn.Module = kwargs["model"]
         parameters = [parameter for parameter in model.parameters() if parameter.grad is not None]
-        # In fp16 the gradients are scaled, and infinite ones are what the scaler adapts to.
+        # In fp16 the gradients are scaled, and the scaler reacts to infinite ones.
         if not self._broken and not args.fp16 and parameters:
-            self._broken = not self.agreed(all_finite(parameter.grad for parameter in parameters))
+            gradients = (parameter.grad for parameter in parameters if parameter.grad is not None)
+            self._broken = not self.on_all_ranks(all_finite(gradients))
         if not self._broken:
             return
         self._broken = False
         self.skipped += 1
         for parameter in parameters:
-            parameter.grad = None  # an optimiser passes over parameters without a gradient
+            parameter.grad = None  # an optimizer skips parameters without a gradient
         where = f"{self.task}: step {state.global_step + 1} of {state.max_steps}"
         if self.skipped > self.limit:
             raise TrainingError(
@@ -93,19 +102,15 @@ class FiniteSteps(TrainerCallback):
         )
 
     def on_optimizer_step(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        lr_scheduler: LRScheduler,
-        **kwargs: Any,
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        # DeepSpeed passes over a gradient that is not finite, in fp32 too, and goes on.
+        # DeepSpeed silently skips a step with a gradient that is not finite, in fp32 too.
         if not args.fp16 and self.accelerator.optimizer_step_was_skipped:
-            raise not_finite(self.task, "a gradient", state, lr_scheduler.get_last_lr()[0])
+            lr_scheduler: LRScheduler = kwargs["lr_scheduler"]
+            raise not_finite(self.task, "a gradient", state, float(lr_scheduler.get_last_lr()[0]))
 
-    def agreed(self, finite: Tensor) -> bool:
-        """Whether it is so in all processes."""
+    def on_all_ranks(self, finite: Tensor) -> bool:
+        """Whether a boolean tensor is true on all ranks; all ranks must call this together."""
         if self.accelerator.num_processes == 1:
             return bool(finite)
         return int(reduce(finite.int().to(self.accelerator.device), reduction="sum")) == self.accelerator.num_processes

@@ -1,4 +1,4 @@
-"""The progress bar of a task."""
+"""Progress bar of a task."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from transformers.trainer_callback import ProgressCallback
 
 
 class TaskProgress(ProgressCallback):
-    """The progress bar of `transformers`, with the task's name and the last loss in it instead of log lines above."""
+    """The progress bar of `transformers` with the name of the task and the last loss, and without log lines.
+
+    Args:
+        description (`str`): The text before the bar.
+    """
 
     def __init__(self, description: str):
         super().__init__()
@@ -22,7 +26,7 @@ class TaskProgress(ProgressCallback):
         self.current_step = state.global_step
         if self.training_bar is not None:
             self.training_bar.desc = f"{self.description}: "
-            self.training_bar.initial = self.training_bar.n = state.global_step  # a resumed task begins there
+            self.training_bar.initial = self.training_bar.n = state.global_step  # where a resumed task starts
             self.training_bar.refresh()
 
     def on_log(

@@ -1,4 +1,4 @@
-"""A `Trainer` whose weights or optimiser may be divided among processes, and whose checkpoints are its own."""
+"""`ShardedTrainer`: a `Trainer` with sharded weights (FSDP2) or a sharded optimizer (DeepSpeed ZeRO 1 and 2)."""
 
 from __future__ import annotations
 
@@ -6,67 +6,71 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import Trainer
+from transformers import PreTrainedModel, Trainer
 from transformers.trainer import SCHEDULER_NAME
 from transformers.trainer_utils import TrainOutput
 
 from ..models.sharded import make_shardable
 from ..utils.errors import UserError
+from ..utils.required import required
 from ..utils.unpickling import load_plain
 
-# Gradients that DeepSpeed sends at once. Its 500 million, 2 GB in fp32, are more than it saves of a ViT-B.
+# Gradients in one message of DeepSpeed. Its default of 500 million, 2 GB in fp32, is more than ZeRO saves for a ViT-B.
 BUCKET = 50_000_000
 
 
-class DividedTrainer(Trainer):
-    """Trains under FSDP2 and under DeepSpeed's ZeRO, stages 1 and 2; with neither it is a plain `Trainer`.
+class ShardedTrainer(Trainer):
+    """Trains with FSDP2 or with DeepSpeed ZeRO 1 and 2; with neither it is a plain `Trainer`.
 
-    Under ZeRO, `accelerate` has DeepSpeed wrap the model and divide the optimiser. What the `Trainer` would add is
-    DeepSpeed's checkpoints: pickles that run what they hold when they are read. Here weights and schedule are saved as
-    under DDP, and each process writes its part of the optimiser's state: tensors and numbers alone.
+    With ZeRO, `accelerate` lets DeepSpeed wrap the model and shard the optimizer. The checkpoints of DeepSpeed are
+    pickles, which can run code when they are loaded, so they are not used: weights and schedule are saved as with DDP,
+    and each rank saves its shard of the optimizer state, which consists of tensors and numbers only.
     """
+
+    model: PreTrainedModel
 
     def create_accelerator_and_postprocess(self) -> None:
         super().create_accelerator_and_postprocess()
-        self.divides_optimizer, self.is_deepspeed_enabled = self.is_deepspeed_enabled, False
-        if self.divides_optimizer:
+        self.shards_optimizer, self.is_deepspeed_enabled = self.is_deepspeed_enabled, False
+        if self.shards_optimizer:
             configuration = self.accelerator.state.deepspeed_plugin.deepspeed_config
             configuration["zero_optimization"]["reduce_bucket_size"] = BUCKET
 
     def train(self, *args: Any, **kwargs: Any) -> TrainOutput:
         output = super().train(*args, **kwargs)
-        if self.divides_optimizer:
-            self.accelerator.free_memory()  # DeepSpeed's engine would outlive the task, and its parts with it
+        if self.shards_optimizer:
+            self.accelerator.free_memory()  # otherwise the engine of DeepSpeed and its shards outlive the task
         return output
 
     def _prepare_for_training(self, *args: Any, **kwargs: Any) -> Any:
-        if self.is_fsdp_enabled or self.divides_optimizer:
+        if self.is_fsdp_enabled or self.shards_optimizer:
             make_shardable(self.model)
         return super()._prepare_for_training(*args, **kwargs)
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
-        if not self.divides_optimizer:
+        if not self.shards_optimizer:
             return super()._save_optimizer_and_scheduler(output_dir)
-        torch.save(self._own_part.state_dict(), self._file_of_part(output_dir))
+        torch.save(self._local_optimizer.state_dict(), self._shard_file(output_dir))
         if self.args.should_save:
-            torch.save(self.lr_scheduler.state_dict(), Path(output_dir, SCHEDULER_NAME))
+            torch.save(required(self.lr_scheduler, "lr_scheduler").state_dict(), Path(output_dir, SCHEDULER_NAME))
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        if checkpoint is not None and self._file_of_part(checkpoint).exists() != self.divides_optimizer:
-            before, now = ("without", "with") if self.divides_optimizer else ("with", "without")
+        if checkpoint is not None and self._shard_file(checkpoint).exists() != self.shards_optimizer:
+            before, now = ("without", "with") if self.shards_optimizer else ("with", "without")
             raise UserError(
-                f"{checkpoint} was written {before} DeepSpeed, and this run is started {now} it: the state of the "
-                f"optimiser cannot be read. Start it {before} DeepSpeed, or remove that folder to begin the task anew"
+                f"{checkpoint} was saved {before} DeepSpeed, and this run runs {now} it: the optimizer state cannot "
+                f"be loaded. Start the run {before} DeepSpeed, or remove that folder to start the task again"
             )
-        if not self.divides_optimizer or checkpoint is None:
+        if not self.shards_optimizer or checkpoint is None:
             return super()._load_optimizer_and_scheduler(checkpoint)
-        self._own_part.load_state_dict(load_plain(self._file_of_part(checkpoint)))
-        self.lr_scheduler.load_state_dict(load_plain(Path(checkpoint, SCHEDULER_NAME)))
+        self._local_optimizer.load_state_dict(load_plain(self._shard_file(checkpoint)))
+        required(self.lr_scheduler, "lr_scheduler").load_state_dict(load_plain(Path(checkpoint, SCHEDULER_NAME)))
 
     @property
-    def _own_part(self) -> torch.optim.Optimizer:
-        """The optimiser of this process, within that of ZeRO, within that of `accelerate`."""
-        return self.optimizer.optimizer.optimizer
+    def _local_optimizer(self) -> torch.optim.Optimizer:
+        """The optimizer of this rank, which the one of ZeRO wraps, which the one of `accelerate` wraps."""
+        wrapper: Any = self.optimizer  # DeepSpeed's classes have no types
+        return wrapper.optimizer.optimizer
 
-    def _file_of_part(self, folder: str) -> Path:
+    def _shard_file(self, folder: str) -> Path:
         return Path(folder, f"optimizer_{self.args.process_index}.pt")

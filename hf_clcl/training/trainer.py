@@ -1,4 +1,4 @@
-"""`ContinualTrainer`: one task, one method, in a `transformers.Trainer`."""
+"""`ContinualTrainer`: train one task with a continual-learning method in a `transformers.Trainer`."""
 
 from __future__ import annotations
 
@@ -37,25 +37,26 @@ from ..models.fast_layers import fast_layers, use_stock_layers
 from ..models.sharded import gathered_model
 from ..models.weights import choose_trainable, copy_of, forget_other_trainers
 from ..utils.errors import RecipeError, UserError
+from ..utils.required import required
 from ..utils.unpickling import explain_unpickling_errors
-from .checkpoints import METHOD_STATE, PARTIAL, checkpoint_beside, save_state
+from .checkpoints import METHOD_STATE, PARTIAL, atomic_checkpoint, last_intact_checkpoint, save_state
 from .datasets_evaluation import DatasetsEvaluation
 from .inputs import check_alone, check_arguments, reference_frames, reference_ids, task_data
 from .nonfinite import FiniteSteps, all_finite, not_finite
 from .progress import TaskProgress
-from .sharded_trainer import DividedTrainer
+from .sharded_trainer import ShardedTrainer
 
 logger = logging.get_logger(__name__)
 
 
 @dataclass(frozen=True)
 class StreamPlace:
-    """What a stream knows of one of its tasks.
+    """The position of a task in its stream, and what the tasks share.
 
     Args:
-        index (`int`, defaults to 0): Place of the task in the stream.
-        step_offset (`int`, defaults to 0): Steps of the stream before this task; trackers see the sum.
-        cache (`ImageCache`, *optional*): Decoded images, shared by the tasks of the stream.
+        index (`int`, defaults to 0): Index of the task in the stream.
+        step_offset (`int`, defaults to 0): Steps of the stream before this task; trackers log the sum.
+        cache (`ImageCache`, *optional*): Cache of decoded images, shared by the tasks of the stream.
         initial_model (`Callable[[], PreTrainedModel]`, *optional*): Loads the base model of the stream, frozen.
     """
 
@@ -65,8 +66,8 @@ class StreamPlace:
     initial_model: Callable[[], PreTrainedModel] | None = None
 
 
-class ContinualTrainer(DividedTrainer):
-    """A `transformers.Trainer` that trains a CLIP on one task with a continual method.
+class ContinualTrainer(ShardedTrainer):
+    """A `transformers.Trainer` that trains a CLIP on one task with a continual-learning method.
 
     ```python
     trainer = ContinualTrainer(
@@ -78,34 +79,36 @@ class ContinualTrainer(DividedTrainer):
     trainer.evaluate()
     ```
 
-    Optimizer, schedule and step counts start anew with each task, so several tasks need one trainer each;
-    [`~hf_clcl.run_stream`] does that, and evaluates, saves and resumes. Checkpoints in `args.output_dir` hold the
-    state of the method beside that of the `Trainer`.
+    Optimizer, schedule and step counts start again with each task, so each task needs its own trainer.
+    [`~hf_clcl.run_stream`] does that, and evaluates, saves and resumes. Checkpoints in `args.output_dir` also hold the
+    state of the method.
 
     Args:
         model (`PreTrainedModel`): The model to train; its weights are changed in place.
         args (`ContinualTrainingArguments`): Training values; they are copied, and never changed.
         method (`str`, `Method` or `type[Method]`, defaults to `"zscl"`):
-            How to learn without forgetting: a name of `METHODS`, `file.py:Class`, a class, or an instance.
+            The continual-learning method: a name of `METHODS`, `file.py:Class`, a class, or an instance.
         train_dataset (`Dataset` or `Task`):
-            What to train on. Class names of a `Dataset` are those of its `ClassLabel` column, and the prompt is "a
-            photo of a {}."; a `Task` sets columns, class names and prompts. A `TaskData` is taken as it is.
-        eval_dataset (`Dataset`, `Task`, or a `dict` of them, *optional*): What [`evaluate`] measures.
+            The training data. The class names of a `Dataset` come from its `ClassLabel` column, and the prompt is "a
+            photo of a {}."; a `Task` sets columns, class names and prompts. A `TaskData` is used unchanged.
+        eval_dataset (`Dataset`, `Task`, or a `dict` of them, *optional*): The data that [`evaluate`] uses.
         processing_class (`ProcessorMixin`, *optional*):
-            Tokenizer and image processor; needed unless `train_dataset` is a `TaskData`.
-        reference_images (`Dataset`, *optional*): Images for methods that distil on a reference set.
-        reference_texts (`Sequence[str]`, *optional*): Texts for them, or their token ids `[M, L]`.
+            Tokenizer and image processor; required unless `train_dataset` is a `TaskData`.
+        reference_images (`Dataset`, *optional*): Images of the reference set, for methods that distil on one.
+        reference_texts (`Sequence[str]`, *optional*): Texts of the reference set, or their token ids `[M, L]`.
         method_options (`dict`, *optional*): Options of a method that is given by name or class.
         callbacks (`list[TrainerCallback]`, *optional*): As for any `Trainer`.
-        stream (`StreamPlace`, *optional*): The place of the task in a stream.
+        stream (`StreamPlace`, *optional*): The position of the task in a stream.
 
     Raises:
-        UserError: Where an argument cannot be used; the message says what to give.
-        TrainingError: While training, where a loss is not a finite number.
+        UserError: If an argument cannot be used; the message says what to pass.
+        TrainingError: During training, if a loss is not a finite number.
     """
 
-    # The models' `forward` takes any keyword, so the Trainer would believe that losses are already divided by the
-    # number of accumulation steps.
+    args: ContinualTrainingArguments
+    processing_class: ProcessorMixin | None
+    # `forward` of the models accepts any keyword, which the Trainer takes as a sign that losses are already divided by
+    # the number of accumulation steps.
     loss_is_scaled_for_ga = False
 
     def __init__(
@@ -138,14 +141,14 @@ class ContinualTrainer(DividedTrainer):
         self._eval_tasks = None if eval_dataset is None else evaluation_tasks(eval_dataset)
         self._evaluation: DatasetsEvaluation | None = None
         self._untrained: dict[str, float] | None = None
-        self.normalize = Normalizer(processing_class.image_processor) if processing_class else _as_it_is
+        self.normalize = Normalizer(processing_class.image_processor) if processing_class else _identity
         data = task_data(train_dataset, processing_class, stream.cache, args.min_crop_scale)
         self.data = data
         forget_other_trainers(model)
         choose_trainable(model, args.trainable, args.train_logit_scale)
         checkpoint_texts(model, data.tokens(args.per_device_train_batch_size) > args.checkpoint_texts_above)
-        args = copy.copy(args)  # what is set below, and by the Trainer, holds for this task alone
-        args.logging_nan_inf_filter = args.skip_nonfinite_steps > 0  # what is skipped does not spoil the mean loss
+        args = copy.copy(args)  # values that are set below and by the Trainer apply to this task only
+        args.logging_nan_inf_filter = args.skip_nonfinite_steps > 0  # skipped steps do not enter the mean loss
         super().__init__(
             model=model,
             args=args,
@@ -179,17 +182,41 @@ class ContinualTrainer(DividedTrainer):
         )
         self._fit_schedule()
 
-    def train(self, resume_from_checkpoint: str | None = None, **kwargs: Any) -> TrainOutput:
-        """Train on the task from its start, or from one of its checkpoints; the method's end of the task included.
+    def train(
+        self, resume_from_checkpoint: str | bool | None = None, trial: Any = None, *args: Any, **kwargs: Any
+    ) -> TrainOutput:
+        """Train on the task, from its start or from a checkpoint, and run the end of the task of the method.
 
-        The accuracy before training is measured first where there is an `eval_dataset`, unless it already was.
+        If there is an `eval_dataset`, its accuracy before training is measured first, unless it is known.
+
+        Args:
+            resume_from_checkpoint (`str` or `bool`, *optional*):
+                Folder of a checkpoint of this task; `True` for the newest intact one in `args.output_dir`.
+            trial, args, kwargs: As for `Trainer.train`.
+
+        Raises:
+            UserError: If `resume_from_checkpoint` is `True` and there is no checkpoint.
         """
         if self._eval_tasks is not None and self._untrained is None:
             self._untrained = self._measure()
         with fast_layers(self.model, self.method.wants_patch_tokens):
-            return self._train(resume_from_checkpoint, **kwargs)
+            return self._train(self._checkpoint(resume_from_checkpoint), trial, *args, **kwargs)
 
-    def _train(self, resume_from_checkpoint: str | None, **kwargs: Any) -> TrainOutput:
+    def _checkpoint(self, resume_from_checkpoint: str | bool | None) -> str | None:
+        """The checkpoint folder that a value of `resume_from_checkpoint` means."""
+        if not isinstance(resume_from_checkpoint, bool):
+            return resume_from_checkpoint
+        if not resume_from_checkpoint:
+            return None
+        newest = last_intact_checkpoint(self._output_dir)
+        if newest is None:
+            raise UserError(
+                f"resume_from_checkpoint: {self._output_dir} has no checkpoint to resume from; leave it out to start "
+                "the task"
+            )
+        return str(newest)
+
+    def _train(self, resume_from_checkpoint: str | None, *args: Any, **kwargs: Any) -> TrainOutput:
         self._started = time.monotonic()
         self.method.begin_task(self.model, self.context)
         if resume_from_checkpoint is not None:
@@ -201,17 +228,17 @@ class ContinualTrainer(DividedTrainer):
             self.finite.skipped = int(state.pop("skipped", 0))
             self.method.load_state_dict({name: tensor.to(self.args.device) for name, tensor in state.items()})
         with explain_unpickling_errors(resume_from_checkpoint):
-            output = super().train(resume_from_checkpoint, **kwargs)
+            output = super().train(resume_from_checkpoint, *args, **kwargs)
         self._drain()
         self._check_weights()
         with fast_layers(model := gathered_model(self.model), self.method.wants_patch_tokens):
             self.model = self.method.end_task(model)
-        use_stock_layers(self.model)  # also where the method returns a copy
+        use_stock_layers(self.model)  # needed if the method returns a copy
         return output
 
     @property
     def seconds(self) -> float:
-        """Time spent on this task so far, that before a stop included."""
+        """Time spent on this task so far in seconds, including the time before it was stopped."""
         return self.seconds_before + time.monotonic() - self._started
 
     # Evaluation
@@ -222,28 +249,28 @@ class ContinualTrainer(DividedTrainer):
         ignore_keys: list[str] | None = None,
         metric_key_prefix: str = "eval",
     ) -> dict[str, float]:
-        """Measure accuracy in percent, and how far it is from that of the model before training.
+        """Measure accuracy in percent, and its change against the model before training.
 
-        Images are classified by the prompts of their dataset, among its own classes. The model before training is
-        measured at the start of the first `train()`, on `eval_dataset` of the constructor; for other datasets there is
-        no change to report after training.
+        Images are classified with the prompts of their dataset among its own classes. The model before training is
+        measured at the start of the first `train()`, on the `eval_dataset` of the constructor. For other datasets no
+        change is reported.
 
         Args:
             eval_dataset (`Dataset`, `Task`, or a `dict` of them, *optional*): Other datasets than the constructor's.
-            ignore_keys (`list[str]`, *optional*): Not used; there for the signature of `Trainer.evaluate`.
-            metric_key_prefix (`str`, defaults to `"eval"`): What each name begins with.
+            ignore_keys (`list[str]`, *optional*): Not used; part of the signature of `Trainer.evaluate`.
+            metric_key_prefix (`str`, defaults to `"eval"`): Prefix of each metric name.
 
         Returns:
             `dict[str, float]`: For each dataset `eval_<name>_accuracy`, `eval_<name>_zero_shot_accuracy` (before
-            training) and `eval_<name>_zero_shot_change` (their difference, in points); `eval_accuracy` and so on are
-            the means, or the values of a dataset that is given without a name. For captions and videos, accuracy is
-            the mean R@1 of both directions, and `eval_<name>_image_to_text_r1` and the like are reported too.
+            training) and `eval_<name>_zero_shot_change` (their difference, in points). `eval_accuracy` and so on are
+            the means, or the values of a dataset without a name. For captions and videos, accuracy is the mean R@1 of
+            both directions, and `eval_<name>_image_to_text_r1` and similar metrics are reported too.
 
         Raises:
-            UserError: Where there is no `eval_dataset`.
+            UserError: If there is no `eval_dataset`.
         """
         if eval_dataset is None and self._eval_tasks is None:
-            raise UserError("evaluate() has nothing to evaluate on: give eval_dataset, here or to ContinualTrainer")
+            raise UserError("evaluate() needs data: pass eval_dataset to it or to ContinualTrainer")
         measured = self._measure(None if eval_dataset is None else evaluation_tasks(eval_dataset))
         if eval_dataset is None and self._untrained is None and self.state.global_step == 0:
             self._untrained = measured
@@ -261,9 +288,9 @@ class ContinualTrainer(DividedTrainer):
         return metrics
 
     def _measure(self, tasks: Mapping[str, Task] | None = None) -> dict[str, float]:
-        """Measure the model as it is, on the constructor's `eval_dataset` where no tasks are given."""
+        """Evaluate the current model, on the `eval_dataset` of the constructor if no tasks are given."""
         if self.processing_class is None:
-            raise UserError("evaluation needs a processor: give ContinualTrainer(..., processing_class=processor)")
+            raise UserError("evaluation needs a processor: pass ContinualTrainer(..., processing_class=processor)")
         evaluation = self._evaluation if tasks is None else None
         if evaluation is None:
             evaluation = DatasetsEvaluation(
@@ -272,7 +299,7 @@ class ContinualTrainer(DividedTrainer):
             )  # fmt: skip
         if tasks is None:
             self._evaluation = evaluation
-        return evaluation(self.accelerator.unwrap_model(self.model).to(self.args.device))
+        return evaluation(nn.Module.to(self.accelerator.unwrap_model(self.model), self.args.device))
 
     # Data
 
@@ -289,10 +316,10 @@ class ContinualTrainer(DividedTrainer):
             if reference is None
             else self.draws(len(reference), args.reference_batch_size, REFERENCE),
         )
-        workers = args.dataloader_num_workers
+        workers = args.dataloader_num_workers or 0
         return DataLoader(
             batches,
-            batch_size=1,  # one item is a whole batch; the Trainer skips items when it resumes, and reads none of them
+            batch_size=1,  # one item is a batch; when the Trainer resumes, it skips items without reading them
             collate_fn=_only,
             num_workers=workers,
             pin_memory=args.dataloader_pin_memory and self.accelerator.device.type == "cuda",
@@ -300,7 +327,7 @@ class ContinualTrainer(DividedTrainer):
         )
 
     def draws(self, rows: int, batch_size: int, stream: int) -> Draws:
-        """Which rows each step takes, of the task's images (`stream` is `ORDER`) or of the reference (`REFERENCE`)."""
+        """The rows of each step: of the task's images (`stream` is `ORDER`) or of the reference set (`REFERENCE`)."""
         args = self.args
         return Draws(
             rows, batch_size, (*self._seed, stream), args.process_index, args.world_size,
@@ -308,7 +335,7 @@ class ContinualTrainer(DividedTrainer):
         )  # fmt: skip
 
     def _drawn(self, rows: int) -> np.ndarray:
-        """Rows of a reference of this size that the steps of the task look at, in all processes."""
+        """Rows of a reference set of this size that the steps of the task use on all ranks."""
         draws = self.draws(rows, self.args.reference_batch_size, REFERENCE)
         return draws.seen(self.args.max_steps * self.args.gradient_accumulation_steps)
 
@@ -317,11 +344,11 @@ class ContinualTrainer(DividedTrainer):
         return self.args.seed if self.args.data_seed is None else self.args.data_seed
 
     @property
-    def _seed(self) -> tuple[int, int]:
+    def _seed(self) -> tuple[int, ...]:
         return self.context.seed
 
     def _fit_schedule(self) -> None:
-        """Turn epochs into steps, so that a task is one pass of the loader, and see that the warm-up fits."""
+        """Convert epochs into steps, so that a task is one pass of the loader, and limit the warm-up to the task."""
         args, rows = self.args, len(self.data.frames)
         draws = self.draws(rows, args.per_device_train_batch_size, ORDER)
         self.steps_per_epoch = draws.steps_per_epoch / args.gradient_accumulation_steps
@@ -334,7 +361,7 @@ class ContinualTrainer(DividedTrainer):
             )
             args.warmup_steps = fitted
 
-    def _prepare_inputs(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
         inputs = super()._prepare_inputs(inputs)
         for name in ("pixel_values", "reference_pixel_values"):
             if name in inputs:
@@ -354,7 +381,7 @@ class ContinualTrainer(DividedTrainer):
         loss = torch.stack([term.float() for term in terms.values()]).sum()
         seen = {**terms, **self.method.monitored}
         self.method.monitored.clear()
-        if self.finite.takes(seen.values()):
+        if self.finite.losses_finite(seen.values()):
             for name, value in seen.items():
                 value = value.detach().float()
                 self._sums[name] = self._sums[name] + value if name in self._sums else value
@@ -366,7 +393,7 @@ class ContinualTrainer(DividedTrainer):
             logs |= self._drain()
         fraction = self.state.epoch
         if fraction is not None:
-            self.state.epoch = self.state.global_step / self.steps_per_epoch  # the Trainer sees a task as one epoch
+            self.state.epoch = self.state.global_step / self.steps_per_epoch  # for the Trainer, a task is one epoch
         self.state.global_step += self.step_offset
         try:
             super().log(logs, start_time)
@@ -375,10 +402,10 @@ class ContinualTrainer(DividedTrainer):
             self.state.epoch = fraction
 
     def _drain(self) -> dict[str, float]:
-        """Means of the named losses since the last call, over all processes.
+        """Means of the named losses since the last call, over all ranks.
 
         Raises:
-            TrainingError: Where one is not finite. It is called before each save, so no broken model is ever kept.
+            TrainingError: If one is not finite. This runs before each save, so a broken model is never saved.
         """
         if not self._summed:
             return {}
@@ -392,33 +419,37 @@ class ContinualTrainer(DividedTrainer):
         return dict(zip(names, means, strict=True))
 
     def _check_weights(self) -> None:
-        """Raise a `TrainingError` where a weight is not finite: a gradient may not be, where every loss still is."""
-        if not self.finite.agreed(all_finite(p for p in self.model.parameters() if p.requires_grad)):
+        """Raise a `TrainingError` if a weight is not finite, which can happen while every loss is still finite."""
+        if not self.finite.on_all_ranks(all_finite(p for p in self.model.parameters() if p.requires_grad)):
             raise not_finite(self.data.name, "a weight of the model", self.state, self._get_learning_rate())
 
     def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
-        """Where nothing is clipped, the norm is for the log alone: two passes over all gradients."""
+        """Without clipping, compute the norm for logged steps only, since it costs two passes over all gradients."""
         logged = (self.state.global_step + 1) % self.state.logging_steps == 0 or self.args.logging_first_step
         return super()._get_grad_norm(model, grad_norm) if grad_norm is not None or logged else None
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
-        return 0  # the Trainer's estimate is made for language models
+        return 0  # the estimate of the Trainer is for language models
 
     # Checkpoints
 
+    @property
+    def _output_dir(self) -> Path:
+        return Path(required(self.args.output_dir, "output_dir"))
+
     def _get_output_dir(self, trial: Any) -> str:
-        return os.path.join(self.args.output_dir, PARTIAL)
+        return str(self._output_dir / PARTIAL)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        """Write the checkpoint beside its place, with the method's state, and move it there when it is whole."""
+        """Save a checkpoint with the state of the method in a temporary folder, and move it when it is complete."""
         if self.state.global_step >= self.args.max_steps:
-            return  # the task is done: what follows is its end, not another step
+            return  # after the last step the task itself is saved
         sums, summed = dict(self._sums), self._summed
         self._drain()
         self._check_weights()
         self._sums, self._summed = sums, summed
         name = f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
-        with checkpoint_beside(Path(self.args.output_dir, name), self.args.should_save) as partial:
+        with atomic_checkpoint(self._output_dir / name, self.args.should_save) as partial:
             super()._save_checkpoint(model, trial)
             self.accelerator.wait_for_everyone()
             state = {n: full_tensor(t.detach()) for n, t in self.method.state_dict().items()}
@@ -428,7 +459,7 @@ class ContinualTrainer(DividedTrainer):
                 save_state({**state, "seconds": seconds, **{n: torch.tensor(v) for n, v in own.items()}}, partial)
         if self.args.should_save:
             rotate_checkpoints(
-                output_dir=self.args.output_dir, save_total_limit=self.args.save_total_limit, use_mtime=False
+                output_dir=str(self._output_dir), save_total_limit=self.args.save_total_limit, use_mtime=False
             )
         self.accelerator.wait_for_everyone()
 
@@ -437,5 +468,5 @@ def _only(items: list[Any]) -> Any:
     return items[0]
 
 
-def _as_it_is(pixel_values: Tensor) -> Tensor:
+def _identity(pixel_values: Tensor) -> Tensor:
     return pixel_values

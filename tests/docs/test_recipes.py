@@ -284,7 +284,7 @@ def test_task_order_and_task_values():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"task_order": ["c", "a"]}, "task_order: needs the names of all 3 tasks, each once: missing b"),
+        ({"task_order": ["c", "a"]}, "task_order: must name all 3 tasks, each once: missing b"),
         ({"task_order": ["c", "a", "b", "a", "d"]}, "no tasks d; listed twice a"),
         ({"task_order": "abc"}, "task_order: needs"),
         ({"task_values": {"d": {}}}, "task_values.d: there is no task of this name"),

@@ -39,7 +39,7 @@ MOMENTS = {
     "writing results.json": "hf_clcl.record.run_record:RunRecord.save",
     "writing recipe.yaml": "hf_clcl.stream.output:yaml.safe_dump",
     "writing the card": "hf_clcl.stream.output:write_card",
-    "the next task": "hf_clcl.stream.stream:Stream._learn",
+    "the next task": "hf_clcl.stream.stream:Stream._run_task",
 }
 CHANGES = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir"}  # audit events, see Python's table of them
 

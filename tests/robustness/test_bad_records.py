@@ -62,20 +62,20 @@ def test_records_that_are_none_are_told_and_kept(case, run, tmp_path, capfd):
 
 
 PLACES: dict[str, tuple[Callable[[Path], list[str]], Callable[[list[str]], int], int, list[str]]] = {
-    "cards of nothing": (lambda f: [str(f / "nowhere")], card.main, 2, ["nowhere", "holds no results.json"]),
+    "cards of nothing": (lambda f: [str(f / "nowhere")], card.main, 2, ["nowhere", "has no results.json"]),
     "compare nothing": (lambda f: [str(f / "nowhere")], compare.main, 2, ["nowhere"]),
     "push nothing": (lambda f: ["push", str(f / "no")], hub.main, 1, ["results.json", "No such file"]),
-    "push to nowhere": (lambda f: ["push", str(f), "--hub_model_id", "x"], hub.main, 2, ["needs owner/name"]),
+    "push to nowhere": (lambda f: ["push", str(f), "--hub_model_id", "x"], hub.main, 2, ["must be owner/name"]),
     "a token": (lambda f: ["push", str(f), "--hub_token", "x"], hub.main, 2, ["set HF_TOKEN"]),
     "token of nothing": (lambda f: ["list", "a/b", "--hub_token_env", "NOT_SET"], hub.main, 1, ["NOT_SET", "set it"]),
     "evaluate nothing": (
-        lambda f: [str(f / "r.yaml"), "--checkpoint", str(f / "no")], evaluate.main, 1, ["no such folder"],
+        lambda f: [str(f / "r.yaml"), "--checkpoint", str(f / "no")], evaluate.main, 1, ["must be a folder"],
     ),
     "evaluate a run as a model": (
         lambda f: [str(f / "r.yaml"), "--checkpoint", str(f)], evaluate.main, 1, ["no config.json", "as --run"],
     ),
     "evaluate other tasks": (
-        lambda f: [str(f / "r.yaml"), "--run", str(f)], evaluate.main, 1, ["holds checkpoints of", "its recipe.yaml"],
+        lambda f: [str(f / "r.yaml"), "--run", str(f)], evaluate.main, 1, ["has checkpoints of", "its recipe.yaml"],
     ),
     "a mixture of 2": (
         lambda f: [str(f / "r.yaml"), "--checkpoint", "a/b", "--wise_ft_alphas", "2"], evaluate.main, 2, ["0 and 1"],
@@ -100,7 +100,7 @@ FOLDERS: dict[str, tuple[Callable[[Path], object], int, list[str]]] = {
     "a damaged record": (lambda f: (f / "results.json").write_text("{"), 1, ["is not a record of a run"]),
     "a newer record": (lambda f: (f / "results.json").write_bytes(edited(schema=99)), 1, NEWER),
     "another run": (lambda f: (f / "results.json").write_bytes(edited()), 2, ["before", "--output_dir"]),
-    "no record": (lambda f: None, 1, ["holds task-01-a but no results.json", "--output_dir"]),
+    "no record": (lambda f: None, 1, ["has task-01-a but no results.json", "--output_dir"]),
     "a folder for a record": (lambda f: (f / "results.json").mkdir(), 1, ["cannot be read"]),
 }
 

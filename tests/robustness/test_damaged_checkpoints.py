@@ -11,7 +11,7 @@ import pytest
 from safetensors.torch import load_file
 
 from hf_clcl import RunRecord
-from hf_clcl.training.checkpoints import damage, last_whole_checkpoint
+from hf_clcl.training.checkpoints import damage, last_intact_checkpoint
 from hf_clcl.training.trainer import ContinualTrainer
 from hf_clcl.utils.errors import UserError
 
@@ -41,7 +41,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "state cut": (lambda folder: cut(folder / "trainer_state.json"), "trainer_state.json cannot be read"),
     "state of another step": (
         lambda folder: shutil.copy(folder.with_name("checkpoint-2") / "trainer_state.json", folder),
-        "trainer_state.json is that of step 2",
+        "trainer_state.json belongs to step 2",
     ),
     "configuration cut": (lambda folder: cut(folder / "config.json"), "config.json cannot be read"),
     "nothing": (emptied, "it is empty"),
@@ -80,12 +80,12 @@ def weights(folder: Path) -> dict[str, bytes]:
 
 def test_every_kind_of_damage_is_recognised(stopped, tmp_path, caplog) -> None:
     checkpoints = stopped(tmp_path / "run")
-    assert last_whole_checkpoint(checkpoints).name == "checkpoint-3" and not caplog.records
+    assert last_intact_checkpoint(checkpoints).name == "checkpoint-3" and not caplog.records
     for number, (kind, (harm, words)) in enumerate(DAMAGES.items()):
         copy = shutil.copytree(checkpoints, tmp_path / str(number))
         harm(copy / "checkpoint-3")
         caplog.clear()
-        assert last_whole_checkpoint(copy).name == "checkpoint-2", kind
+        assert last_intact_checkpoint(copy).name == "checkpoint-2", kind
         assert "checkpoint-3 is damaged (" in caplog.text and words.replace(".*", "*.pth") in caplog.text, kind
         assert (copy / "damaged-checkpoint-3").is_dir() and not (copy / "checkpoint-3").exists()
 
@@ -102,7 +102,7 @@ def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one(short_stream, st
     (checkpoints / ".partial" / "checkpoint-4").mkdir(parents=True)
     with caplog.at_level(logging.WARNING):
         record = short_stream(out, "icarl", {"memory": 11}, **values)
-    assert "going on from checkpoint-1" in caplog.text and "checkpoint-2 is damaged (it is empty)" in caplog.text
+    assert "resuming from checkpoint-1" in caplog.text and "checkpoint-2 is damaged (it is empty)" in caplog.text
     assert weights(out) == weights(tmp_path / "whole")
     assert record.losses == RunRecord.load(tmp_path / "whole").losses
     assert not [path.name for path in out.iterdir() if path.name.startswith(".") or path.name == "checkpoints"]
@@ -126,7 +126,9 @@ def test_a_damaged_task_is_refused_and_learnt_anew_when_its_folder_is_deleted(
     task = tmp_path / "run" / "task-01-t0"
     method_state = (task / "method_state.safetensors").read_bytes()
     (task / "method_state.safetensors").unlink()  # else the exemplars would be forgotten without a word
-    with pytest.raises(UserError, match=r"task-01-t0 is damaged: method_state.safetensors is missing.*delete the fol"):
+    with pytest.raises(
+        UserError, match=r"task-01-t0 is damaged: method_state.safetensors is missing.*otherwise delete it"
+    ):
         short_stream(tmp_path / "run", "icarl", {"memory": 11})
     (task / "method_state.safetensors").write_bytes(method_state)
     cut(task / "model.safetensors")
@@ -134,7 +136,7 @@ def test_a_damaged_task_is_refused_and_learnt_anew_when_its_folder_is_deleted(
         short_stream(tmp_path / "run", "icarl", {"memory": 11})
     shutil.rmtree(task)
     record = short_stream(tmp_path / "run", "icarl", {"memory": 11})
-    assert "task-01-t0 is not there: the stream goes on from its start" in caplog.text
+    assert "task-01-t0 is missing: the stream resumes from its start" in caplog.text
     whole = short_stream(tmp_path / "whole", "icarl", {"memory": 11})
     assert record.accuracy == whole.accuracy and record.losses == whole.losses
     assert weights(tmp_path / "run") == weights(tmp_path / "whole")

@@ -27,7 +27,7 @@ def begun(recipe: Path, own_cache, monkeypatch) -> Path:
     for name in ("plot_matrix", "plot_curves"):
         monkeypatch.setattr(f"hf_clcl.stream.output.{name}", lambda *args: None)
     with monkeypatch.context() as patch:
-        patch.setattr("hf_clcl.stream.stream.Stream._learn", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr("hf_clcl.stream.stream.Stream._run_task", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
         assert main([str(recipe)]) == 130
     assert RunRecord.load(recipe.parent / "out").fingerprints.keys() == {"warm", "cold", "the reference"}
     return recipe
@@ -69,7 +69,7 @@ def test_changed_data_are_refused_with_what_changed(begun: Path, capsys, monkeyp
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path_factory.mktemp("cache"))
     assert main([str(begun)]) == 1
     shown = capsys.readouterr().err
-    assert "was begun on other data" in shown and "begin anew in another folder with --output_dir" in shown
+    assert "started with other data" in shown and "start again in another folder with --output_dir" in shown
     for line in lines:
         assert f"  - {line}" in shown
     assert (begun.parent / "out" / "results.json").read_bytes() == before

@@ -75,7 +75,7 @@ def test_a_read_only_folder_is_refused_before_anything_is_read(recipe: Path, sma
     remount(small_disk, "ro")
     shutil.rmtree(recipe.parent / "warm")  # reading data would be another error
     assert main([str(recipe), "--output_dir", str(small_disk / "out")]) == 1
-    assert f"{small_disk} is read-only or not yours" in (shown := capsys.readouterr().err)
+    assert f"{small_disk} is read-only or belongs to another user" in (shown := capsys.readouterr().err)
     assert "choose another with --output_dir" in shown and "Traceback" not in shown
 
 
@@ -95,7 +95,7 @@ def test_no_room_for_any_part_is_told_and_nothing_half_written_stays(
         pytest.skip("which file is flushed is only known where there is /proc")
     with monkeypatch.context() as patch:
         patch.setattr("os.fsync", fsync)
-        with pytest.raises(UserError, match="No space left on device .*Free some room, then the same command goes on"):
+        with pytest.raises(UserError, match="No space left on device .*Free some disk space"):
             short_stream(tmp_path / "out", "finetune")
     names = [path.name for path in (tmp_path / "out").rglob("*")]
     assert not [name for name in names if ".partial" in name or name.startswith(".")]
@@ -135,7 +135,7 @@ def test_room_is_asked_for_before_a_run(tmp_path: Path, monkeypatch, caplog, fre
             check_room(tmp_path / "not" / "yet", args, record, [1000] * 4)
         return
     check_room(tmp_path / "not" / "yet", args, record, [1000] * 4)
-    assert bool(found) == ("The run begins, and will stop when the disk is full" in caplog.text)
+    assert bool(found) == ("The run starts, and will stop when the disk is full" in caplog.text)
     caplog.clear()
     check_room(tmp_path, args, record, [200])  # a task without a checkpoint within it
     assert not caplog.records

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from helpers.records import example
-from hf_clcl.cli.arguments import pairs
+from hf_clcl.cli.arguments import parse_overrides
 from hf_clcl.record.repetitions import repetitions
 from hf_clcl.record.run_record import RunRecord
 from hf_clcl.reports.cards import write_card
@@ -147,7 +147,7 @@ def test_arbitrary_command_lines(tmp_path, given_words):
     path = tmp_path / PLACE
     path.write_text(yaml.safe_dump(RECIPE))
     try:
-        read_recipe(path, pairs(given_words))
+        read_recipe(path, parse_overrides(given_words))
     except RecipeError as error:
         assert "hf_xxx" not in str(error)
 

@@ -64,7 +64,7 @@ def test_a_signal_saves_the_step_in_progress_and_the_run_goes_on(
         at_call(patch, Method, "terms", 3, number)
         assert run("stopped") == code
     assert [path.name for path in out.rglob("checkpoint-*")] == ["checkpoint-3"]
-    assert "the same command goes on from here" in capsys.readouterr().err
+    assert "the same command resumes" in capsys.readouterr().err
     assert signal.getsignal(number) == HANDLERS[number]
     assert run("stopped") == 0 and run("undisturbed") == 0
     stopped, undisturbed = weights(out), weights(recipe.parent / "undisturbed")
@@ -79,7 +79,7 @@ def test_two_runs_do_not_share_a_folder(run, recipe: Path, monkeypatch, capsys) 
     first = OutputFolder(folder, writes=True)
     first.claim()
     assert run("out") == 1
-    assert f"another run is at work in {folder}; wait for its end" in capsys.readouterr().err
+    assert f"another run uses {folder}; wait for its end" in capsys.readouterr().err
     assert [path.name for path in folder.iterdir()] == [RUNNING]
     first.close()
     assert run("out") == 0 and not (folder / RUNNING).exists()

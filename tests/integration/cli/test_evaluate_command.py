@@ -109,12 +109,12 @@ def test_the_mixture_is_that_of_the_weights(finished, tmp_path):
 @pytest.mark.parametrize(
     "arguments, code, message",
     [
-        (["--checkpoint", "out"], 1, "holds no config.json; give it as --run"),
+        (["--checkpoint", "out"], 1, "has no config.json; give it as --run"),
         (["--checkpoint", "warm"], 1, "give the folder with the weights"),
-        (["--checkpoint", "no where"], 1, "no such folder, and no name on the Hub"),
-        (["--run", "out", "--wise_ft_alphas", "1.5"], 2, "must lie between 0 and 1"),
+        (["--checkpoint", "no where"], 1, "must be a folder that exists, or owner/name"),
+        (["--run", "out", "--wise_ft_alphas", "1.5"], 2, "must be between 0 and 1"),
         (["--run", "out", "--tasks", "[{name: x, dataset: warm}]"], 1, "give the recipe of the run"),
-        (["--run", "out", "--output_dir", "out"], 1, "holds a run, which would be lost"),
+        (["--run", "out", "--output_dir", "out"], 1, "holds a run, which would be overwritten"),
         (["--run", "out", "--output_dir", "out", "--wise_ft_alphas", "1"], 1, "holds a run or a stream"),
         (["--run", "out", "--stepz", "1"], 2, "stepz: no such key"),
     ],

@@ -45,7 +45,7 @@ def test_the_dry_run_shows_the_stream_and_writes_nothing(recipe, capsys):
         (["RECIPE", "stray"], 2, "'stray' belongs to no option"),
         (["nowhere.yaml"], 2, "no such file"),
         (["RECIPE", "--learning_rte", "1"], 2, "did you mean learning_rate?"),
-        (["RECIPE", "--max_steps", "many"], 2, "max_steps: needs a whole number"),
+        (["RECIPE", "--max_steps", "many"], 2, "max_steps: must be a whole number"),
         (["RECIPE", "--hub_token", "secret"], 2, "a token belongs into HF_TOKEN"),
         (["RECIPE", "--model_name_or_path", "no/where"], 1, "cannot be loaded"),
         (["RECIPE", "--data_root", "/nowhere"], 1, "warm"),

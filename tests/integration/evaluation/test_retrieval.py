@@ -162,7 +162,7 @@ def test_captions_without_a_test_split(tiny_clip, pairs, tmp_path, caplog):
     task = Task("pairs", train=pairs(12), caption_column="captions")
     record = run_stream(str(tiny_clip), [task], "finetune", output_dir=str(tmp_path / "a"), **TRAINING)
     assert record.accuracy == [[None]] and record.metrics == {} and not record.retrieval
-    assert "pairs: has no test data: it is trained on" in caplog.text
+    assert "pairs: has no test data: the task is trained" in caplog.text
     assert "matrix.png" not in (tmp_path / "a" / "README.md").read_text()
     with pytest.raises(RecipeError, match="pairs: has no test data"):
         run_stream(

@@ -94,7 +94,7 @@ def test_nothing_is_fetched_into_the_folder_of_a_run_at_work(hub, stream, pushed
     monkeypatch.setattr("hf_clcl.stream.output.LOCK_SECONDS", 0.2)
     with contextlib.closing(OutputFolder(tmp_path, writes=True)) as at_work:
         at_work.claim()
-        with pytest.raises(UserError, match="another run is at work"):
+        with pytest.raises(UserError, match="another run uses"):
             stream(tmp_path, resume_from_hub="me/four")
     assert not list(tmp_path.iterdir())
 

@@ -298,12 +298,12 @@ def test_ewc_holds_what_earlier_tasks_depend_on(learn):
     "method, options, message",
     [
         ("lwf", {"temperature": 0}, "temperature: must be above 0"),
-        ("lwf", {"averaging": "sideways"}, "averaging: needs one of uniform, mixed"),
-        ("lwf", {"direction": "up"}, "direction: needs one of forward, reverse"),
-        ("wise_ft", {"wise_alpha": 1.5}, "wise_alpha: must lie between 0 and 1"),
+        ("lwf", {"averaging": "sideways"}, "averaging: must be one of uniform, mixed"),
+        ("lwf", {"direction": "up"}, "direction: must be one of forward, reverse"),
+        ("wise_ft", {"wise_alpha": 1.5}, "wise_alpha: must be between 0 and 1"),
         ("rkd", {"angle_weight": -1}, "angle_weight: must not be negative"),
         ("rkd", {"temperature": 1}, "temperature: no such key"),
-        ("imm", {"merge": "median"}, "merge: needs one of mean, mode"),
+        ("imm", {"merge": "median"}, "merge: must be one of mean, mode"),
         ("icarl", {"memory": 0}, "memory: must be at least 1"),
         ("ewc", {"fisher_samples": 0}, "fisher_samples: must be at least 1"),
         ("geodl", {"subspace_dimensions": 0}, "subspace_dimensions: must be at least 1"),
@@ -311,7 +311,7 @@ def test_ewc_holds_what_earlier_tasks_depend_on(learn):
         ("vr_lwf", {"vocabulary": "words"}, "needs a text file with one word per line"),
         ("vr_lwf", {"vocabulary": "words", "word_list": "/nowhere.txt"}, "there is no file /nowhere.txt"),
         ("vr_lwf", {"word_list": "/nowhere.txt"}, "needs vocabulary: words"),
-        ("zscl", {"teacher_mixture": 2}, "teacher_mixture: must lie between 0 and 1"),
+        ("zscl", {"teacher_mixture": 2}, "teacher_mixture: must be between 0 and 1"),
     ],
 )
 def test_options_are_checked(method, options, message):

@@ -165,8 +165,8 @@ def test_parts_of_a_dataset_by_the_words_of_its_captions(tmp_path, pairs):
     with pytest.raises(DataError, match="task x: train has no image with such captions"):
         chosen(caption_words=["cat"])
     assert TaskEntry("d", name="x", caption_words=[" "]).problems() == [
-        "caption_words: is for tasks of captions; give caption_column too",
-        "caption_words: needs at least one word, and none that is blank",
+        "caption_words: is only for tasks of captions; give caption_column too",
+        "caption_words: must have at least one word, and none that is blank",
     ]
 
 

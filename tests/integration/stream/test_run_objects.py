@@ -113,7 +113,7 @@ def test_the_result_is_a_record_with_a_table_and_plots(stream, tmp_path):
     for kind in ("matrix", "curves"):
         figure = result.plot(kind)
         assert isinstance(figure, Figure) and figure._repr_png_().startswith(b"\x89PNG")
-    with pytest.raises(ValueError, match="needs matrix or curves, found 'pie'"):
+    with pytest.raises(ValueError, match="must be matrix or curves, got 'pie'"):
         result.plot("pie")
     html = result._repr_html_()
     assert "<table" in html and f"{result.accuracy[0][1]:.1f}" in html and "forgetting" in html

@@ -193,7 +193,7 @@ def test_workers_are_chosen_by_cores_where_a_device_trains(monkeypatch, tmp_path
 @pytest.mark.parametrize("divides", [True, False])
 def test_a_checkpoint_with_deepspeed_and_one_without_are_not_mixed_up(build, tmp_path: Path, divides: bool) -> None:
     trainer, before = build(), "without" if divides else "with"
-    trainer.divides_optimizer = divides
+    trainer.shards_optimizer = divides
     (tmp_path / ("optimizer.pt" if divides else "optimizer_0.pt")).touch()
     with pytest.raises(UserError, match=f"was written {before} DeepSpeed.* Start it {before} DeepSpeed, or remove"):
         trainer._load_optimizer_and_scheduler(str(tmp_path))

@@ -79,7 +79,7 @@ def test_accuracy_is_that_of_plain_transformers(notebook, colours, tiny_clip):
 
 def test_other_datasets_and_captions_are_evaluated(notebook, colours, pairs):
     trainer = notebook(method="finetune", eval_dataset=None)
-    with pytest.raises(UserError, match="give eval_dataset, here or to ContinualTrainer"):
+    with pytest.raises(UserError, match="pass eval_dataset to it or to ContinualTrainer"):
         trainer.evaluate()
     captions = Task("captions", test=pairs(12), caption_column="captions")
     metrics = trainer.evaluate({"pairs": captions, "new": colours(9)}, metric_key_prefix="test")
@@ -166,15 +166,15 @@ NUMBERED = Dataset.from_dict({"label": [0, 1]})
     "change, message",
     [
         ({"method": "zero_shot"}, "zero_shot trains nothing"),
-        ({"method": "joint"}, "joint trains on all tasks of a stream at once: give them to hf_clcl.run_stream"),
+        ({"method": "joint"}, "joint trains on all tasks of a stream jointly: pass the tasks to hf_clcl.run_stream"),
         ({"method": "magic"}, "no method 'magic'"),
         ({"reference_images": None}, "zscl distils on reference images: give reference_images"),
         ({"reference_texts": None}, "zscl distils on reference texts: give reference_texts"),
         ({"reference_texts": "one text"}, "reference_texts needs a list of texts, found a str"),
         ({"processing_class": None}, "processing_class is missing: give the model's processor"),
         ({"processing_class": "openai"}, "must have a tokenizer and an image processor, got 'str'"),
-        ({"args": TrainingArguments("out")}, "needs ContinualTrainingArguments, which takes the same values"),
-        ({"args": None}, "args needs ContinualTrainingArguments, found NoneType"),
+        ({"args": TrainingArguments("out")}, "must be ContinualTrainingArguments, which take the same values"),
+        ({"args": None}, "args must be ContinualTrainingArguments, got NoneType"),
         ({"model": "openai/clip-vit-base-patch16"}, r"must be a loaded model .*, got 'str'; load one with"),
         ({"train_dataset": DatasetDict(train=NUMBERED, test=NUMBERED)}, r"the splits train, test: give one .*'train'"),
         ({"eval_dataset": DatasetDict(test=NUMBERED)}, r"eval_dataset is a DatasetDict .*dataset\['test'\]"),

@@ -77,8 +77,8 @@ def test_all_problems_are_told_at_once():
     assert text.startswith("6 problems")
     for part in (
         "methd: no such key; did you mean method?",
-        "learning_rate: needs a number, found 'fast'",
-        "bf16: needs true or false, found 'maybe'",
+        "learning_rate: must be a number, got 'fast'",
+        "bf16: must be true or false, got 'maybe'",
         "max_stepss: no such key; did you mean max_steps?",
         "tasks: a: test_splt: no such key; did you mean test_split?",
         "tasks: entry 2: name: is missing",
@@ -96,12 +96,12 @@ def test_bounds_and_entries_are_checked_in_the_same_pass():
     })  # fmt: skip
     assert text.startswith("7 problems")
     for part in (
-        "learning_rate: must be at least 0, found -1.0",
-        "seed: must lie between 0 and 4294967295, found 4294967296",
-        "peft: lora_dropout: must be below 1, found 1",
-        "peft: towers: needs one of both, vision, text, found 'none'",
-        "tasks: a: max_steps: needs a whole number, found True",
-        "tasks: b: frames: must be at least 1, found 0",
+        "learning_rate: must be at least 0, got -1.0",
+        "seed: must be between 0 and 4294967295, got 4294967296",
+        "peft: lora_dropout: must be below 1, got 1",
+        "peft: towers: must be one of both, vision, text, got 'none'",
+        "tasks: a: max_steps: must be a whole number, got True",
+        "tasks: b: frames: must be at least 1, got 0",
         "tasks: c: classes is empty",
     ):
         assert part in text
@@ -120,13 +120,13 @@ def test_plain_values_become_what_a_field_declares():
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"model_name_or_path": None}, "model_name_or_path: needs text, found nothing"),
+        ({"model_name_or_path": None}, "model_name_or_path: must be text, got nothing"),
         ({"tasks": []}, "the stream is empty"),
-        ({"tasks": "mnist"}, "tasks: needs"),
-        ({"tasks": ["mnist"]}, "tasks: entry 1: needs a block of values"),
+        ({"tasks": "mnist"}, "tasks: must be a list"),
+        ({"tasks": ["mnist"]}, "tasks: entry 1: must be a block of values"),
         ({"tasks": [{"name": "a", "dataset": "d"}, {"name": "A", "dataset": "e"}]}, "two tasks have this name"),
         ({"tasks": [{"name": "../a", "dataset": "d"}]}, "a name has 1 to 64"),
-        ({"tasks": [{"name": "a", "dataset": "d", "templates": ["a photo"]}]}, "needs one {}"),
+        ({"tasks": [{"name": "a", "dataset": "d", "templates": ["a photo"]}]}, "must have one {}"),
         ({"tasks": [{"name": "a", "dataset": "d", "templates": []}]}, "templates is empty"),
         ({"tasks": [{"name": "a", "dataset": "d", "test_fraction": 1.5}]}, "test_fraction: must be below 1"),
         ({"tasks": [{"name": "a", "dataset": "d", "take_train": 0}]}, "take_train: must be at least 1"),
@@ -138,12 +138,12 @@ def test_plain_values_become_what_a_field_declares():
         ({"methods": {"zscl": {"averaging_interval": -1}}}, "averaging_interval: must be 0 (never) or more"),
         ({"methods": {"ewk": {}}}, "methods.ewk: no such method"),
         ({"learning_rate": -1.0}, "learning_rate: must be at least 0"),
-        ({"label_smoothing_factor": 1.5}, "label_smoothing_factor: must lie between"),
+        ({"label_smoothing_factor": 1.5}, "label_smoothing_factor: must be between"),
         ({"max_steps": 0}, "max_steps: must be at least 1"),
-        ({"max_steps": 2.5}, "max_steps: needs a whole number, found 2.5"),
+        ({"max_steps": 2.5}, "max_steps: must be a whole number, got 2.5"),
         ({"bf16": True, "fp16": True}, "bf16 and fp16"),
-        ({"lr_scheduler_type": "cosin"}, "lr_scheduler_type: needs one of linear, cosine"),
-        ({"trainable": "head"}, "trainable: needs one of both, vision, text"),
+        ({"lr_scheduler_type": "cosin"}, "lr_scheduler_type: must be one of linear, cosine"),
+        ({"trainable": "head"}, "trainable: must be one of both, vision, text"),
         ({"eval_strategy": "steps"}, "every task is evaluated after each task"),
         ({"load_best_model_at_end": True}, "would be cheating"),
         ({"fsdp": "full_shard"}, "the launcher chooses it: accelerate launch"),
@@ -156,11 +156,11 @@ def test_mistakes_are_explained(change, message):
 @pytest.mark.parametrize(
     "content, message",
     [
-        ("- a\n- b\n", "a recipe is a YAML mapping"),
-        ("", "a recipe is a YAML mapping of names to values, found nothing"),
+        ("- a\n- b\n", "a recipe must be a YAML mapping"),
+        ("", "a recipe must be a YAML mapping of names to values, got nothing"),
         ("a: [1\n", "cannot be read"),
         ("a: !!python/object/apply:os.system ['true']\n", "cannot be read"),
-        ("1: 2\n", "a recipe is a YAML mapping"),
+        ("1: 2\n", "a recipe must be a YAML mapping"),
     ],
 )
 def test_files_that_are_no_recipes(tmp_path, content, message):

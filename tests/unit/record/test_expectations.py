@@ -102,7 +102,7 @@ def test_expected_results_of_a_user():
     wrong = {**values, "expect_results": "zscl_mtil/order_3"}
     with pytest.raises(RecipeError, match="expect_results: no 'zscl_mtil/order_3'; did you mean zscl_mtil/order_"):
         parse_recipe(wrong)
-    with pytest.raises(RecipeError, match="needs values and a source"):
+    with pytest.raises(RecipeError, match="must have values and a source"):
         parse_recipe({**values, "expect_results": [{"method": "finetune"}]})
 
 

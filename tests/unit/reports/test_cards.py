@@ -247,7 +247,7 @@ def test_cards_of_a_folder_are_written_anew(tmp_path: Path, capsys: pytest.Captu
     (tmp_path / "broken" / "results.json").write_text("{")
     assert main([str(tmp_path)]) == 2 and "broken" in capsys.readouterr().err
     assert (run / "README.md").read_text() == "edited"  # nothing is written where a record is broken
-    assert main([str(tmp_path / "nowhere")]) == 2 and "holds no results.json" in capsys.readouterr().err
+    assert main([str(tmp_path / "nowhere")]) == 2 and "has no results.json" in capsys.readouterr().err
 
 
 def test_a_card_of_a_task_with_its_plots(tmp_path: Path) -> None:

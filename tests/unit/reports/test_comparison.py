@@ -98,7 +98,7 @@ def test_bad_runs_end_with_a_message(
 
 def test_an_empty_folder_ends_with_a_message(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tmp_path)]) == 2
-    assert "holds no results.json" in capsys.readouterr().err
+    assert "has no results.json" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
