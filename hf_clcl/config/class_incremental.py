@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -98,7 +99,8 @@ class ClassIncremental(TaskEntry):
             return [
                 f"class_order: {self.class_order} has {count} classes, but number_of_classes {self.number_of_classes}"
             ]
-        order, wanted = self.order(), set(range(self.number_of_classes))
+        order: list[Any] = [*self.order()]
+        wanted = set(range(self.number_of_classes))
         faults = {
             "missing": sorted(wanted - set(order)),
             "no labels of this dataset": sorted(set(order) - wanted),

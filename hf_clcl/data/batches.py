@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ..utils.required import required
-from .images.frames import Frames
+from .images.image_source import ImageSource
 from .task_data import TaskData
 
 # Independent streams of random numbers within a task.
@@ -98,7 +98,7 @@ class TaskBatches(Dataset):
         draws (`Draws`): Sampler of the rows.
         steps (`int`): Number of batches.
         seed (`tuple[int, ...]`): Seed of crops and of the choice of captions.
-        reference (`Frames`, *optional*): Reference images; they get the evaluation transform.
+        reference (`ImageSource`, *optional*): Reference images; they get the evaluation transform.
         reference_draws (`Draws`, *optional*): Sampler of the reference images.
     """
 
@@ -108,7 +108,7 @@ class TaskBatches(Dataset):
         draws: Draws,
         steps: int,
         seed: tuple[int, ...],
-        reference: Frames | None = None,
+        reference: ImageSource | None = None,
         reference_draws: Draws | None = None,
     ):
         self.data, self.draws, self.steps, self.seed = data, draws, steps, seed

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import numpy as np
 
 from ..utils.errors import DataError
+from ..utils.required import required
 from . import columns
 from .texts.captions import captions_of
 from .videos.reading import find_clip, read_frames
@@ -22,9 +23,8 @@ from .videos.rows import categories_of, check_clips, name_column
 
 if TYPE_CHECKING:
     from datasets import Dataset
-    from transformers import BaseImageProcessor
 
-    from .images.frames import Frames, ImageCache
+    from .images.frames import Frames, ImageCache, ImageProcessor
 
 logger = logging.getLogger(__name__)
 
@@ -90,9 +90,9 @@ class Kind(ABC):
             DataError: If the data cannot be used.
         """
 
-    def item_column(self, task: TaskFields) -> str | None:
+    def item_column(self, task: TaskFields) -> str:
         """The column of the items."""
-        return task.image_column
+        return required(task.image_column, f"image_column of task {task.name}")
 
     def decodes(self, task: TaskFields) -> Callable[[Any], bool] | None:
         """A function that says whether a cell of `item_column` can be decoded; `None` for images of `datasets`."""
@@ -106,14 +106,14 @@ class Kind(ABC):
         self,
         task: TaskFields,
         dataset: Dataset,
-        processor: BaseImageProcessor,
+        processor: ImageProcessor,
         cache: ImageCache | None,
         min_crop_scale: float,
     ) -> Frames:
         """The items of one split as model inputs; see [`~hf_clcl.data.task_data.frames_of`]."""
         from .images.frames import Frames  # imports torch, which reading recipes and records does not need
 
-        return Frames(dataset, task.image_column, processor, cache, task.name, min_crop_scale)
+        return Frames(dataset, self.item_column(task), processor, cache, task.name, min_crop_scale)
 
 
 class Classification(Kind):
@@ -166,15 +166,15 @@ class Videos(Captions):
         if task.frames < 1:
             raise DataError(f"{where}: frames must be at least 1, got {task.frames}")
         for split, dataset in task.splits.items():
-            names = name_column(dataset, task.video_column, f"{where}: {split}")
+            names = name_column(dataset, self.item_column(task), f"{where}: {split}")
             check_clips(names, Path(task.video_root), f"{where}: {split}")
         if task.label_column is not None:
             task.class_names = task.class_names or categories_of(task.splits, task.label_column, where)
             task.label_column = None  # categories choose the clips of a task and are not trained on
         task.caption_column = columns.find_text_column(_features(task), task.caption_column, where)
 
-    def item_column(self, task: TaskFields) -> str | None:
-        return task.video_column
+    def item_column(self, task: TaskFields) -> str:
+        return required(task.video_column, f"video_column of task {task.name}")
 
     def decodes(self, task: TaskFields) -> Callable[[Any], bool] | None:
         root, frames = Path(task.video_root or ""), task.frames
@@ -195,14 +195,15 @@ class Videos(Captions):
         self,
         task: TaskFields,
         dataset: Dataset,
-        processor: BaseImageProcessor,
+        processor: ImageProcessor,
         cache: ImageCache | None,
         min_crop_scale: float,
     ) -> Frames:
         from .videos.clips import Clips  # imports torch
 
         root = Path(task.video_root or "")
-        return Clips(dataset, task.video_column, root, task.frames, processor, cache, task.name, min_crop_scale)
+        column = self.item_column(task)
+        return Clips(dataset, column, root, task.frames, processor, cache, task.name, min_crop_scale)
 
 
 CLASSIFICATION, CAPTIONS, VIDEOS = Classification(), Captions(), Videos()
@@ -256,10 +257,11 @@ def _read_class_names(task: TaskFields) -> None:
 
 def _check_labels(task: TaskFields) -> None:
     where = f"task {task.name}"
-    number = len(task.class_names)
+    class_names = required(task.class_names, f"class_names of {where}")
+    number, label_column = len(class_names), required(task.label_column, f"label_column of {where}")
     for split, dataset in task.splits.items():
         # A missing label becomes -1 and is reported like any other that is out of range.
-        labels = columns.values(dataset, task.label_column).fill_null(-1).to_numpy()
+        labels = columns.values(dataset, label_column).fill_null(-1).to_numpy()
         wrong = np.flatnonzero((labels < 0) | (labels >= number))
         if len(wrong):
             raise DataError(
@@ -269,14 +271,15 @@ def _check_labels(task: TaskFields) -> None:
             )
         unseen = np.flatnonzero(np.bincount(labels, minlength=number) == 0)
         if split == "train" and len(unseen):
-            names = columns.some([task.class_names[index] for index in unseen])
+            names = columns.some([class_names[index] for index in unseen])
             logger.warning("%s: %d classes have no training image: %s", where, len(unseen), names)
 
 
 def _check_captions(task: TaskFields) -> None:
     where = f"task {task.name}"
+    column = required(task.caption_column, f"caption_column of {where}")
     for split, dataset in task.splits.items():
-        captions = captions_of(dataset, task.caption_column)
+        captions = captions_of(dataset, column)
         empty = [row for row, texts in enumerate(captions) if not texts]
         if empty:
             raise DataError(

@@ -52,10 +52,10 @@ def published_split(
         return None
     order = sorted(range(len(keys)), key=keys.__getitem__)
     count = int(rule["train_fraction"] * len(order))
-    parts = torch.utils.data.random_split(
-        order, [count, len(order) - count], torch.Generator().manual_seed(rule["seed"])
-    )
-    return {split: rows.select(list(part)) for split, part in zip(("train", "test"), parts, strict=True)}
+    # As `torch.utils.data.random_split` draws two parts.
+    drawn = torch.randperm(len(order), generator=torch.Generator().manual_seed(rule["seed"])).tolist()
+    chosen = [order[place] for place in drawn]
+    return {"train": rows.select(chosen[:count]), "test": rows.select(chosen[count:])}
 
 
 def file_stems(rows: Dataset, column: str) -> list[str | None]:

@@ -147,8 +147,8 @@ def _kept(entry: TaskEntry, own: list[str], class_names: list[str], where: str) 
     known: dict[int | str, int] = {}
     if isinstance(entry.class_names, str):  # other spellings that the list knows, such as WordNet ids
         places = {name: label for label, name in enumerate(class_names)}
-        spellings = built_in(entry.class_names, where).also_called
-        known |= {other: places[word] for other, word in spellings.items() if word in places}
+        also_called = built_in(entry.class_names, where).also_called
+        known |= {other: places[word] for other, word in also_called.items() if word in places}
     spellings: list[Sequence[int | str]] = [class_names, [columns.words(name) for name in own], own, range(len(own))]
     for names in spellings:
         known |= {name: label for label, name in enumerate(names)}

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..utils.errors import DataError
 from ..utils.names import TASK_NAME
+from ..utils.required import required
 from . import columns
 from .kinds import Kind, kind_of
 from .texts.captions import captions_of, same_images
@@ -97,7 +98,8 @@ class Task:
     @property
     def training_prompts(self) -> list[str]:
         """The training prompt of each class."""
-        return [self.training_template.replace("{}", name) for name in self.class_names or []]
+        template = required(self.training_template, "training_template")
+        return [template.replace("{}", name) for name in self.class_names or []]
 
     @property
     def prompts(self) -> list[list[str]]:
@@ -106,11 +108,12 @@ class Task:
 
     def labels(self, split: str) -> np.ndarray:
         """Class indices `[rows]` of `"train"` or `"test"`."""
-        return columns.values(self.splits[split], self.label_column).to_numpy().astype("int64")
+        column = required(self.label_column, "label_column")
+        return columns.values(self.splits[split], column).to_numpy().astype("int64")
 
     def captions(self, split: str = "train") -> tuple[list[str], list[np.ndarray]]:
         """All captions of `"train"` or `"test"`, and for each image the indices of its captions."""
-        groups = captions_of(self.splits[split], self.caption_column)
+        groups = captions_of(self.splits[split], required(self.caption_column, "caption_column"))
         ends = np.cumsum([len(group) for group in groups])
         starts = ends - [len(group) for group in groups]
         texts = [text for group in groups for text in group]
@@ -123,7 +126,7 @@ class Task:
 
     def same_images(self, split: str) -> np.ndarray:
         """For each row of `"train"` or `"test"`, the index of the first row with the same image."""
-        return same_images(self.splits[split], self.image_column)
+        return same_images(self.splits[split], required(self.image_column, "image_column"))
 
     @property
     def _where(self) -> str:
@@ -176,7 +179,7 @@ class Task:
             self.train, self.test = encoded.get("train"), encoded.get("test")
         if len(self.splits) == 2:
             for name in kept:
-                train, test = self.train.features[name], self.test.features[name]
+                train, test = (dataset.features[name] for dataset in self.splits.values())
                 if isinstance(train, ClassLabel) and isinstance(test, ClassLabel) and train.names != test.names:
                     raise DataError(
                         f"{self._where}: train and test name their classes differently ({_difference(train, test)}); "

@@ -10,12 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .images.frames import Frames, ImageCache
+from ..utils.required import required
+from .images.frames import Frames, ImageCache, ImageProcessor
+from .images.image_source import TrainingImageSource
 from .texts.captions import tokenize_captions
 from .texts.tokens import stack_texts, tokenize
 
 if TYPE_CHECKING:
-    from transformers import BaseImageProcessor, ProcessorMixin
+    from transformers import ProcessorMixin
 
     from .task import Task
 
@@ -26,7 +28,7 @@ class TaskData:
 
     Args:
         name (`str`): Name of the task.
-        frames (`Frames`): Its images.
+        frames (`TrainingImageSource`): Its images.
         input_ids (`Tensor`): Class prompts `[C, L]`, or the captions of all images `[captions, L]`.
         labels (`np.ndarray` of shape `[rows]`, *optional*): Class indices.
         captions_of (`list[np.ndarray]`, *optional*): For captions, the rows of `input_ids` that describe each image.
@@ -34,7 +36,7 @@ class TaskData:
     """
 
     name: str
-    frames: Frames
+    frames: TrainingImageSource
     input_ids: Tensor
     labels: np.ndarray | None = None
     captions_of: list[np.ndarray] | None = None
@@ -64,13 +66,14 @@ class TaskData:
         sizes = [len(task.input_ids) for task in tasks]
         frames, input_ids = JoinedFrames([task.frames for task in tasks]), stack_texts(*[t.input_ids for t in tasks])
         if tasks[0].captions_of is not None:
-            captions_of = [rows + sum(sizes[:i]) for i, task in enumerate(tasks) for rows in task.captions_of]
+            groups = [required(task.captions_of, f"captions of {task.name}") for task in tasks]
+            captions_of = [rows + sum(sizes[:i]) for i, group in enumerate(groups) for rows in group]
             return cls(name, frames, input_ids, captions_of=captions_of)
         return cls(
             name,
             frames,
             input_ids,
-            np.concatenate([task.labels + sum(sizes[:index]) for index, task in enumerate(tasks)]),
+            np.concatenate([required(t.labels, f"labels of {t.name}") + sum(sizes[:i]) for i, t in enumerate(tasks)]),
             class_groups=torch.arange(len(tasks)).repeat_interleave(torch.tensor(sizes)),
         )
 
@@ -78,19 +81,19 @@ class TaskData:
 class JoinedFrames:
     """The images of several tasks in a row, with the interface of [`Frames`]."""
 
-    def __init__(self, parts: Sequence[Frames]):
+    def __init__(self, parts: Sequence[TrainingImageSource]):
         self.parts, self.ends = parts, np.cumsum([len(part) for part in parts])
 
     def __len__(self) -> int:
         return int(self.ends[-1])
 
-    def evaluation_batch(self, indices: Sequence[int]) -> Tensor:
+    def evaluation_batch(self, indices: Sequence[int] | np.ndarray) -> Tensor:
         return torch.cat([part.evaluation_batch([row]) for part, row, _ in self._located(indices)])
 
-    def training_batch(self, indices: Sequence[int], seeds: Sequence[Sequence[int]]) -> Tensor:
+    def training_batch(self, indices: Sequence[int] | np.ndarray, seeds: Sequence[Sequence[int]]) -> Tensor:
         return torch.cat([part.training_batch([row], [seeds[i]]) for part, row, i in self._located(indices)])
 
-    def _located(self, indices: Sequence[int]) -> Iterator[tuple[Frames, int, int]]:
+    def _located(self, indices: Sequence[int] | np.ndarray) -> Iterator[tuple[TrainingImageSource, int, int]]:
         for position, index in enumerate(indices):
             part = int(np.searchsorted(self.ends, index, side="right"))
             yield self.parts[part], int(index) - int(self.ends[part]) + len(self.parts[part]), position
@@ -99,7 +102,7 @@ class JoinedFrames:
 def frames_of(
     task: Task,
     split: str,
-    processor: BaseImageProcessor,
+    processor: ImageProcessor,
     cache: ImageCache | None = None,
     min_crop_scale: float = 0.9,
 ) -> Frames:
@@ -108,7 +111,7 @@ def frames_of(
     Args:
         task (`Task`): The task.
         split (`str`): `"train"` or `"test"`.
-        processor (`BaseImageProcessor`): Image processor of the model.
+        processor (`ImageProcessor`): Image processor of the model.
         cache (`ImageCache`, *optional*): Cache of decoded images.
         min_crop_scale (`float`, defaults to 0.9): Smallest share of the area that a random training crop keeps.
     """

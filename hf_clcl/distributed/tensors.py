@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
@@ -45,12 +47,12 @@ def full_tensor(tensor: Tensor) -> Tensor:
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-def shard(tensors: dict[str, Tensor], like: list[Tensor]) -> None:
+def shard(tensors: dict[str, Tensor], like: Sequence[Tensor]) -> None:
     """Shard full tensors as their parameters are sharded. The dictionary is changed in place.
 
     Args:
         tensors (`dict[str, Tensor]`): Full tensors, the same on each rank.
-        like (`list[Tensor]`): The parameter of each tensor, in the same order.
+        like (`Sequence[Tensor]`): The parameter of each tensor, in the same order.
     """
     for (name, tensor), parameter in zip(list(tensors.items()), like, strict=True):
         if isinstance(parameter, DTensor) and not isinstance(tensor, DTensor):

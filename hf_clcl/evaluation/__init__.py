@@ -1,1 +1,1 @@
-"""Measuring a model: zero-shot classification, retrieval, videos."""
+"""Evaluation: zero-shot classification, image-text retrieval, video retrieval."""

@@ -1,4 +1,4 @@
-"""What the evaluators of a stream share, and what each search of test data returns."""
+"""Types shared by the evaluators of a stream: their context, and the signature of a search."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from ..data.task import Task
 
 @dataclass(frozen=True)
 class EvaluationContext:
-    """What the evaluators of a stream share.
+    """Values that all evaluators of a stream need.
 
     Args:
         stream (`Sequence[str]`): Names of all tasks of the stream, in order.
         frames (`Callable[[Task], Frames]`): The test images of a task as frames of the model's size.
         folder_of (`Callable[[str], Path]`): Folder of a finished task.
-        writes (`bool`): Whether this process writes files; one of several does.
+        writes (`bool`): Whether this process writes files; exactly one process does.
         tokenizer (`PreTrainedTokenizerBase`): Tokenizer of the model.
-        normalize (`Callable[[Tensor], Tensor]`): Frames to pixel values.
-        accelerator (`Accelerator`): Device, precision and processes; these share the embedding.
-        batch_size (`int`): Images a forward.
+        normalize (`Callable[[Tensor], Tensor]`): Converts frames to pixel values.
+        accelerator (`Accelerator`): Device, precision and processes, which share the work.
+        batch_size (`int`): Images per forward pass.
     """
 
     stream: Sequence[str]

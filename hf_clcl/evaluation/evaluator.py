@@ -1,8 +1,8 @@
-"""All that a run measures after a task, and where it stands in the record."""
+"""Evaluate a model on all datasets of a run, and write the results to the record."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from accelerate import Accelerator
@@ -16,6 +16,7 @@ from ..metrics.ranks import mean_recall
 from ..metrics.scenarios import SCENARIOS
 from ..record.run_record import RunRecord
 from ..utils.phases import measured
+from ..utils.required import required
 from .context import EvaluationContext, Search
 from .retrieval import search_pairs
 from .videos import search_videos
@@ -27,21 +28,22 @@ SEARCHES: dict[Kind, Callable[[Sequence[Task], EvaluationContext], Search]] = {
     CAPTIONS: search_pairs,
     VIDEOS: search_videos,
 }
-"""For each kind of data without labels, what makes the search of all its tasks."""
+"""For each kind of data without labels, the function that builds the search of its tasks."""
 
 
 class StreamEvaluation:
-    """Evaluates a model on every task of a stream, and on the datasets beside it.
+    """Evaluates a model on every task of a stream, and on the datasets that are only evaluated.
 
     Args:
-        record (`RunRecord`): Where the numbers go.
+        record (`RunRecord`): The record that results are added to.
         tasks (`Sequence[Task]`): The stream, in order.
-        evaluation_only (`Sequence[Task]`): Datasets that are never trained on, each among its own classes.
+        evaluation_only (`Sequence[Task]`):
+            Datasets that are never trained on. Their images are classified among their own classes.
         frames (`Callable[[Task], Frames]`): The test images of a task as frames of the model's size.
         processor (`ProcessorMixin`): Tokenizer and image processor of the model.
         accelerator (`Accelerator`): Device, precision and processes.
         args (`ContinualTrainingArguments`): Batch size, and whether to show progress.
-        folder_of (`Callable[[str], Path]`): Folder of a finished task, where videos that were embedded are kept.
+        folder_of (`Callable[[str], Path]`): Folder of a finished task, where embeddings of videos are stored.
     """
 
     def __init__(
@@ -81,81 +83,83 @@ class StreamEvaluation:
         self.searches = {kind: SEARCHES[kind](own, context) for kind, own in by_kind.items() if own}
 
     def measure(self, model: PreTrainedModel, after: str | None) -> dict[str, float]:
-        """Fill the row of the record that belongs to a model.
+        """Evaluate a model, and add a row to the record.
 
         Args:
-            model (`PreTrainedModel`): The model as it stands.
-            after (`str`, *optional*): The task that it has just learnt; `None` for the untrained model.
+            model (`PreTrainedModel`): The model to evaluate.
+            after (`str`, *optional*): The task that it was trained on last; `None` for the untrained model.
 
         Returns:
-            `dict[str, float]`: What was measured, under the names that trackers see.
+            `dict[str, float]`: The results, under the names that trackers log.
         """
         with measured(self.record.phases, "evaluation", after):
             title = f"evaluation after {after}" if after else "evaluation before training"
-            found = self.zero_shot(model, self._wanted(after), title, self.show)
+            accuracy = self.zero_shot(model, self._wanted(after), title, self.show)
             retrieval = self._search(self.searches, model, after, title)
-        self._write(found, retrieval, after)
+        self._write(accuracy, retrieval, after)
         if not self._growing:
-            self.zero_shot.forget()
-        logged = {f"accuracy/{name}": value for name, value in found[self.record.scenario].items()}
-        logged |= {f"accuracy/{name}": value for name, value in found[OUTSIDE].items()}
+            self.zero_shot.free()
+        logged = {f"accuracy/{name}": value for name, value in accuracy[self.record.scenario].items()}
+        logged |= {f"accuracy/{name}": value for name, value in accuracy[OUTSIDE].items()}
         for scenario in self.record.scenarios:
-            logged |= {f"accuracy/{scenario}/{name}": value for name, value in found[scenario].items()}
+            logged |= {f"accuracy/{scenario}/{name}": value for name, value in accuracy[scenario].items()}
         return logged | {
             f"retrieval/{name}/{key}": value for name, recall in retrieval.items() for key, value in recall.items()
         }
 
     def repeat(self, model: PreTrainedModel, after: str) -> None:
-        """Fill the row of the record after a task that has not changed the model.
+        """Add a row to the record after a task that has not changed the model.
 
-        It is the last row again, unless the classes to choose from have grown, or a database that is searched.
+        The last row is copied, except for scenarios whose classes have grown and searches of a database.
         """
         record = self.record
         if self._growing and not self.zero_shot.embedded:
             self.measure(model, after)
             return
         retrieval = {
-            name: entry["after"][-1] if entry["after"] else entry["zero_shot"]
+            name: entry["after"][-1] if entry["after"] else required(entry["zero_shot"], f"zero_shot of {name}")
             for name, entry in record.retrieval.items()
         }
         growing = [kind for kind in self.searches if kind.keeps_database]
         retrieval |= self._search(growing, model, after, f"videos after {after}")
         if self._growing:
-            self._write(self.zero_shot.again(self._wanted(after)), retrieval, after)
+            self._write(self.zero_shot.classify(self._wanted(after)), retrieval, after)
             return
-        found = {}
+        accuracy = {}
         for scenario in record.all_scenarios:
             view = record.of(scenario)
-            found[scenario] = dict(zip(record.tasks, (view.accuracy or [view.untrained(0)])[-1], strict=True))
+            accuracy[scenario] = dict(zip(record.tasks, (view.accuracy or [view.untrained(0)])[-1], strict=True))
         outside = {
             name: entry["accuracy"][-1] if entry["accuracy"] else entry["zero_shot"]
             for name, entry in record.evaluation_only.items()
         }
-        self._write({**found, OUTSIDE: outside}, retrieval, after)
+        self._write({**accuracy, OUTSIDE: outside}, retrieval, after)
 
     def _search(
         self, kinds: Iterable[Kind], model: PreTrainedModel, after: str | None, title: str
     ) -> dict[str, dict[str, float]]:
-        """Search the test data of some kinds; measures of a database are added to the record at once."""
-        found: dict[str, dict[str, float]] = {}
+        """Search the test data of some kinds. The measures of a database are added to the record here."""
+        retrieval: dict[str, dict[str, float]] = {}
         for kind in kinds:
             measures, of_database = self.searches[kind](model, after, title, self.show)
-            found |= measures
+            retrieval |= measures
             entry = self.record.video_database if kind.keeps_database else None
             if entry is not None and after is None:
                 entry["zero_shot"] = of_database
             elif entry is not None:
                 entry["after"].append(of_database)
-        return found
+        return retrieval
 
     def _wanted(self, after: str | None) -> dict[str, Choices]:
-        """What to classify among what: for each scenario, and for the datasets beside the stream.
+        """The classes to choose from, for each scenario and for the datasets that are only evaluated.
 
-        Where the classes grow, the untrained model is measured among the classes of all tasks, and, for a fair
-        comparison with each row, among those that the row will have.
+        For scenarios whose classes grow, the untrained model is measured among the classes of all tasks, and, for a
+        fair comparison, among the classes of each later row.
         """
         seen = self._seen(after) if after else self.tasks
-        wanted = {name: SCENARIOS[name].choices(self.tasks, seen) for name in self.record.all_scenarios}
+        wanted: dict[str, Choices] = {
+            name: SCENARIOS[name].choices(self.tasks, seen) for name in self.record.all_scenarios
+        }
         wanted[OUTSIDE] = {task: [task] for task in self.outside}
         if after is None:
             for name in self._growing:
@@ -169,15 +173,19 @@ class StreamEvaluation:
         return [name for name in self.record.all_scenarios if SCENARIOS[name].classes_grow]
 
     def _seen(self, after: str) -> list[str]:
-        learnt = self.record.tasks[: self.record.tasks.index(after) + 1]
-        return [task for task in self.tasks if task in learnt]
+        trained = self.record.tasks[: self.record.tasks.index(after) + 1]
+        return [task for task in self.tasks if task in trained]
 
     def _write(
-        self, found: dict[str, dict[str, float | None]], retrieval: dict[str, dict[str, float]], after: str | None
+        self,
+        accuracy: Mapping[str, Mapping[str, float | None]],
+        retrieval: Mapping[str, dict[str, float]],
+        after: str | None,
     ) -> None:
+        """Add the results after a task to the record; for retrieval, the mean recall is the accuracy."""
         record, recall = self.record, {name: mean_recall(measures) for name, measures in retrieval.items()}
-        found = {key: {**values, **recall} for key, values in found.items()}
-        rows = {key: [values.get(name) for name in record.tasks] for key, values in found.items()}
+        scores = {key: {**values, **recall} for key, values in accuracy.items()}
+        rows = {key: [values.get(name) for name in record.tasks] for key, values in scores.items()}
         if after is None:
             record.zero_shot = rows[record.scenario]
         else:
@@ -193,13 +201,13 @@ class StreamEvaluation:
                 record.scenarios[name]["baseline"] = baseline
             else:
                 record.baseline = baseline
-        for name, entry in record.evaluation_only.items():
+        for name, outside in record.evaluation_only.items():
             if after is None:
-                entry["zero_shot"] = found[OUTSIDE].get(name)
+                outside["zero_shot"] = scores[OUTSIDE].get(name)
             else:
-                entry["accuracy"].append(found[OUTSIDE].get(name))
-        for name, entry in record.retrieval.items():
+                outside["accuracy"].append(scores[OUTSIDE].get(name))
+        for name, measures in record.retrieval.items():
             if after is None:
-                entry["zero_shot"] = retrieval[name]
+                measures["zero_shot"] = retrieval[name]
             else:
-                entry["after"].append(retrieval[name])
+                measures["after"].append(retrieval[name])

@@ -1,4 +1,4 @@
-"""Image-text retrieval on the test images of caption datasets, each image and caption embedded once a checkpoint."""
+"""Image-text retrieval on the test splits of caption datasets; each image and caption is embedded once."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from .context import EvaluationContext, Search
 
 @dataclass
 class Pairs:
-    """The images and captions that are searched.
+    """The images and captions of a search.
 
     Args:
         frames (`Frames`): Images.
-        rows (`np.ndarray` of shape `[I]`): Those of `frames` that take part: of equal images the first alone.
+        rows (`np.ndarray` of shape `[I]`): The rows of `frames` that are searched: the first one of equal images.
         texts (`list[str]`): The captions of all images.
-        image_of_text (`np.ndarray` of shape `[N]`): The place in `rows` of the image that each describes.
+        image_of_text (`np.ndarray` of shape `[N]`): For each caption, the index of its image in `rows`.
     """
 
     frames: Frames
@@ -40,7 +40,7 @@ class Pairs:
 
     @classmethod
     def of(cls, task: Task, frames: Frames) -> Pairs:
-        """The test split of a task of captions. Rows with the same image are one image with all their captions."""
+        """The test split of a task of captions. Rows with the same image are merged and keep all captions."""
         texts, captions = task.captions("test")
         rows, image_of_row = np.unique(task.same_images("test"), return_inverse=True)
         image_of_text = np.repeat(image_of_row, [len(indices) for indices in captions])
@@ -51,11 +51,11 @@ class RetrievalEvaluator:
     """Recall and ranks of image-to-text and text-to-image retrieval within the test split of each caption dataset.
 
     Args:
-        pairs (`dict[str, Pairs]`): What is searched, by dataset.
+        pairs (`dict[str, Pairs]`): The images and captions of each dataset.
         tokenizer (`PreTrainedTokenizerBase`): Tokenizer of the model.
-        normalize (`Callable[[Tensor], Tensor]`): Frames to pixel values.
-        accelerator (`Accelerator`): Device, precision and processes; these share the embedding.
-        batch_size (`int`): Images a forward.
+        normalize (`Callable[[Tensor], Tensor]`): Converts frames to pixel values.
+        accelerator (`Accelerator`): Device, precision and processes, which share the work.
+        batch_size (`int`): Images per forward pass.
     """
 
     def __init__(
@@ -74,9 +74,9 @@ class RetrievalEvaluator:
     def __call__(
         self, model: PreTrainedModel, description: str = "retrieval", show: bool = True
     ) -> dict[str, dict[str, float]]:
-        """For each dataset the measures of [`~hf_clcl.metrics.ranks.retrieval_metrics`]."""
+        """Search with a model; for each dataset the measures of [`~hf_clcl.metrics.ranks.retrieval_metrics`]."""
         model.eval()
-        found = {}
+        measures = {}
         show = show and self.accelerator.is_local_main_process
         for name, pairs in (bar := tqdm(self.pairs.items(), desc=description, leave=False, disable=not show)):
             bar.set_postfix_str(name)
@@ -86,14 +86,14 @@ class RetrievalEvaluator:
             if name not in self._input_ids:
                 self._input_ids[name] = tokenize_captions(self.tokenizer, pairs.texts, f"task {name}")
             texts = embed_captions(model, self._input_ids[name], self.accelerator)
-            found[name] = retrieval_of_embeddings(
+            measures[name] = retrieval_of_embeddings(
                 images.cpu().numpy()[pairs.rows], texts.cpu().numpy(), pairs.image_of_text
             )
-        return found
+        return measures
 
 
 def search_pairs(tasks: Sequence[Task], context: EvaluationContext) -> Search:
-    """The search of tasks of captions."""
+    """Build the search of tasks of captions."""
     evaluator = RetrievalEvaluator(
         {task.name: Pairs.of(task, context.frames(task)) for task in tasks},
         context.tokenizer,
@@ -105,12 +105,12 @@ def search_pairs(tasks: Sequence[Task], context: EvaluationContext) -> Search:
 
 
 def embed_captions(model: PreTrainedModel, input_ids: Tensor, accelerator: Accelerator) -> Tensor:
-    """Normalised embeddings `[N, d]` in fp32 of captions, in batches of texts of about one length.
+    """Normalised embeddings `[N, d]` in fp32 of captions, encoded in batches of similar length.
 
     Args:
-        model (`PreTrainedModel`): Used as it is.
-        input_ids (`Tensor` of shape `[N, L]`): Their token ids.
-        accelerator (`Accelerator`): Precision and processes; these share the work.
+        model (`PreTrainedModel`): The model, in evaluation mode.
+        input_ids (`Tensor` of shape `[N, L]`): Token ids.
+        accelerator (`Accelerator`): Precision and processes, which share the work.
     """
     family = family_of(model)
     embedded = torch.zeros(len(input_ids), family.embedding_dim(model.config), device=model.device)

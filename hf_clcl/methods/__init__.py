@@ -1,4 +1,4 @@
-"""Continual methods, by the name that a recipe uses."""
+"""Continual learning methods, by their name in recipes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ METHODS: dict[str, type[Method]] = {
         Joint, Separate,
     )
 }  # fmt: skip
-"""The methods of the package by name."""
+"""Method name -> class, for the methods of this package."""
 
 __all__ = [
     "METHODS", "Distilling", "Embeddings", "Guided", "Method", "Regularized", "TaskContext", "check_method",
@@ -46,35 +46,40 @@ __all__ = [
 
 
 def method_class(name: str) -> type[Method]:
-    """The method of this name, or the custom method `package.module:Class` or `file.py:Class`.
+    """The class of a method.
+
+    Args:
+        name (`str`): A name in `METHODS`, or a custom method as `package.module:Class` or `path/to/file.py:Class`.
 
     Raises:
-        RecipeError: Where there is none.
+        RecipeError: If there is no such method.
     """
     if ":" in name:
         return load_custom(name)
     if name not in METHODS:
         raise RecipeError(
-            f"method: no method {name!r}{nearest(name, METHODS)}; there are {', '.join(METHODS)}, and your own as "
-            "package.module:Class or path/to/file.py:Class"
+            f"method: no method {name!r}{nearest(name, METHODS)}; choose one of {', '.join(METHODS)}, or give a "
+            "custom method as package.module:Class or path/to/file.py:Class"
         )
     return METHODS[name]
 
 
 def create_method(method: str | type[Method] | Method, options: dict[str, Any] | None = None) -> Method:
-    """A method with its options.
+    """Create a method with its options.
 
     Args:
         method (`str`, `type[Method]` or `Method`):
-            Its name (see [`method_class`]), its class, or the method itself, which is returned as it is.
-        options (`dict`, *optional*): Options by name, for a method that is given by name or class.
+            Its name (see [`method_class`]), its class, or an instance, which is returned unchanged.
+        options (`dict`, *optional*): Option name -> value, for a method that is given by name or class.
 
     Raises:
-        RecipeError: Where there is no such method, or an option that it does not have or cannot take.
+        RecipeError: If there is no such method, or an option is unknown or has an invalid value.
     """
     if isinstance(method, Method):
         if options:
-            raise RecipeError(f"the method {method.name} is given with its options; set {', '.join(options)} in it")
+            raise RecipeError(
+                f"method: {method.name} is an instance with options of its own; set {', '.join(options)} in it"
+            )
         return method
     problems: list[str] = []
     if isinstance(method, type) and issubclass(method, Method):
@@ -82,17 +87,17 @@ def create_method(method: str | type[Method] | Method, options: dict[str, Any] |
     elif isinstance(method, str):
         cls, name = method_class(method), method
     else:
-        raise RecipeError(f"method needs a name, a class that extends Method, or an instance, found {method!r:.80}")
-    method = build(cls, options or {}, f"methods.{name}: ", problems)
+        raise RecipeError(f"method: must be a name, a class that extends Method, or an instance, got {method!r:.80}")
+    created = build(cls, options or {}, f"methods.{name}: ", problems)
     if problems:
         raise RecipeError(problems)
-    return method
+    return created
 
 
 def check_method(recipe: Recipe) -> list[str]:
-    """What is wrong with the method of a recipe and with all blocks of options, a line each."""
+    """Problems with the method of a recipe and with all blocks of method options, one line each."""
     problems = [
-        f"methods.{name}: no such method{nearest(name, METHODS)}; there are {', '.join(METHODS)}"
+        f"methods.{name}: no such method{nearest(name, METHODS)}; choose one of {', '.join(METHODS)}"
         for name in recipe.methods
         if name not in METHODS and name != recipe.method
     ]

@@ -1,7 +1,7 @@
-"""The contract of a continual method, and what all methods share.
+"""The base class of continual learning methods.
 
-A method is told of each task (`begin_task`), gives the losses of each step, and may change the model when a task
-ends. It keeps no reference to the model, and whatever it must remember to go on after a stop is in `state_dict`.
+A method prepares for each task (`begin_task`), computes the losses of each step, and may change the model when a task
+ends. It holds no reference to the model. All that it needs to resume is in `state_dict`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallba
 
 from ..config.arguments import ContinualTrainingArguments
 from ..data.images.frames import Frames
+from ..data.images.image_source import ImageSource
 from ..data.texts.tokens import stack_texts
 from ..models.embedding import pool_clips
 from ..models.embedding_cache import EmbeddingCache
@@ -30,33 +31,33 @@ if TYPE_CHECKING:
 
 @dataclass
 class TaskContext:
-    """What a method may know of the task it is about to learn.
+    """The data and settings of a task, for the method that trains on it.
 
     Args:
         name (`str`): Name of the task.
-        index (`int`): Its place in the stream, from 0.
-        args (`ContinualTrainingArguments`): Training values of this task.
+        index (`int`): Index of the task in the stream, from 0.
+        args (`ContinualTrainingArguments`): Training arguments of this task.
         accelerator (`Accelerator`): Device, precision and processes.
-        frames (`Frames`): Training images of the task.
+        frames (`ImageSource`): Training images of the task.
         input_ids (`Tensor` of shape `[C, L]`): Class prompts, or the captions of a caption task.
-        normalize (`Callable`): Turns frames into pixel values.
-        initial_model (`Callable[[], PreTrainedModel]`): Loads the untrained CLIP, frozen, apart from the student.
+        normalize (`Callable`): Converts frames to pixel values.
+        initial_model (`Callable[[], PreTrainedModel]`): Returns a frozen copy of the untrained model.
         reference_frames (`Frames`, *optional*): Reference images.
         reference_input_ids (`Tensor` of shape `[M, L]`, *optional*): Reference texts.
-        labels (`np.ndarray` of shape `[rows]`, *optional*): Class of each image; `None` for a task of captions.
+        labels (`np.ndarray` of shape `[rows]`, *optional*): Class index of each image; `None` for a task of captions.
         captions_of (`list[np.ndarray]`, *optional*): For captions, the rows of `input_ids` that describe each image.
         tokenizer (`PreTrainedTokenizerBase`, *optional*): The model's tokenizer.
-        seed (`tuple[int, ...]`): Source of random numbers for this task.
+        seed (`tuple[int, ...]`): Seed of this task.
         drawn (`Callable[[int], np.ndarray]`):
-            Which rows of a second stream of so many images the steps of this task will look at, sorted.
-        embeddings (`EmbeddingCache`, *optional*): Where the embeddings of a teacher that stays the same are kept.
+            `drawn(n)` returns the rows, sorted, that the steps of this task draw from `n` reference images.
+        embeddings (`EmbeddingCache`, *optional*): Disk cache for the embeddings of a teacher that does not change.
     """
 
     name: str
     index: int
     args: ContinualTrainingArguments
     accelerator: Accelerator
-    frames: Frames
+    frames: ImageSource
     input_ids: Tensor
     normalize: Callable[[Tensor], Tensor]
     initial_model: Callable[[], PreTrainedModel]
@@ -72,8 +73,15 @@ class TaskContext:
 
 @dataclass
 class Embeddings:
-    """Normalised embeddings of one step in fp32, all the student's: images `[B, d]`, texts `[C or B, d]`, reference
-    images `[R, d]`, further texts `[M, d]`."""
+    """Normalised embeddings of the student in one step, in fp32.
+
+    Args:
+        images (`Tensor` of shape `[B, d]`): Images of the task.
+        texts (`Tensor` of shape `[C, d]` or `[B, d]`): Class prompts, or the captions of the images.
+        scale (`Tensor`, scalar): Scale of the similarities.
+        reference_images (`Tensor` of shape `[R, d]`, *optional*): Reference images.
+        extra_texts (`Tensor` of shape `[M, d]`, *optional*): The texts of [`Method.extra_texts`].
+    """
 
     images: Tensor
     texts: Tensor
@@ -86,146 +94,158 @@ class Embeddings:
 class Method:
     """Sequential fine-tuning, and the base of every other method.
 
-    A subclass is a dataclass whose fields are its options in a recipe. It overrides what it changes (mostly `terms`)
-    and calls `super()` for the rest.
+    A subclass is a dataclass whose fields are its options in a recipe. Most subclasses override `terms` and call
+    `super()`.
+
+    Attributes:
+        name (`str`): Name of the method in recipes.
+        trains (`bool`, defaults to `True`): Whether the method trains.
+        trains_jointly (`bool`, defaults to `False`): Whether it trains once on all tasks together.
+        trains_separately (`bool`, defaults to `False`): Whether each task starts from the initial model.
+        remembers (`bool`, defaults to `False`): Whether `state_dict` holds state that the next task needs.
+        needs_labels (`bool`, defaults to `False`): Whether it needs class labels.
+        takes_adapters (`bool`, defaults to `True`): Whether it can train LoRA adapters.
+        wants_patch_tokens (`bool`, defaults to `False`):
+            Whether it reads the last hidden states of all image tokens, not only that of the class token.
+        citation (`str`): BibTeX entry.
+        monitored (`dict[str, Tensor]`): Values of [`Method.monitor`], which the trainer logs.
     """
 
     name: ClassVar[str] = "finetune"
     trains: ClassVar[bool] = True
     trains_jointly: ClassVar[bool] = False
-    trains_separately: ClassVar[bool] = False  # each task starts from the initial model
-    remembers: ClassVar[bool] = False  # whether `state_dict` keeps something from task to task
+    trains_separately: ClassVar[bool] = False
+    remembers: ClassVar[bool] = False
     needs_labels: ClassVar[bool] = False
     takes_adapters: ClassVar[bool] = True
-    wants_patch_tokens: ClassVar[bool] = False  # whether it reads the last states of all tokens of an image
+    wants_patch_tokens: ClassVar[bool] = False
     citation: ClassVar[str] = ""
 
     monitored: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
     _class_texts: Tensor | None = field(default=None, init=False, repr=False, compare=False)
 
     def problems(self) -> list[str]:
-        """What is wrong with the options, a line each."""
+        """Problems with the options, one line each."""
         return []
 
     def stream_problems(self, tasks: Sequence[Task]) -> list[str]:
-        """What keeps this method from learning a stream, a line each; asked before anything is trained."""
+        """Reasons why this method cannot train on a stream, one line each; called before training."""
         return [
-            f"{task.name}: {self.name} needs class labels, and this is a task of {task.kind.name}; "
-            "choose another method"
+            f"{task.name}: {self.name} needs class labels, got a task of {task.kind.name}; choose another method"
             for task in tasks
             if self.needs_labels and not task.kind.has_labels
         ]
 
     def adapter_problems(self) -> list[str]:
-        """What keeps this method from learning by adapters (`peft`), a line each."""
-        return [] if self.takes_adapters else [f"peft: {self.name} does not learn by adapters; leave peft out"]
+        """Reasons why this method cannot train adapters (`peft`), one line each."""
+        return [] if self.takes_adapters else [f"peft: {self.name} does not support adapters; leave peft out"]
 
     def reference_problems(self, has_images: bool, has_texts: bool) -> list[str]:
-        """Which reference data this method needs and does not have, one line each."""
+        """Reference data that this method needs and that are missing, one line each."""
         missing = {
             "images": self.needs_reference_images and not has_images,
             "texts": self.needs_reference_texts and not has_texts,
         }
         return [
             f"{self.name} distils on reference {what}: give reference_{what}"
-            for what, lacks in missing.items()
-            if lacks
+            for what, is_missing in missing.items()
+            if is_missing
         ]
 
     def model_problems(self, model: PreTrainedModel) -> list[str]:
-        """What keeps this method from teaching a model, a line each; asked before anything is measured."""
+        """Reasons why this method cannot train a model, one line each; called before evaluation."""
         return []
 
     @property
     def moves_weights(self) -> str | None:
-        """The option, as `name: value`, by which weights change between two steps; DeepSpeed would undo that."""
+        """The option, as `name: value`, that changes weights between steps; DeepSpeed would revert the change."""
         return None
 
     @property
     def keeps_on_cpu(self) -> str | None:
-        """The option by which something as large as the weights is kept on the CPU; FSDP shards it on the devices."""
+        """The option, as `name: value`, that keeps a copy of the weights on the CPU; FSDP does not support it."""
         return None
 
     @property
     def needs_reference_images(self) -> bool:
-        """Whether the recipe has to name reference images."""
+        """Whether reference images are required."""
         return False
 
     @property
     def needs_reference_texts(self) -> bool:
-        """Whether the recipe has to name reference texts."""
+        """Whether reference texts are required."""
         return False
 
     def begin_task(self, model: PreTrainedModel, context: TaskContext) -> None:
-        """Prepare for a task: build the teacher, take the anchor.
+        """Prepare for a task, for example embed the teacher's targets or copy the initial weights.
 
         Args:
-            model (`PreTrainedModel`): The model at the start of the task, on its device. Not to be kept.
-            context (`TaskContext`): What is known of the task.
+            model (`PreTrainedModel`): The model at the start of the task, on its device. Do not store it.
+            context (`TaskContext`): The data and settings of the task.
         """
         self.label_smoothing = context.args.label_smoothing_factor
         self._class_texts = None
 
-    def reference_frames(self, context: TaskContext) -> Frames | None:
-        """Images of the second stream that each step draws from beside the task's own, if any."""
+    def reference_frames(self, context: TaskContext) -> ImageSource | None:
+        """Reference images, from which each step draws a second batch; `None` for none."""
         return None
 
     def extra_texts(self) -> Tensor | None:
-        """Token ids `[M, L]` of texts that the student encodes in this step beside the task's own, if any."""
+        """Token ids `[M, L]` of further texts that the student encodes in this step; `None` for none."""
         return None
 
     def losses(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The losses of a step by name; the trainer adds them up and logs each.
+        """The losses of a step by name. The trainer trains on their sum and logs each.
 
         Args:
-            model (`nn.Module`): The model as wrapped for training; call it once.
+            model (`nn.Module`): The model as wrapped for training. Call it exactly once.
             batch (`dict[str, Tensor]`): See [`~hf_clcl.data.batches.TaskBatches`]; images are normalised.
         """
         return self.terms(model, self.embed(model, batch), batch)
 
     def terms(self, model: nn.Module, embeddings: Embeddings, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The losses of a step from its embeddings; subclasses add theirs to those of `super()`."""
+        """The losses of a step from its embeddings. Subclasses add theirs to those of `super()`."""
         return {"task_loss": self.task_loss(embeddings, batch)}
 
     def callbacks(self) -> list[TrainerCallback]:
-        """Callbacks that act along a task, such as weight averaging."""
+        """Callbacks for the trainer of a task, such as weight averaging."""
         return []
 
     def end_task(self, model: PreTrainedModel) -> PreTrainedModel:
-        """Finish a task, for example by averaging; returns the model that is saved and goes on."""
+        """Finish a task, for example average the weights; returns the model to save and to train on the next task."""
         return model
 
     def state_dict(self) -> dict[str, Tensor]:
-        """What cannot be computed anew after a stop within a task, or between two tasks."""
+        """State to save in checkpoints and between tasks: all that cannot be recomputed when a run resumes."""
         return {}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take back what `state_dict` gave: after `begin_task` within a task, before it between two tasks."""
+        """Load the state of `state_dict`: after `begin_task` in the middle of a task, before it between two tasks."""
 
     def embed(self, model: nn.Module, batch: dict[str, Tensor]) -> Embeddings:
-        """One forward for task images, reference images and all texts. The frames of clips are images, then pooled."""
+        """Embed task images, reference images and all texts in one forward pass. Clips are pooled over frames."""
         input_ids, classes = batch["input_ids"], self._class_texts
-        lots = [] if classes is not None else [input_ids]
+        groups = [] if classes is not None else [input_ids]
         if (extra := self.extra_texts()) is not None:
-            lots.append(extra.to(input_ids.device))
-        seen = [batch[name] for name in ("pixel_values", "reference_pixel_values") if name in batch]
-        frames = [pixel_values.flatten(0, -4) for pixel_values in seen]
-        stacked = stack_texts(*lots or [input_ids[:1]])  # the model wants a text even where none is asked for
-        if hasattr(model, "_orig_mod"):  # compiled: once, for any number of texts of any length
+            groups.append(extra.to(input_ids.device))
+        inputs = [batch[name] for name in ("pixel_values", "reference_pixel_values") if name in batch]
+        frames = [pixel_values.flatten(0, -4) for pixel_values in inputs]
+        stacked = stack_texts(*groups or [input_ids[:1]])  # the model needs at least one text
+        if hasattr(model, "_orig_mod"):  # a compiled model: do not recompile for each number and length of texts
             torch._dynamo.maybe_mark_dynamic(stacked, (0, 1))
         outputs = model(input_ids=stacked, pixel_values=torch.cat(frames))
-        texts = list(outputs.text_embeds.float().split([len(lot) for lot in lots])) if lots else []
+        texts = list(outputs.text_embeds.float().split([len(group) for group in groups])) if groups else []
         if classes is None:
             classes = texts.pop(0)
             if "labels" in batch and torch.is_grad_enabled() and not classes.requires_grad:
-                self._class_texts = classes  # the text encoder is frozen: the same at every step of the task
-        plain = getattr(model, "module", model)
+                self._class_texts = classes  # the text encoder is frozen: the same at every step
+        unwrapped = getattr(model, "module", model)
         embedded = outputs.image_embeds.float().split([len(part) for part in frames])
-        images, *reference = [pool_clips(part, shown) for part, shown in zip(embedded, seen, strict=True)]
+        images, *reference = [pool_clips(part, pixels) for part, pixels in zip(embedded, inputs, strict=True)]
         return Embeddings(
             images=images,
             texts=classes,
-            scale=family_of(plain).similarity_scale(plain),
+            scale=family_of(unwrapped).similarity_scale(unwrapped),
             reference_images=reference[0] if reference else None,
             extra_texts=texts[0] if texts else None,
         )
@@ -244,14 +264,14 @@ class Method:
         )
 
     def monitor(self, name: str, value: Tensor) -> None:
-        """Log a value that is not trained on."""
+        """Log a value that is not part of the loss."""
         self.monitored[name] = value.detach()
 
     def options(self) -> dict[str, Any]:
-        """The options of this method by name."""
+        """Option name -> value."""
         return {name: getattr(self, name) for name in option_names(type(self))}
 
 
 def option_names(cls: type[Method]) -> list[str]:
-    """Names of the options that a method has."""
+    """Names of the options of a method."""
     return [f.name for f in fields(cls) if f.init]

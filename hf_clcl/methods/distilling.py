@@ -1,4 +1,4 @@
-"""Knowledge distillation between images and texts: what LwF, VR-LwF, iCaRL and ZSCL share."""
+"""Distillation of image-text similarities: the base of LwF, VR-LwF, iCaRL and ZSCL."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Gt
 from torch import Tensor
+from transformers import PreTrainedModel
 
+from ..utils.required import required
 from . import losses
 from .base import Embeddings, TaskContext
 from .guided import Guided
@@ -15,7 +17,7 @@ from .guided import Guided
 
 @dataclass
 class Distilling(Guided):
-    """Learn the task while the similarities of reference images to reference texts stay those of the teacher.
+    """Train on the task, and distil the similarities of reference images and reference texts from the teacher.
 
     With `E` the teacher's embeddings of M reference texts `[M, d]`, `f` and `g` the student's and the teacher's of R
     reference images `[R, d]`, `Z = s f E^T` and `Zt = s g E^T`, both `[R, M]`: the image loss is `KD(Zt, Z)` over
@@ -31,8 +33,8 @@ class Distilling(Guided):
             `forward` (cross-entropy of the teacher's distribution with the student's) or `reverse` (divergence of the
             student's from the teacher's).
         student_texts (`bool`, defaults to `False`):
-            Encode the reference texts of `Z` with the student's own text encoder, which then learns from distillation;
-            dear, since they are encoded at each step.
+            Encode the reference texts of `Z` with the student's text encoder, so that distillation trains it too. This
+            is slow: they are encoded at each step.
         feature_mse_weight (`float`, defaults to 0.0):
             Weight of the mean squared error between the image embeddings `f` and `g`.
         relational_weight (`float`, defaults to 0.0):
@@ -49,7 +51,7 @@ class Distilling(Guided):
     feature_mse_weight: float = 0.0
     relational_weight: float = 0.0
 
-    def begin_task(self, model, context: TaskContext) -> None:
+    def begin_task(self, model: PreTrainedModel, context: TaskContext) -> None:
         self.text_ids: Tensor | None = None
         super().begin_task(model, context)
         if self.student_texts:
@@ -59,9 +61,10 @@ class Distilling(Guided):
         return self.text_ids
 
     def guidance(self, teacher_images: Tensor, embeddings: Embeddings) -> dict[str, Tensor]:
-        scale, images = embeddings.scale.detach(), embeddings.reference_images
-        texts = self.student_reference_texts(embeddings) if self.student_texts else self.teacher_texts
-        student, teacher = scale * images @ texts.T, scale * teacher_images @ self.teacher_texts.T
+        scale, images = embeddings.scale.detach(), required(embeddings.reference_images, "embeddings of references")
+        teacher_texts = required(self.teacher_texts, "teacher's embeddings of texts")
+        texts = self.student_reference_texts(embeddings) if self.student_texts else teacher_texts
+        student, teacher = scale * images @ texts.T, scale * teacher_images @ teacher_texts.T
         reverse = self.direction == "reverse"
         terms = {}
         if self.image_weight:
@@ -80,5 +83,5 @@ class Distilling(Guided):
         return terms
 
     def student_reference_texts(self, embeddings: Embeddings) -> Tensor:
-        """The student's embeddings `[M, d]` of the reference texts, where it encodes them itself."""
-        return embeddings.extra_texts
+        """The student's embeddings `[M, d]` of the reference texts; used with `student_texts`."""
+        return required(embeddings.extra_texts, "student's embeddings of texts")

@@ -10,7 +10,7 @@ from .base import Method
 
 @dataclass
 class Finetune(Method):
-    """Fine-tuning on one task after another, with nothing against forgetting (the lower bound).
+    """Fine-tuning on one task after another, without any measure against forgetting (the lower bound).
 
     Source: "Continual-FT" of ZSCL (Zheng et al., ICCV 2023).
     """

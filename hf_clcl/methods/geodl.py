@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar
 from annotated_types import Ge
 from torch import Tensor
 
+from ..utils.required import required
 from . import losses
 from .base import Embeddings
 from .guided import Guided
@@ -15,19 +16,19 @@ from .guided import Guided
 
 @dataclass
 class GeoDL(Guided):
-    """Keep the image embeddings similar to those of the model before the task, along the geodesic between the
-    subspaces that the two sets of embeddings `[R, d]` span.
+    """Keep the image embeddings similar to those of the model before the task.
 
+    The similarity is integrated along the geodesic between the subspaces of the two sets of embeddings `[R, d]`:
     `1 - mean_i <f_i, g_i>_Q / (|f_i|_Q |g_i|_Q)`, see [`~hf_clcl.methods.losses.geodesic_flow`] for
-    `Q [d, d]`. The subspaces are those of one batch of the task's own images, spanned by its leading right singular
-    vectors; no gradient flows through them.
+    `Q [d, d]`. The subspaces are spanned by the leading right singular vectors of one batch of the task's images; no
+    gradient flows through them.
 
     Source: Simon et al., CVPR 2021, arXiv 2104.08572; adapted to CLIP as in Ding et al., 2022 (arXiv 2207.09248). The
-    paper gives no weight for CLIP: the default is ours, and to be tuned.
+    paper gives no weight for CLIP: tune the default.
 
     Args:
         geodesic_weight (`float`, defaults to 10.0): Weight of the distillation.
-        subspace_dimensions (`int`, defaults to 16): Dimensions of the subspaces; no more than images in a batch.
+        subspace_dimensions (`int`, defaults to 16): Dimensions of the subspaces; at most the images of a batch.
         kwargs: The options of [`Guided`] and [`Regularized`].
     """
 
@@ -43,5 +44,6 @@ class GeoDL(Guided):
     subspace_dimensions: Annotated[int, Ge(1)] = 16
 
     def guidance(self, teacher_images: Tensor, embeddings: Embeddings) -> dict[str, Tensor]:
-        loss = losses.geodesic_distillation(teacher_images, embeddings.reference_images, self.subspace_dimensions)
+        images = required(embeddings.reference_images, "embeddings of references")
+        loss = losses.geodesic_distillation(teacher_images, images, self.subspace_dimensions)
         return {"geodesic_loss": self.geodesic_weight * loss}

@@ -1,4 +1,4 @@
-"""One training on all tasks together."""
+"""Joint training on all tasks."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ if TYPE_CHECKING:
 
 @dataclass
 class Joint(Method):
-    """One training on the images of all tasks together (an upper bound for what a stream can leave behind).
+    """One training on the images of all tasks together (an upper bound for training on a stream).
 
-    Each image is classified among the classes of its own task, as in a stream; a batch of captions is one of all
-    tasks. The training takes as many steps as all
-    tasks together would, with the training values of the stream; those that a task sets for itself only count its
-    steps. Every row of the matrix is that of the one model, so read its last row alone: nothing in it is transfer or
-    forgetting.
+    Each image is classified among the classes of its own task, as in a stream. A batch of captions has captions of all
+    tasks. The number of steps is the sum over all tasks, with the training values of the stream; values that a task
+    sets for itself only change its number of steps. All rows of the matrix are those of one model. Read only the last
+    row: the matrix shows neither transfer nor forgetting.
     """
 
     name: ClassVar[str] = "joint"
@@ -31,6 +30,6 @@ class Joint(Method):
         if len(shapes) == 1:
             return super().stream_problems(tasks)
         return [
-            f"{', '.join(shapes.values())}: {self.name} learns tasks of classes, of captions, or of videos with "
-            "equally many frames, but not several kinds in one batch; choose another method"
+            f"{', '.join(shapes.values())}: {self.name} trains on tasks of classes, of captions, or of videos with "
+            "the same number of frames, but not on several kinds in one batch; choose another method"
         ]

@@ -1,4 +1,4 @@
-"""Loss functions of continual CLIP training: pure functions of tensors.
+"""Loss functions of continual learning with dual encoders: pure functions of tensors.
 
 Notation: B images, C classes, M texts, d the width of an embedding. Embeddings are L2-normalised.
 """
@@ -30,13 +30,13 @@ def classification(
 
     Args:
         images (`Tensor` of shape `[B, d]`): Image embeddings.
-        class_texts (`Tensor` of shape `[C, d]`): Text embeddings, one a class.
-        scale (`Tensor`, scalar): Factor of the similarities, as the model has it.
+        class_texts (`Tensor` of shape `[C, d]`): Text embeddings, one per class.
+        scale (`Tensor`, scalar): Scale of the similarities of the model.
         labels (`Tensor` of shape `[B]`): Class indices.
         smoothing (`float`): Label smoothing.
         class_groups (`Tensor` of shape `[C]`, *optional*):
-            The task of each class, where there are several, in order: an image is classified among its own task's
-            classes.
+            The task of each class, in order, if there are several tasks: an image is classified among the classes of
+            its own task.
     """
     logits = scale * images @ class_texts.T
     if class_groups is None:
@@ -53,12 +53,12 @@ def contrastive(images: Tensor, texts: Tensor, scale: Tensor) -> Tensor:
     """Symmetric contrastive loss of image-text pairs over the batches of all processes.
 
     Source: CLIP (Radford et al., 2021, figure 3). Each process computes the loss of its own rows against the columns
-    of all, with gradients through the gathering, so that `n` processes of batch `B` equal one of batch `n * B`.
+    of all, with gradients through the gather. So `n` processes with batch `B` equal one process with batch `n * B`.
 
     Args:
         images (`Tensor` of shape `[B, d]`): Image embeddings.
-        texts (`Tensor` of shape `[B, d]`): Text embeddings, row by row those of `images`.
-        scale (`Tensor`, scalar): Factor of the similarities, as the model has it.
+        texts (`Tensor` of shape `[B, d]`): Text embeddings; row `i` describes image `i`.
+        scale (`Tensor`, scalar): Scale of the similarities of the model.
     """
     all_images, all_texts = gather_rows(images), gather_rows(texts)
     offset = torch.distributed.get_rank() * len(images) if len(all_images) > len(images) else 0
@@ -81,13 +81,13 @@ def distillation(
     Args:
         teacher_logits (`Tensor` of shape `[rows, columns]`): Logits of the teacher, without gradient.
         student_logits (`Tensor` of shape `[rows, columns]`): Logits of the student.
-        temperature (`float`): Both are divided by it.
+        temperature (`float`): Divides both logits.
         reverse (`bool`, defaults to `False`):
-            The divergence `T^2 * KL(student || teacher)` instead, under which the student avoids what the teacher
-            finds unlikely rather than covering all that it finds likely.
+            Use the divergence `T^2 * KL(student || teacher)` instead. It is mode-seeking: the student avoids what the
+            teacher finds unlikely.
 
     Returns:
-        `tuple[Tensor, Tensor]`: The loss, and for logs the divergence alone, which is 0 where both agree.
+        `tuple[Tensor, Tensor]`: The loss, and for logs the divergence, which is 0 if both agree.
     """
     log_target = F.log_softmax(teacher_logits / temperature, dim=-1)
     log_student = F.log_softmax(student_logits / temperature, dim=-1)
@@ -116,8 +116,8 @@ def relational(teacher: Tensor, student: Tensor, scale: Tensor, temperature: flo
 
     Args:
         teacher, student (`Tensor` of shape `[B, d]`): Normalised image embeddings.
-        scale (`Tensor`, scalar): Factor of the similarities, as the model has it.
-        temperature (`float`): As in [`distillation`].
+        scale (`Tensor`, scalar): Scale of the similarities of the model.
+        temperature (`float`): See [`distillation`].
     """
     others = ~torch.eye(len(student), dtype=torch.bool, device=student.device)
 
@@ -128,7 +128,7 @@ def relational(teacher: Tensor, student: Tensor, scale: Tensor, temperature: flo
 
 
 def relational_distance(teacher: Tensor, student: Tensor) -> Tensor:
-    """Difference of the pairwise distances among embeddings, each in units of their mean.
+    """Difference of the pairwise distances among embeddings, divided by their mean.
 
     `sum_(i, j) huber(|s_i - s_j| / mean - |t_i - t_j| / mean')`, averaged over the pairs.
 
@@ -141,8 +141,8 @@ def relational_distance(teacher: Tensor, student: Tensor) -> Tensor:
     def distances(embeddings: Tensor) -> Tensor:
         pairs = torch.triu_indices(len(embeddings), len(embeddings), offset=1, device=embeddings.device)
         squared = (embeddings[pairs[0]] - embeddings[pairs[1]]).square().sum(-1)
-        found = squared.clamp(min=1e-12).sqrt()  # the root of zero has no gradient
-        return found / found.mean()
+        lengths = squared.clamp(min=1e-12).sqrt()  # the square root has no gradient at zero
+        return lengths / lengths.mean()
 
     return F.smooth_l1_loss(distances(student), distances(teacher))
 
@@ -150,7 +150,7 @@ def relational_distance(teacher: Tensor, student: Tensor) -> Tensor:
 def relational_angle(teacher: Tensor, student: Tensor) -> Tensor:
     """Difference of the angles that triplets of embeddings form.
 
-    `sum_(i, j, k) huber(cos of the angle at s_j between s_i and s_k - the same of t)`, averaged over the triplets of
+    `sum_(i, j, k) huber(cos of the angle at s_j between s_i and s_k - the same for t)`, averaged over the triplets of
     different embeddings.
 
     Source: RKD-A (Park et al., CVPR 2019).
@@ -171,7 +171,7 @@ def relational_angle(teacher: Tensor, student: Tensor) -> Tensor:
 
 @torch.no_grad()
 def geodesic_flow(teacher: Tensor, student: Tensor, dimensions: int) -> Tensor:
-    """Similarity that is integrated along the geodesic between the feature subspaces of teacher and student.
+    """The similarity integrated along the geodesic between the feature subspaces of teacher and student.
 
     With orthonormal bases `P` and `P'` of the two subspaces, `P^T P' = U cos(theta) V^T`; the geodesic from the
     principal vector `a = P U` to `b = P' V` is `g(tau) = cos(tau theta) a + sin(tau theta) c` with
@@ -195,7 +195,7 @@ def geodesic_flow(teacher: Tensor, student: Tensor, dimensions: int) -> Tensor:
     u, cosine, vh = torch.linalg.svd(old.T @ new)
     a, b = old @ u, new @ vh.T
     c = b - a * cosine
-    theta = torch.atan2(c.norm(dim=0), cosine)  # near 0 an arc cosine would lose half of the digits
+    theta = torch.atan2(c.norm(dim=0), cosine)  # near 0 an arc cosine loses half of the digits
     c = F.normalize(c, dim=0)
     wave = torch.sinc(2 * theta / torch.pi)  # sin(2 theta) / (2 theta), 1 at 0
     along, across = (1 + wave) / 2, (1 - wave) / 2
@@ -222,18 +222,18 @@ def geodesic_distillation(teacher: Tensor, student: Tensor, dimensions: int) -> 
     return 1 - (product(student, teacher) / norms).mean()
 
 
-_SUM = 2  # how `torch` numbers the reduction "sum"
+_SUM = 2  # the reduction "sum" in `torch`
 
 
 class _SquaredDistance(torch.autograd.Function):
-    """`sum_p sum(w_p * (theta_p - start_p)^2)` as one node of the graph; its gradient is `2 w (theta - start)`."""
+    """`sum_p sum(w_p * (theta_p - start_p)^2)` as one autograd node; its gradient is `2 w (theta - start)`."""
 
     @staticmethod
     def forward(ctx, count: int, *tensors: Tensor) -> Tensor:  # type: ignore[override]
         ctx.count = count
         ctx.save_for_backward(*tensors)
         groups = zip(*(tensors[start : start + count] for start in range(0, len(tensors), count)), strict=True)
-        # No dot product: in fp32 it loses the fourth digit of a sum of millions.
+        # A dot product in fp32 would lose the fourth digit of a sum of millions.
         parts = [_squares(*part) for group in groups for part in cache_sized_chunks(*group)]
         return torch.stack(parts).sum()
 
@@ -263,8 +263,8 @@ def squared_distance(
     entry, EWC (Kirkpatrick et al., 2017).
 
     Args:
-        parameters (`Sequence[Tensor]`): What learns.
-        start (`Sequence[Tensor]`): The anchor, tensor by tensor of the same shapes.
-        importance (`Sequence[Tensor]`, *optional*): A weight for each entry, of the same shapes.
+        parameters (`Sequence[Tensor]`): The trainable parameters.
+        start (`Sequence[Tensor]`): The anchor, in the same order and shapes.
+        importance (`Sequence[Tensor]`, *optional*): A weight for each entry, in the same order and shapes.
     """
     return _SquaredDistance.apply(len(parameters), *parameters, *start, *(importance or ()))

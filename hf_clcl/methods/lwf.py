@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from .base import Embeddings, TaskContext
 from .distilling import Distilling
@@ -16,10 +17,10 @@ MOST_CAPTIONS = 1000
 
 @dataclass
 class LwF(Distilling):
-    """Learning without forgetting: distil from the model before the task, on the task's own images and prompts.
+    """Learning without forgetting: distil from the model before the task, on the images and prompts of the task.
 
-    The images are a second, independent stream of the task's training images, with the evaluation transform. A task of
-    captions has as many prompts as captions; 1000 of them are drawn.
+    The reference images are a second, independent draw of the task's training images, with the evaluation transform.
+    In a task of captions, the reference texts are at most 1000 random captions.
 
     Source: Li and Hoiem, ECCV 2016, as ZSCL (Zheng et al., ICCV 2023) adapts it to CLIP.
 
@@ -35,10 +36,10 @@ class LwF(Distilling):
   year = {2016}
 }"""
 
-    def begin_task(self, model, context: TaskContext) -> None:
+    def begin_task(self, model: PreTrainedModel, context: TaskContext) -> None:
         super().begin_task(model, context)
         if context.labels is not None:
-            self.text_ids = None  # the class prompts are encoded at each step for the task anyway
+            self.text_ids = None  # each step encodes the class prompts anyway
 
     def reference_texts(self, context: TaskContext) -> Tensor | None:
         if context.labels is not None or len(context.input_ids) <= MOST_CAPTIONS:

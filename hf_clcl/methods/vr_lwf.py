@@ -1,4 +1,4 @@
-"""Learning without forgetting with a replayed vocabulary."""
+"""Learning without forgetting, with reference texts from the vocabulary."""
 
 from __future__ import annotations
 
@@ -11,37 +11,38 @@ import numpy as np
 import torch
 from annotated_types import Ge
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..data.texts.tokens import tokenize
 from ..models.embedding import embed_all_texts
 from ..models.weights import frozen_copy
 from ..utils.errors import UserError
+from ..utils.required import required
 from .base import TaskContext
 from .distilling import Distilling
 
-VOCABULARY = 1009  # sets these random numbers apart from those of batches
+VOCABULARY = 1009  # part of the seed, so that texts are independent of batches
 
 
 @dataclass
 class VRLwF(Distilling):
-    """LwF whose reference texts are replayed from the vocabulary, so that they need neither captions nor earlier data.
+    """LwF with random reference texts from the vocabulary: it needs neither captions nor earlier data.
 
-    The losses are those of [`Distilling`], from the model before the task on the task's own images (a second stream
-    with the evaluation transform), where `E [M, d]` embeds `number` texts that mean nothing.
+    The losses are those of [`Distilling`], with the model before the task as the teacher and the images of the task as
+    reference images (a second draw with the evaluation transform). `E [M, d]` embeds `number` random texts.
 
     Source: Ding et al., 2022, arXiv 2207.09248 (VR-LwF), in the form of ZSCL's comparison (LwF-VR).
 
     Args:
         vocabulary (`str`, defaults to `"tokens"`):
-            `tokens` (uniform token ids of the model's tokenizer, none of them special), `words` (uniform words of
-            `word_list`) or `captions` (drawn from the recipe's `reference_texts`).
-        word_list (`str`, *optional*): Text file with one word a line, for `words`.
-        number (`int`, defaults to 1000): Texts M; all captions where there are fewer.
+            `tokens` (uniform token ids of the model's tokenizer without special tokens), `words` (uniform words of
+            `word_list`) or `captions` (drawn from `reference_texts`).
+        word_list (`str`, *optional*): Text file with one word per line, for `words`.
+        number (`int`, defaults to 1000): Number of texts M; all captions if there are fewer.
         length (`int`, defaults to 10): Tokens or words of each text.
         redraw (`str`, defaults to `"task"`):
-            Draw the texts `once` a run, anew for each `task`, or at each `step`. For each step, the teacher is kept on
-            the device and encodes M texts every time.
+            Draw the texts `once` per run, for each `task`, or at each `step`. With `step`, the teacher stays on the
+            device and encodes M texts at each step.
         kwargs: The options of [`Distilling`], [`Guided`] and [`Regularized`].
     """
 
@@ -69,17 +70,17 @@ class VRLwF(Distilling):
         return self.vocabulary == "captions"
 
     def problems(self) -> list[str]:
-        found = super().problems()
+        problems = super().problems()
         if self.vocabulary == "words":
             if self.word_list is None:
-                found.append("word_list: vocabulary: words needs a text file with one word a line")
+                problems.append("word_list: is missing; vocabulary: words needs a text file with one word per line")
             elif not Path(self.word_list).is_file():
-                found.append(f"word_list: there is no file {self.word_list}")
+                problems.append(f"word_list: there is no file {self.word_list}")
             elif not self._words():
-                found.append(f"word_list: {self.word_list} holds no words")
+                problems.append(f"word_list: {self.word_list} holds no words")
         elif self.word_list is not None:
-            found.append(f"word_list: belongs to vocabulary: words, found vocabulary: {self.vocabulary}")
-        return found
+            problems.append(f"word_list: needs vocabulary: words, got vocabulary: {self.vocabulary}")
+        return problems
 
     def begin_task(self, model: PreTrainedModel, context: TaskContext) -> None:
         self._step, self._context = 0, context
@@ -89,10 +90,10 @@ class VRLwF(Distilling):
         seed = {"once": context.seed[:1], "task": context.seed, "step": (*context.seed, self._step)}[self.redraw]
         rng = np.random.default_rng((*seed, VOCABULARY))
         if self.vocabulary == "captions":
-            captions = context.reference_input_ids
+            captions = required(context.reference_input_ids, "reference_texts")
             return captions[np.sort(rng.permutation(len(captions))[: self.number])]
         if context.tokenizer is None:
-            raise UserError("vr_lwf draws from the tokenizer's vocabulary: give the trainer a processing_class")
+            raise UserError("vr_lwf draws from the vocabulary of the tokenizer: give the trainer a processing_class")
         if self.vocabulary == "words":
             drawn = rng.choice(self._words(), (self.number, self.length))
             return tokenize(context.tokenizer, [" ".join(words) for words in drawn])
@@ -124,27 +125,34 @@ class VRLwF(Distilling):
         self._step = int(state.get("drawn", 0))
 
     def _words(self) -> Sequence[str]:
-        return Path(self.word_list).read_text(encoding="utf-8").split()
+        return Path(required(self.word_list, "word_list")).read_text(encoding="utf-8").split()
 
 
 @dataclass
 class LwFVR(VRLwF):
-    """VR-LwF under the name that ZSCL gives it."""
+    """VR-LwF under the name that the ZSCL paper uses."""
 
     name: ClassVar[str] = "lwf_vr"
 
 
-def random_tokens(tokenizer, number: int, length: int, rng: np.random.Generator) -> Tensor:
-    """Texts `[number, length + 2]` of uniform token ids between a start and an end token, none of them special.
+def random_tokens(tokenizer: PreTrainedTokenizerBase, number: int, length: int, rng: np.random.Generator) -> Tensor:
+    """Texts `[number, length + 2]` of uniform token ids without special tokens, between a start and an end token.
+
+    Args:
+        tokenizer (`PreTrainedTokenizerBase`): Tokenizer of the model.
+        number (`int`): Number of texts.
+        length (`int`): Tokens of each text, without start and end.
+        rng (`np.random.Generator`): Source of randomness.
 
     Raises:
-        UserError: Where the model takes no texts of this length.
+        UserError: If the texts are longer than the model supports.
     """
     if length + 2 > tokenizer.model_max_length:
         raise UserError(
-            f"length: {length} tokens, a start and an end are more than the model's {tokenizer.model_max_length}"
+            f"length: must be at most {tokenizer.model_max_length - 2}, got {length}: the model has "
+            f"{tokenizer.model_max_length} tokens, start and end included"
         )
-    *before, after = tokenizer("")["input_ids"]  # an empty text: what a text starts and ends with
+    *before, after = tokenizer("")["input_ids"]  # the start and end tokens
     special = {*tokenizer.all_special_ids, *before, after}
     allowed = np.array(sorted(set(tokenizer.get_vocab().values()) - special))
     ids = torch.from_numpy(rng.choice(allowed, (number, length)))

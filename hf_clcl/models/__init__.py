@@ -1,1 +1,1 @@
-"""Loading, embedding, freezing and adapting dual encoders."""
+"""Dual encoders: loading, embeddings, freezing, LoRA adapters, sharding."""

@@ -1,9 +1,9 @@
-"""Gradient checkpointing of the text encoder alone."""
+"""Gradient checkpointing for the text encoder only."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch.utils.checkpoint import checkpoint
 
@@ -14,15 +14,16 @@ if TYPE_CHECKING:
 
 
 def checkpoint_texts(model: PreTrainedModel, on: bool) -> None:
-    """Encode texts with gradient checkpointing, or as the images are: layers keep their input alone, and run again.
+    """Switch gradient checkpointing of the text encoder on or off.
 
     Args:
-        model (`PreTrainedModel`): Changed in place. One that checkpoints all its layers is left as it is.
-        on (`bool`): Whether to.
+        model (`PreTrainedModel`): Changed in place. A model that checkpoints all its layers is not changed.
+        on (`bool`): Whether the text layers store their input only and recompute the rest in the backward pass.
     """
     family = family_of(model)
-    if getattr(model.get_submodule(family.vision_layers)[0], "gradient_checkpointing", False):
+    if getattr(next(model.get_submodule(family.vision_layers).children()), "gradient_checkpointing", False):
         return
-    for layer in model.get_submodule(family.text_layers):
+    text_layers: Any = model.get_submodule(family.text_layers)  # a list of layers with the attributes set here
+    for layer in text_layers:
         layer.gradient_checkpointing = on
         layer._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)

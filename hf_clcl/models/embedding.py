@@ -1,13 +1,13 @@
-"""The frozen teacher and the embeddings it gives, each computed once."""
+"""Normalised embeddings of images, clips and texts, for training, teachers and evaluation."""
 
 from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from typing import Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -16,21 +16,31 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel
 
+from ..data.images.image_source import ImageSource
 from .families import family_of
 from .fast_layers import fast_layers
 
 TEXT_BATCH = 512
-IMAGE_BATCH_ON_CPU = 32  # of a 64-pixel model 1.7 times as fast as 128, whose activations fall out of the cache
+IMAGE_BATCH_ON_CPU = 32  # for a 64-pixel model 1.7 times as fast as 128, whose activations do not fit in the cache
+
+
+class _DualEncoder(Protocol):
+    """The methods of dual encoders in `transformers` that `PreTrainedModel` does not declare."""
+
+    def get_image_features(self, *, pixel_values: Tensor) -> Any: ...
+
+    def get_text_features(self, *, input_ids: Tensor) -> Any: ...
 
 
 def embed_images(model: PreTrainedModel, pixel_values: Tensor) -> Tensor:
     """Normalised embeddings `[B, d]` in fp32 of images `[B, 3, H, W]` or clips `[B, frames, 3, H, W]`.
 
-    A CPU encodes them in small batches, whatever `B`.
+    On a CPU, images are encoded in batches of at most `IMAGE_BATCH_ON_CPU`.
     """
+    encoder = cast(_DualEncoder, model)
     frames = pixel_values.flatten(0, -4)
     batches = frames.split(IMAGE_BATCH_ON_CPU if frames.device.type == "cpu" else len(frames))
-    features = torch.cat([model.get_image_features(pixel_values=batch).pooler_output for batch in batches])
+    features = torch.cat([encoder.get_image_features(pixel_values=batch).pooler_output for batch in batches])
     return pool_clips(nn.functional.normalize(features.float(), dim=-1), pixel_values)
 
 
@@ -40,8 +50,9 @@ def pool_clips(frames: Tensor, pixel_values: Tensor) -> Tensor:
     Source: the parameter-free pooling of CLIP4Clip (Luo et al., 2021).
 
     Args:
-        frames (`Tensor` of shape `[B * frames, d]`): Normalised embeddings, the frames of a clip one after another.
-        pixel_values (`Tensor`): What was embedded: clips `[B, frames, 3, H, W]`, or images, which are left alone.
+        frames (`Tensor` of shape `[B * frames, d]`): Normalised embeddings of the frames, clip by clip.
+        pixel_values (`Tensor`): The model's input: clips `[B, frames, 3, H, W]`, or images, whose embeddings are
+            returned unchanged.
     """
     if pixel_values.ndim < 5:
         return frames
@@ -49,24 +60,16 @@ def pool_clips(frames: Tensor, pixel_values: Tensor) -> Tensor:
 
 
 def embed_texts(model: PreTrainedModel, input_ids: Tensor) -> Tensor:
-    """Normalised text embeddings `[N, d]` in fp32, encoded in batches, each cut after its longest end token."""
-    family, embedded = family_of(model), []
+    """Normalised embeddings `[N, d]` in fp32 of texts `[N, L]`. Each batch is cut after its last end token."""
+    family, encoder, embedded = family_of(model), cast(_DualEncoder, model), []
     for ids in input_ids.split(TEXT_BATCH):
-        features = model.get_text_features(input_ids=family.trim(model.config, ids)).pooler_output
+        features = encoder.get_text_features(input_ids=family.trim(model.config, ids)).pooler_output
         embedded.append(nn.functional.normalize(features.float(), dim=-1))
     return torch.cat(embedded)
 
 
-THREADS = min(8, os.cpu_count() or 1)  # that decode images; Pillow works without Python's lock
-AHEAD = 2  # batches that are decoded before they are needed
-
-
-class ImageSource(Protocol):
-    """Images that are the same each time they are looked at."""
-
-    def __len__(self) -> int: ...
-
-    def evaluation_batch(self, indices: Sequence[int]) -> Tensor: ...
+THREADS = min(8, os.cpu_count() or 1)  # threads that decode images; Pillow releases the GIL
+AHEAD = 2  # batches that are decoded in advance
 
 
 @torch.no_grad()
@@ -76,12 +79,12 @@ def embed_all_texts(model: PreTrainedModel, input_ids: Tensor) -> Tensor:
         return embed_texts(model, input_ids.to(model.device))
 
 
-def read_ahead(images: ImageSource, batches: Sequence[np.ndarray]) -> Iterator[Tensor]:
-    """The frames of each batch, decoded by several threads while the model works on the one before.
+def read_ahead(images: ImageSource, batches: Sequence[np.ndarray]) -> Generator[Tensor]:
+    """Yield the frames of each batch; threads decode the next batches while the model encodes the current one.
 
     Args:
         images (`ImageSource`): The images.
-        batches (`Sequence[np.ndarray]`): Rows of each batch.
+        batches (`Sequence[np.ndarray]`): The row indices of each batch.
     """
     with ThreadPoolExecutor(THREADS, thread_name_prefix="decoding") as pool:
         waiting: deque[list[Future[Tensor]]] = deque()
@@ -110,18 +113,18 @@ def embed_all_images(
 ) -> Tensor:
     """Normalised embeddings `[N, d]` in fp32 of images, on the model's device.
 
-    Processes share the work: each embeds some batches of a fixed composition, so that the numbers do not depend on
-    when a run was stopped.
+    Each process embeds a part of the batches. Which rows form a batch is fixed, so that a resumed run gets the same
+    numbers.
 
     Args:
         model (`PreTrainedModel`): Used in evaluation mode.
-        images (`ImageSource`): What to embed.
-        normalize (`Callable[[Tensor], Tensor]`): Frames to pixel values.
-        accelerator (`Accelerator`): Gives the device, the precision and the processes.
-        batch_size (`int`): Images a forward.
-        description (`str`): For the progress bar.
-        rows (`Sequence[int]`, *optional*): Embed these alone; the others are left at zero.
-        show (`bool`, defaults to `True`): Whether to show progress.
+        images (`ImageSource`): The images to embed.
+        normalize (`Callable[[Tensor], Tensor]`): Converts frames to pixel values.
+        accelerator (`Accelerator`): Device, precision and processes.
+        batch_size (`int`): Images per forward pass.
+        description (`str`): Title of the progress bar.
+        rows (`Sequence[int]`, *optional*): The rows to embed; the embeddings of all others are zero. All by default.
+        show (`bool`, defaults to `True`): Whether to show the progress bar.
     """
     model.eval()
     rows = np.arange(len(images)) if rows is None else np.asarray(rows)

@@ -1,4 +1,4 @@
-"""The embeddings of a frozen teacher on disk: a run that is stopped, and the next one, need not compute them again."""
+"""Disk cache for the embeddings of a frozen teacher, shared by resumed and later runs."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from .weights import plain_weights
 
 logger = logging.getLogger(__name__)
 
-VERSION = 1  # of what the embeddings of the same weights and images are computed by
+VERSION = 1  # increase when the code computes other embeddings from the same weights and images
 
 
 @dataclass
 class EmbeddingCache:
-    """A folder of embeddings, each file named by all that they depend on.
+    """A folder of embeddings. The name of each file is a hash of all that its embeddings depend on.
 
-    A file is written whole or not at all and holds a checksum, so several processes and runs may share a folder; one
-    that is damaged is computed again.
+    Files are written atomically and hold a checksum, so several processes and runs can share a folder. Embeddings from
+    a damaged file are computed again.
 
     Args:
-        folder (`Path`): Where the files lie; made when the first is written.
+        folder (`Path`): Folder of the files; created at the first write.
     """
 
     folder: Path
 
     def read(self, key: str) -> Tensor | None:
-        """The embeddings `[N, d]` under a key, on the CPU; `None` where there are none, or damaged ones."""
+        """Load the embeddings `[N, d]` of a key to the CPU; `None` if there are none or the file is damaged."""
         path = self._path(key)
         if not path.is_file():
             return None
@@ -56,28 +56,28 @@ class EmbeddingCache:
         return embeddings
 
     def write(self, key: str, embeddings: Tensor) -> None:
-        """Keep embeddings `[N, d]` under a key. A full disk costs the file, not the run."""
+        """Save embeddings `[N, d]` under a key. If that fails (a full disk), log a warning."""
         embeddings = embeddings.detach().cpu().contiguous()
         try:
             with whole_file(self._path(key)) as path:
                 save_file({"embeddings": embeddings}, path, {"checksum": _digest(embeddings)})
         except (SafetensorError, OSError) as error:
-            logger.warning("the teacher's embeddings could not be kept in %s: %s", self.folder, error)
+            logger.warning("the teacher's embeddings could not be saved in %s: %s", self.folder, error)
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}.safetensors"
 
 
 def key_of(model: PreTrainedModel, frames: Frames, rows: np.ndarray, batch_size: int, accelerator: Accelerator) -> str:
-    """Names what the embeddings of some images depend on, to the last bit.
+    """The cache key of embeddings: a hash of all that they depend on.
 
-    These are the weights, the image files, the transform, which images share a forward, the precision and the machine.
+    These are the weights, the image files, the transform, the batches, the precision and the device.
 
     Args:
         model (`PreTrainedModel`): The teacher.
         frames (`Frames`): The images.
-        rows (`np.ndarray`): Which of them are embedded.
-        batch_size (`int`): Images a forward.
+        rows (`np.ndarray`): The rows that are embedded.
+        batch_size (`int`): Images per forward pass.
         accelerator (`Accelerator`): Device and precision.
     """
     facts = {
@@ -90,29 +90,29 @@ def key_of(model: PreTrainedModel, frames: Frames, rows: np.ndarray, batch_size:
         "images": len(frames),
         "transform": frames.processor.to_dict(),
     }
-    found = hashlib.blake2b(json.dumps(facts, sort_keys=True, default=str).encode(), digest_size=20)
-    found.update(np.ascontiguousarray(rows, dtype=np.int64).tobytes())
-    _add_weights(found, model)
+    digest = hashlib.blake2b(json.dumps(facts, sort_keys=True, default=str).encode(), digest_size=20)
+    digest.update(np.ascontiguousarray(rows, dtype=np.int64).tobytes())
+    _add_weights(digest, model)
     for encoded in frames.encoded(rows):
-        found.update(hashlib.blake2b(encoded).digest())
-    return found.hexdigest()
+        digest.update(hashlib.blake2b(encoded).digest())
+    return digest.hexdigest()
 
 
 def digest_of_weights(model: nn.Module) -> str:
     """A digest of the names and values of a model's weights."""
-    found = hashlib.blake2b(digest_size=20)
-    _add_weights(found, model)
-    return found.hexdigest()
+    digest = hashlib.blake2b(digest_size=20)
+    _add_weights(digest, model)
+    return digest.hexdigest()
 
 
-def _add_weights(found: hashlib.blake2b, model: nn.Module) -> None:
+def _add_weights(digest: hashlib.blake2b, model: nn.Module) -> None:
     for name, weight in sorted(plain_weights(model).items()):
-        found.update(name.encode())
-        found.update(_bytes(weight))
+        digest.update(name.encode())
+        digest.update(_bytes(weight))
 
 
 def _bytes(tensor: Tensor) -> memoryview:
-    return memoryview(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    return tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data
 
 
 def _digest(tensor: Tensor) -> str:

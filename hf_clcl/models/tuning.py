@@ -1,4 +1,4 @@
-"""LoRA: small trainable matrices beside frozen weights, put on before a task and merged after it."""
+"""LoRA adapters: added before a task and merged into the weights after it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def adapted_layers(model: PreTrainedModel, lora: LoRA) -> dict[str, nn.Linear]:
     """The linear layers that get an adapter, by name.
 
     Raises:
-        RecipeError: Where a target matches none.
+        RecipeError: If a target matches no layer.
     """
     towers = family_of(model).prefixes(lora.towers)
     linear = {n: m for n, m in model.named_modules() if isinstance(m, nn.Linear) and n.startswith(towers)}
@@ -34,21 +34,21 @@ def adapted_layers(model: PreTrainedModel, lora: LoRA) -> dict[str, nn.Linear]:
 
 
 def adapter_size(model: PreTrainedModel, lora: LoRA) -> int:
-    """How many weights an adapter of this model has.
+    """Number of weights of an adapter of a model.
 
     Raises:
-        RecipeError: Where a target matches no layer.
+        RecipeError: If a target matches no layer.
     """
     return sum(lora.r * (m.in_features + m.out_features) for m in adapted_layers(model, lora).values())
 
 
 class Adapter:
-    """A fresh adapter on a model for one task; the model keeps its class, its layers are changed in place.
+    """A new adapter on a model for one task. The model keeps its class; its layers are wrapped in place.
 
     Args:
-        model (`PreTrainedModel`): A plain CLIP.
-        lora (`LoRA`): Rank, scale and layers.
-        seed (`int`): Source of the initial weights.
+        model (`PreTrainedModel`): A model without adapters.
+        lora (`LoRA`): Rank, scale and target layers.
+        seed (`int`): Seed of the initial weights.
     """
 
     def __init__(self, model: PreTrainedModel, lora: LoRA, seed: int):
@@ -67,16 +67,22 @@ class Adapter:
         self.state: dict[str, Tensor] = {}
 
     def merge(self) -> PreTrainedModel:
-        """The plain model with what the adapter learnt."""
+        """Merge the adapter into the weights; returns the model without adapters."""
         state = get_peft_model_state_dict(self.peft_model)
         self.state = {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
         model = self.peft_model.merge_and_unload()
+        assert isinstance(model, PreTrainedModel)  # the model of `__init__`
         vars(model).pop("peft_config", None)
         return model
 
     def save(self, folder: Path, base: str) -> None:
-        """Write the merged adapter as `peft` does, for `PeftModel.from_pretrained`; `base` is what it belongs on."""
+        """Save the merged adapter in the format of `peft`, for `PeftModel.from_pretrained`.
+
+        Args:
+            folder (`Path`): Folder to write to.
+            base (`str`): Hub id or folder of the model that the adapter belongs to.
+        """
         config = self.peft_model.peft_config["default"]
         config.base_model_name_or_path, config.inference_mode = base, True
-        config.save_pretrained(folder)
+        config.save_pretrained(str(folder))
         save_file(self.state, folder / "adapter_model.safetensors")

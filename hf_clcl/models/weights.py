@@ -1,9 +1,10 @@
-"""Choosing, copying and counting the weights of a model."""
+"""The weights of a model: choose trainable ones, copy, move and count them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -11,28 +12,28 @@ from .families import family_of
 
 
 def choose_trainable(model: PreTrainedModel, towers: str = "both", train_logit_scale: bool = False) -> None:
-    """Freeze what does not learn: by default only the scale of the similarities.
+    """Freeze all weights except those to train. If the model has adapters, only adapters of the towers are trained.
 
     Args:
         model (`PreTrainedModel`): Changed in place.
-        towers (`str`, defaults to `"both"`): `both`, `vision` or `text`.
-        train_logit_scale (`bool`, defaults to `False`): Whether the temperature learns.
+        towers (`str`, defaults to `"both"`): The towers to train: `both`, `vision` or `text`.
+        train_logit_scale (`bool`, defaults to `False`): Whether to train the temperature.
     """
     family = family_of(model)
-    learns = family.prefixes(towers)
+    prefixes = family.prefixes(towers)
     adapted = any(".lora_" in name for name, _ in model.named_parameters())
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(
-            (name.startswith(learns) and (".lora_" in name or not adapted))
+            (name.startswith(prefixes) and (".lora_" in name or not adapted))
             or (name == family.scale and train_logit_scale)
         )
 
 
 def forget_other_trainers(model: PreTrainedModel) -> None:
-    """Undo what another `Trainer` has made of a model; changed in place.
+    """Remove from a model what another `Trainer` added to it; in place.
 
-    `accelerate` marks a model that it has prepared, and would not prepare it again: what is trained next would be
-    trained without autocast.
+    `accelerate` marks a model that it has prepared and does not prepare it again, so the next training would run
+    without autocast.
     """
     from accelerate.utils import extract_model_from_parallel
 
@@ -41,19 +42,25 @@ def forget_other_trainers(model: PreTrainedModel) -> None:
 
 
 def plain_weights(model: nn.Module) -> dict[str, Tensor]:
-    """The weights of a CLIP under their plain names. Adapters are left out: at the start of a task they are zero."""
+    """The weights of a model under their names without adapters. Adapters are left out: they start at zero."""
     return {name.replace(".base_layer.", "."): t for name, t in model.state_dict().items() if ".lora_" not in name}
 
 
+def move(model: PreTrainedModel, device: torch.device) -> PreTrainedModel:
+    """Move a model to a device, in place; returns it."""
+    nn.Module.to(model, device)  # `PreTrainedModel.to` is a wrapper that type checkers cannot read
+    return model
+
+
 def frozen_copy(model: PreTrainedModel) -> PreTrainedModel:
-    """A copy in evaluation mode that learns nothing and shares no storage with the model."""
+    """A frozen copy of a model in evaluation mode, with storage of its own."""
     copy = family_of(model).new(model.config)
     copy.load_state_dict(plain_weights(model))  # copies values into the new model's own storage
-    return copy.to(model.device).eval().requires_grad_(False)
+    return move(copy, model.device).eval().requires_grad_(False)
 
 
 def copy_of(model: PreTrainedModel) -> Callable[[], PreTrainedModel]:
-    """The model as it is now, for a trainer that is used without a stream."""
+    """A function that copies the model at its first call and returns that copy; for a trainer without a stream."""
     copies: list[PreTrainedModel] = []
 
     def initial_model() -> PreTrainedModel:
@@ -65,6 +72,6 @@ def copy_of(model: PreTrainedModel) -> Callable[[], PreTrainedModel]:
 
 
 def parameter_counts(model: nn.Module) -> tuple[int, int]:
-    """Number of trainable parameters, and of all."""
+    """Number of trainable parameters, and of all parameters."""
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     return trainable, sum(p.numel() for p in model.parameters())

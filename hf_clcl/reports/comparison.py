@@ -192,10 +192,10 @@ def print_comparison(rows: Sequence[Row], console: Console | None = None, notes:
         marks += f" ({row.note})" if row.note not in ("", "published") else ""
         table.add_row(Text(row.name + marks), *(row.cell(key, digits=1) for key in columns))
     console.print(table)
-    marks = ["* published"] * any(row.note == "published" for row in rows)
-    marks += ["x: runs over seeds, mean ± deviation"] * any(row.runs > 1 for row in rows)
-    marks += [f"rows differ in {what}" for what in _differing(rows)(None)]
-    for line in ["; ".join(marks)] * bool(marks) + list(notes):
+    legend = ["* published"] * any(row.note == "published" for row in rows)
+    legend += ["x: runs over seeds, mean ± deviation"] * any(row.runs > 1 for row in rows)
+    legend += [f"rows differ in {what}" for what in _differing(rows)(None)]
+    for line in ["; ".join(legend)] * bool(legend) + list(notes):
         console.print(Text(line, style="dim"))
 
 

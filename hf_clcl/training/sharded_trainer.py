@@ -10,7 +10,7 @@ from transformers import PreTrainedModel, Trainer
 from transformers.trainer import SCHEDULER_NAME
 from transformers.trainer_utils import TrainOutput
 
-from ..models.sharded import make_divisible
+from ..models.sharded import make_shardable
 from ..utils.errors import UserError
 from ..utils.required import required
 from ..utils.unpickling import load_plain
@@ -44,7 +44,7 @@ class ShardedTrainer(Trainer):
 
     def _prepare_for_training(self, *args: Any, **kwargs: Any) -> Any:
         if self.is_fsdp_enabled or self.shards_optimizer:
-            make_divisible(self.model)
+            make_shardable(self.model)
         return super()._prepare_for_training(*args, **kwargs)
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:

@@ -34,7 +34,7 @@ from ..methods import Method, TaskContext, create_method
 from ..models.checkpointing import checkpoint_texts
 from ..models.embedding_cache import EmbeddingCache
 from ..models.fast_layers import fast_layers, use_stock_layers
-from ..models.sharded import whole_model
+from ..models.sharded import gathered_model
 from ..models.weights import choose_trainable, copy_of, forget_other_trainers
 from ..utils.errors import RecipeError, UserError
 from ..utils.required import required
@@ -231,7 +231,7 @@ class ContinualTrainer(ShardedTrainer):
             output = super().train(resume_from_checkpoint, *args, **kwargs)
         self._drain()
         self._check_weights()
-        with fast_layers(model := whole_model(self.model), self.method.wants_patch_tokens):
+        with fast_layers(model := gathered_model(self.model), self.method.wants_patch_tokens):
             self.model = self.method.end_task(model)
         use_stock_layers(self.model)  # needed if the method returns a copy
         return output

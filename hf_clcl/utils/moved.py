@@ -6,6 +6,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_loader
 from types import CodeType, ModuleType
@@ -28,7 +29,7 @@ MOVED = {
 _PACKAGE = __name__.partition(".")[0]
 
 
-class MovedModules:
+class MovedModules(MetaPathFinder, Loader):
     """Finder for `sys.meta_path`: finds modules by their old names and loads the new ones. It comes last."""
 
     def find_spec(

@@ -116,13 +116,13 @@ def divided_tasks() -> list[str]:
     from hf_clcl.training import trainer
 
     classes: list[str] = []
-    original = trainer.whole_model
+    original = trainer.gathered_model
 
     def recorded(model):
         classes.append(type(model).__name__)
         return original(model)
 
-    trainer.whole_model = recorded
+    trainer.gathered_model = recorded
     return classes
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ...config.protocols import named
 from ...utils.errors import DataError
+from ...utils.required import required
 from .. import columns
 from ..texts.captions import captions_of
 from .reading import without_suffix
@@ -34,7 +35,7 @@ def with_members(splits: dict[str, Dataset], entry: TaskEntry, where: str) -> di
     """
     from datasets import ClassLabel, Dataset, Features, List, Value
 
-    facts = named("members")[entry.members]
+    facts = named("members")[required(entry.members, "members")]
     assert entry.video_column is not None  # checked with the recipe
     known: dict[str, tuple[str, list[str]]] = {}
     for split, rows in splits.items():

@@ -1,8 +1,11 @@
-"""The model families that this program trains: one file each, and one line in `FAMILIES`."""
+"""The supported model families: one file each, and one line in `FAMILIES`."""
 
 from __future__ import annotations
 
-from transformers import PreTrainedConfig, PreTrainedModel
+from typing import Any
+
+from torch import nn
+from transformers import PreTrainedConfig
 
 from ...utils.errors import UserError
 from .clip import CLIP
@@ -13,20 +16,20 @@ FAMILIES: dict[str, Family] = {
     "clip": CLIP,
     "metaclip_2": METACLIP_2,
 }
-"""Families by the `model_type` of their models."""
+"""`model_type` of a configuration -> family."""
 
 
-def family_of(model: PreTrainedModel | PreTrainedConfig, name: str = "the model") -> Family:
+def family_of(model: nn.Module | PreTrainedConfig, name: str = "the model") -> Family:
     """The family of a model.
 
     Args:
-        model (`PreTrainedModel` or `PreTrainedConfig`): A model or its configuration.
-        name (`str`, defaults to `"the model"`): What an error calls it.
+        model (`nn.Module` or `PreTrainedConfig`): A model, also one compiled, or its configuration.
+        name (`str`, defaults to `"the model"`): Name of the model in error messages.
 
     Raises:
-        UserError: Where this program has no such family.
+        UserError: If the family is not supported.
     """
-    config = model if isinstance(model, PreTrainedConfig) else model.config
+    config: Any = model if isinstance(model, PreTrainedConfig) else model.config
     if (family := FAMILIES.get(config.model_type)) is None:
         raise UserError(
             f"{name} is a {config.model_type!r} model; this program supports {', '.join(FAMILIES)}. Give a model "

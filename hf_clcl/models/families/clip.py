@@ -33,13 +33,13 @@ class ClassTokenCLIPLayer(ClassTokenLayer, CLIPEncoderLayer):
 def load_processor(name: str, revision: str | None = None) -> CLIPProcessor:
     """Load the tokenizer and the PIL image processor of a Hub id or folder."""
     return CLIPProcessor(
-        image_processor=CLIPImageProcessorPil.from_pretrained(name, revision=revision),
+        image_processor=CLIPImageProcessorPil.from_pretrained(name, revision=revision or "main"),
         tokenizer=AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False),
     )
 
 
 def _end_token(text_config: PreTrainedConfig) -> int | None:
-    # OpenAI's configurations say 2; `transformers` then pools at the largest id, which is their end token.
+    # OpenAI's configurations say 2. For them, `transformers` pools at the largest id, which is the end token.
     return None if text_config.eos_token_id == 2 else text_config.eos_token_id
 
 

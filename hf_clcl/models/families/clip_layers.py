@@ -1,7 +1,7 @@
-"""Faster layers for models built as CLIP: they keep less for the backward pass and pass over memory less often.
+"""Faster layers for models with the architecture of CLIP: fewer saved activations and fewer passes over memory.
 
-They have the weights of the layers that they replace and compute the same numbers but for rounding. On a CPU, passes
-over tensors that fit into no cache are most of the time of a bf16 step that is not spent in matrix products.
+They have the weights of the layers that they replace and compute the same numbers up to rounding. On a CPU, passes
+over tensors that are larger than the caches take most of the time of a bf16 step outside matrix products.
 """
 
 from __future__ import annotations
@@ -46,24 +46,25 @@ class _QuickGELU(torch.autograd.Function):
 
 
 class QuickGELU(nn.Module):
-    """CLIP's activation `x sigmoid(1.702 x)`, as `QuickGELUActivation` of `transformers` but for rounding.
+    """CLIP's activation `x sigmoid(1.702 x)`, equal to `QuickGELUActivation` of `transformers` up to rounding.
 
-    Autograd keeps two tensors of that one for the backward pass, of this one its input alone; they are the widest of a
-    CLIP.
+    For the backward pass, autograd saves two tensors of `QuickGELUActivation`, but only the input of this class. These
+    are the widest activations of a CLIP.
     """
 
     stock_class: ClassVar[type[nn.Module]] = QuickGELUActivation
 
     def forward(self, x: Tensor) -> Tensor:
         if torch.compiler.is_compiling():
-            return x * torch.sigmoid(SLOPE * x)  # the compiler chooses itself what is kept, and what is one pass
+            return x * torch.sigmoid(SLOPE * x)  # the compiler itself fuses and chooses what to save
         return _QuickGELU.apply(x)
 
 
 class _MLP(torch.autograd.Function):
-    """`W' g(W x + b) + b'` with CLIP's activation `g(h) = silu(1.702 h) / 1.702`, whose factors the products take on.
+    """`W' g(W x + b) + b'` with CLIP's activation `g(h) = silu(1.702 h) / 1.702`.
 
-    So `silu` is all that is left between them, and as `g'(h) = silu'(1.702 h)`, its derivative too.
+    The matrix products apply both factors, so only `silu` is computed between them; its derivative is
+    `g'(h) = silu'(1.702 h)`.
     """
 
     @staticmethod
@@ -77,24 +78,24 @@ class _MLP(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        (rows, steep, active, into, out_of), learns = ctx.saved_tensors, ctx.needs_input_grad
+        (rows, steep, active, into, out_of), needed = ctx.saved_tensors, ctx.needs_input_grad
         of_output = gradient.reshape(rows.shape)
         of_inner = of_output @ out_of
         torch.ops.aten.silu_backward.grad_input(of_inner, steep, grad_input=of_inner)
         return (
-            (of_inner @ into).view(gradient.shape) if learns[0] else None,
-            of_inner.t() @ rows if learns[1] else None,
-            of_inner.sum(0) if learns[2] else None,
-            (of_output.t() @ active).mul_(1 / SLOPE) if learns[3] else None,
-            of_output.sum(0) if learns[4] else None,
+            (of_inner @ into).view(gradient.shape) if needed[0] else None,
+            of_inner.t() @ rows if needed[1] else None,
+            of_inner.sum(0) if needed[2] else None,
+            (of_output.t() @ active).mul_(1 / SLOPE) if needed[3] else None,
+            of_output.sum(0) if needed[4] else None,
         )
 
 
 class FastMLP(nn.Module):
-    """The two linear layers and the activation of a CLIP layer, in one node of the graph on a CPU.
+    """The two linear layers and the activation of a CLIP layer, as one autograd node on a CPU.
 
-    Where a GPU adds the biases within its products, where a compiler fuses, and where the layers are adapters, they
-    are called one by one. A subclass also inherits from the MLP of a family, which is its `stock_class`.
+    On a GPU, under a compiler and with adapters, the layers are called one by one. A subclass also inherits from the
+    MLP of a family, which is its `stock_class`.
     """
 
     stock_class: ClassVar[type[nn.Module]]
@@ -112,7 +113,7 @@ class FastMLP(nn.Module):
 
 
 class Norm(nn.LayerNorm):
-    """Layer norm in fp32 whose output is cast once under autocast, and not by each product that takes it."""
+    """Layer norm in fp32 that casts its output once under autocast, instead of in each following matrix product."""
 
     stock_class: ClassVar[type[nn.Module]] = nn.LayerNorm
 
@@ -122,10 +123,10 @@ class Norm(nn.LayerNorm):
 
 
 class ClassTokenAttention(nn.Module):
-    """Attention of the class token alone, to all tokens. A subclass also inherits from the attention of a family."""
+    """Attention from the class token to all tokens. A subclass also inherits from the attention of a family."""
 
     stock_class: ClassVar[type[nn.Module]]
-    config: Any  # of the class that the family has
+    config: Any  # the class depends on the family
     head_dim: int
     scale: float
     dropout: Any
@@ -137,7 +138,7 @@ class ClassTokenAttention(nn.Module):
     def forward(
         self, hidden_states: Tensor, attention_mask: Tensor | None = None, **kwargs: Any
     ) -> tuple[Tensor, Tensor | None]:
-        """From `[B, T, d]` to `[B, 1, d]`, and the weights of attention where the implementation gives them."""
+        """From `[B, T, d]` to `[B, 1, d]`, and the attention weights if the implementation returns them."""
 
         def heads(projected: Tensor) -> Tensor:
             return projected.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
@@ -152,7 +153,7 @@ class ClassTokenAttention(nn.Module):
 
 
 class ClassTokenLayer(nn.Module):
-    """The last layer of a vision encoder, for the class token alone: the states of the other tokens are not read.
+    """The last layer of a vision encoder for the class token only: no later module reads the other tokens.
 
     A subclass also inherits from the layer of a family.
     """
@@ -171,15 +172,15 @@ class ClassTokenLayer(nn.Module):
 
 
 class Patches(nn.Conv2d):
-    """The convolution of a ViT's patches, which do not overlap, as one product of matrices.
+    """The patch embedding of a ViT, a convolution without overlap, as one matrix product.
 
-    As a convolution, the gradient of 32 x 32 patches takes a CPU thirty times as long in bf16.
+    On a CPU in bf16, the gradient of 32 x 32 patches takes thirty times as long as a convolution.
     """
 
     stock_class: ClassVar[type[nn.Module]] = nn.Conv2d
 
     def forward(self, pixel_values: Tensor) -> Tensor:
-        """From `[B, C, H, W]` to `[B, d, H / p, W / p]` for patches of `p` pixels; what is left at an edge is cut."""
+        """From `[B, C, H, W]` to `[B, d, H / p, W / p]` for patches of `p` pixels; incomplete patches are cut off."""
         (p, q), (height, width) = self.kernel_size, pixel_values.shape[-2:]
         rows, columns = height // p, width // q
         cut = pixel_values[..., : rows * p, : columns * q]
@@ -195,15 +196,15 @@ def fast_layers(
     attention: type[ClassTokenAttention],
     layer: type[ClassTokenLayer],
 ) -> Iterator[tuple[nn.Module, type[nn.Module]]]:
-    """The modules of a model with a vision and a text tower as CLIP's, and the classes of this file for them.
+    """Yield the modules of a model with CLIP's architecture that have faster classes, and these classes.
 
-    Only modules of exactly the class that is replaced are given.
+    A module is replaced only if its class is exactly the stock class.
 
     Args:
         model (`PreTrainedModel`): The model; not changed.
         patch_tokens (`bool`):
             Whether the last layer of the vision tower computes the states of all tokens. Otherwise its
-            `last_hidden_state` is that of the class token, `[B, 1, d]`; the image embeddings are the same.
+            `last_hidden_state` has the class token only, `[B, 1, d]`; the image embeddings are the same.
         mlp, attention, layer (`type`): The faster classes of the family.
     """
     for module in model.modules():
@@ -212,7 +213,7 @@ def fast_layers(
         elif type(module) is mlp.stock_class and isinstance(module.activation_fn, QuickGELUActivation):
             yield module, mlp
         elif isinstance(module, layer.stock_class):
-            # The norms before matrix products; others feed sums in fp32.
+            # Only the norms before matrix products; other norms feed sums in fp32.
             norms = (module.get_submodule(name) for name in ("layer_norm1", "layer_norm2"))
             yield from ((norm, Norm) for norm in norms if type(norm) is nn.LayerNorm)
     last = list(model.get_submodule("vision_model.encoder.layers").children())[-1]

@@ -1,4 +1,4 @@
-"""MetaCLIP 2 (Chuang et al., 2025, arXiv 2507.22062): built as CLIP, with the tokenizer of XLM-R."""
+"""MetaCLIP 2 (Chuang et al., 2025, arXiv 2507.22062): the architecture of CLIP with the tokenizer of XLM-R."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ METACLIP_2 = replace(
     CLIP,
     model_type="metaclip_2",
     model_class=MetaClip2Model,
-    end_token=lambda text_config: text_config.eos_token_id,  # 2 is an id as any other here
+    end_token=lambda text_config: text_config.eos_token_id,  # 2 has no special meaning, unlike in CLIP
     fast_layers=partial(
         fast_layers,
         mlp=FastMetaClip2MLP,

@@ -130,7 +130,7 @@ def test_a_teacher_of_another_shape_is_refused(learn, tiny_clip, tmp_path):
     config = CLIPConfig.from_pretrained(tiny_clip)
     config.vision_config.hidden_size = 16
     CLIPModel(config).save_pretrained(tmp_path / "other")
-    with pytest.raises(UserError, match="no CLIP of the student's shape: .*class_embedding"):
+    with pytest.raises(UserError, match="must have the student's shape: .*class_embedding"):
         learn("zscl", {"teacher": str(tmp_path / "other")}, tasks=1)
     with pytest.raises(UserError, match="cannot be loaded"):
         learn("zscl", {"teacher": str(tmp_path / "nowhere")}, tasks=1)
@@ -177,7 +177,7 @@ def test_random_tokens_are_never_special(tiny_clip):
     assert not inner & set(tokenizer.all_special_ids) and inner | set(tokenizer.all_special_ids) == set(
         tokenizer.get_vocab().values()
     )
-    with pytest.raises(UserError, match="more than the model's 24"):
+    with pytest.raises(UserError, match="the model has 24 tokens"):
         random_tokens(tokenizer, 1, 23, np.random.default_rng(0))
 
 
@@ -245,7 +245,7 @@ def test_icarl_refuses_what_it_cannot_do(tiny_clip, colours, tmp_path):
     pairs = Task("pairs", train=colours(6).add_column("text", ["x"] * 6), caption_column="text")
     for method, message in (
         ("icarl", "pairs: icarl needs class labels"),
-        ("joint", "pairs, b: joint learns tasks of classes, of captions, or of videos .* not several kinds"),
+        ("joint", "pairs, b: joint trains on tasks of classes, of captions, or of videos .* not on several kinds"),
     ):
         with pytest.raises(RecipeError, match=message):
             run_stream(str(tiny_clip), [pairs, *tasks], method, output_dir=str(tmp_path), max_steps=1)
@@ -308,9 +308,9 @@ def test_ewc_holds_what_earlier_tasks_depend_on(learn):
         ("ewc", {"fisher_samples": 0}, "fisher_samples: must be at least 1"),
         ("geodl", {"subspace_dimensions": 0}, "subspace_dimensions: must be at least 1"),
         ("vr_lwf", {"number": 0}, "number: must be at least 1"),
-        ("vr_lwf", {"vocabulary": "words"}, "needs a text file with one word a line"),
+        ("vr_lwf", {"vocabulary": "words"}, "needs a text file with one word per line"),
         ("vr_lwf", {"vocabulary": "words", "word_list": "/nowhere.txt"}, "there is no file /nowhere.txt"),
-        ("vr_lwf", {"word_list": "/nowhere.txt"}, "belongs to vocabulary: words"),
+        ("vr_lwf", {"word_list": "/nowhere.txt"}, "needs vocabulary: words"),
         ("zscl", {"teacher_mixture": 2}, "teacher_mixture: must be between 0 and 1"),
     ],
 )

@@ -63,9 +63,9 @@ def test_a_method_may_be_given_by_name_class_or_instance():
     zscl = METHODS["zscl"]
     by_class, by_name = create_method(zscl, {"l2_weight": 0.5}), create_method("zscl", {"l2_weight": 0.5})
     assert by_class.options() == by_name.options() and create_method(by_class) is by_class
-    with pytest.raises(RecipeError, match="zscl is given with its options; set l2_weight in it"):
+    with pytest.raises(RecipeError, match="zscl is an instance with options of its own; set l2_weight in it"):
         create_method(by_class, {"l2_weight": 1.0})
-    with pytest.raises(RecipeError, match="a name, a class that extends Method, or an instance, found 3"):
+    with pytest.raises(RecipeError, match="a name, a class that extends Method, or an instance, got 3"):
         create_method(3)
     with pytest.raises(RecipeError, match="l2_wait: no such key; did you mean l2_weight"):
         create_method(zscl, {"l2_wait": 1})
@@ -95,7 +95,7 @@ def test_a_recipe_names_it_with_its_options(file):
         ("no_such_package.module:A", "No module named"),
         ("broken.py:A", "cannot be loaded: invalid syntax"),
         ("empty.py:A", "a method is a dataclass that extends hf_clcl.Method"),
-        ("nameless.py:A", "give the class a name of its own"),
+        ("nameless.py:A", "set the class attribute `name`"),
         ("zsc", "did you mean zscl"),
     ],
 )

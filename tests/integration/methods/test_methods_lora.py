@@ -111,8 +111,8 @@ def test_the_merge_with_the_start_is_one_of_weights(stream, tmp_path, tiny_clip)
             "has no linear layer query; it has fc1, fc2",
         ),
         ("finetune", {}, LoRA(r=0), "peft: r: must be at least 1"),
-        ("zscl", {"teacher": "builtin:tiny-clip"}, LoRA(), "no CLIP of the student's shape: .*token_embedding"),
-        ("imm", {}, LoRA(), "imm does not learn by adapters"),
+        ("zscl", {"teacher": "builtin:tiny-clip"}, LoRA(), "must have the student's shape: .*token_embedding"),
+        ("imm", {}, LoRA(), "imm does not support adapters"),
         ("l2", {"averaging_interval": 1, "averaging": "towards_zero_shot"}, LoRA(), "pulls whole weights"),
     ],
 )

@@ -72,7 +72,7 @@ def test_a_folder_that_cannot_be_written_costs_no_run(build, tmp_path, caplog):
     (tmp_path / "kept").write_text("a file")
     with caplog.at_level(logging.WARNING):
         build("zscl", embedding_cache_dir=str(tmp_path / "kept"), max_steps=1).train()
-    assert "could not be kept" in caplog.text
+    assert "could not be saved" in caplog.text
 
 
 def test_the_key_names_all_that_they_depend_on(tiny_clip, colours, tmp_path):

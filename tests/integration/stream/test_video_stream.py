@@ -180,10 +180,10 @@ def test_a_database_that_is_gone_or_of_other_videos_is_refused(monkeypatch, tmp_
     model = Angles(monkeypatch, tmp_path)
     model.evaluator()(model, "a")
     save_file({"a": np.ones((3, 2), np.float32)}, tmp_path / "a" / DATABASE)
-    with pytest.raises(UserError, match="holds 3 videos of a, whose data has 2"):
+    with pytest.raises(UserError, match="must hold 2 videos of a, got 3"):
         model.evaluator()(model, "b")
     (tmp_path / "a" / DATABASE).unlink()
-    with pytest.raises(UserError, match="put it back, or begin the run anew"):
+    with pytest.raises(UserError, match="restore the file, or start the run again"):
         model.evaluator()(model, "b")
 
 

@@ -172,7 +172,7 @@ NUMBERED = Dataset.from_dict({"label": [0, 1]})
         ({"reference_texts": None}, "zscl distils on reference texts: give reference_texts"),
         ({"reference_texts": "one text"}, "reference_texts needs a list of texts, found a str"),
         ({"processing_class": None}, "processing_class is missing: give the model's processor"),
-        ({"processing_class": "openai"}, "needs a tokenizer and an image processor, found a str"),
+        ({"processing_class": "openai"}, "must have a tokenizer and an image processor, got 'str'"),
         ({"args": TrainingArguments("out")}, "must be ContinualTrainingArguments, which take the same values"),
         ({"args": None}, "args must be ContinualTrainingArguments, got NoneType"),
         ({"model": "openai/clip-vit-base-patch16"}, r"must be a loaded model .*, got 'str'; load one with"),
@@ -200,5 +200,5 @@ def test_tasks_without_the_split_that_is_needed_are_explained(notebook, colours)
 
 
 def test_weights_in_half_precision_are_refused(notebook, tiny_clip):
-    with pytest.raises(UserError, match="in torch.float16, and need float32: .* bf16=True"):
+    with pytest.raises(UserError, match="must be torch.float32, got torch.float16: .* bf16=True"):
         notebook(model=load_model(tiny_clip).half())

@@ -89,10 +89,10 @@ def test_a_method_for_labels_and_a_joint_batch_ask_the_kind():
     captions = Task("said", train=rows("text", ["one", "two"]), caption_column="text")
     labels = Task("seen", train=rows("label", ["red", "blue"]))
     (problem,) = METHODS["icarl"]().stream_problems([captions, labels])
-    assert problem.startswith("said: icarl needs class labels, and this is a task of captions;")
+    assert problem.startswith("said: icarl needs class labels, got a task of captions;")
     assert METHODS["joint"]().stream_problems([labels, labels]) == []
     (mixed,) = METHODS["joint"]().stream_problems([captions, labels])
-    assert mixed.startswith("said, seen: joint learns")
+    assert mixed.startswith("said, seen: joint trains on")
 
 
 class Alt(Captions):

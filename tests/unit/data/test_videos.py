@@ -200,5 +200,5 @@ def test_joint_training_takes_clips_of_as_many_frames_alone(task):
 
     joint = create_method("joint")
     assert joint.stream_problems([task, replace(task, name="again")]) == []
-    assert "not several kinds in one batch" in joint.stream_problems([task, replace(task, name="more", frames=5)])[0]
-    assert "needs class labels, and this is a task of videos" in create_method("icarl").stream_problems([task])[0]
+    assert "not on several kinds" in joint.stream_problems([task, replace(task, name="more", frames=5)])[0]
+    assert "needs class labels, got a task of videos" in create_method("icarl").stream_problems([task])[0]

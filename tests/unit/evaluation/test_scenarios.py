@@ -90,7 +90,7 @@ def test_every_scenario_by_hand_from_one_look(evaluator):
     assert found["all"] == pytest.approx(ALL)
     assert found["first"] == pytest.approx({"one": 75.0, "two": 50.0, "three": 200 / 3})
     assert found["second"] == pytest.approx({"one": 50.0, "two": 50.0, "three": 100 / 3})
-    assert evaluator.again({"all": wanted["all"]}) == {"all": found["all"]} and len(evaluator.looks) == 3
+    assert evaluator.classify({"all": wanted["all"]}) == {"all": found["all"]} and len(evaluator.looks) == 3
 
 
 def test_a_class_that_two_tasks_have_is_right_in_either(evaluator):

@@ -123,7 +123,7 @@ def test_two_is_the_end_of_a_text_in_metaclip_2_and_the_largest_id_in_clip(tiny_
         if config_class is CLIPConfig:
             check_tokenizer(model, tokenizer)
         else:
-            with pytest.raises(UserError, match=f"ends a text at token 2, the tokenizer at {ids_end(tokenizer)}"):
+            with pytest.raises(UserError, match=f"is 2 in the text tower and {ids_end(tokenizer)} in the tokenizer"):
                 check_tokenizer(model, tokenizer)
 
 

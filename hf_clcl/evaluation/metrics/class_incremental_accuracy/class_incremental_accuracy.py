@@ -19,8 +19,8 @@ steps, the first one included, and `last`.
 _KWARGS_DESCRIPTION = """
 Args:
     predictions (`list[int]`): Predicted class of each example.
-    references (`list[int]`): True class of each example, one of those seen until its step.
-    step (`list[int]`): The step after which the model predicted, counted from 1.
+    references (`list[int]`): True class of each example, one of the classes seen up to its step.
+    step (`list[int]`): The step after which the model predicted, from 1.
 
 Returns:
     `dict`: `accuracy` (in percent, one for each step), `average` and `last`.
@@ -42,7 +42,7 @@ _CITATION = """\
 
 
 class ClassIncrementalAccuracy(evaluate.Metric):
-    """Average and last accuracy on the classes seen so far, from single predictions."""
+    """Average and last accuracy on the classes seen so far, from predictions."""
 
     def _info(self) -> evaluate.MetricInfo:
         names = ("predictions", "references", "step")
@@ -52,9 +52,7 @@ class ClassIncrementalAccuracy(evaluate.Metric):
         steps = np.asarray(step)
         count = np.bincount(np.maximum(steps, 0))[1:]
         if steps.min() < 1 or not count.all():
-            raise ValueError(
-                f"step must count from 1 and leave none out, found {', '.join(map(str, np.unique(steps)))}"
-            )
-        right = np.bincount(steps, np.asarray(predictions) == np.asarray(references))[1:]
-        accuracy = 100 * right / count
+            raise ValueError(f"step: must be 1, 2, ... without gaps, got {', '.join(map(str, np.unique(steps)))}")
+        correct = np.bincount(steps, np.asarray(predictions) == np.asarray(references))[1:]
+        accuracy = 100 * correct / count
         return {"accuracy": accuracy.tolist(), "average": float(accuracy.mean()), "last": float(accuracy[-1])}

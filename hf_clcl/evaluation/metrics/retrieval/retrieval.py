@@ -12,26 +12,26 @@ import numpy as np
 from hf_clcl.metrics.ranks import retrieval_of_embeddings
 
 _DESCRIPTION = """\
-Image-to-text and text-to-image retrieval: R@1, R@5, R@10, median and mean rank. An image may have several captions,
-and is found by any of them. Equal similarities count against the query.
+Image-to-text and text-to-image retrieval: R@1, R@5, R@10, median and mean rank. An image may have several captions;
+each of them is a correct match. Ties count against the query.
 """
 
 _KWARGS_DESCRIPTION = """
 Args:
     predictions (`list[list[float]]`): Embedding of the text of each pair.
-    references (`list[list[float]]`): Embedding of the image of each pair; an image's first one counts.
-    image (`list[int]`): Which image it is; pairs with the same number are captions of one image.
-    normalize (`bool`, defaults to `True`): Whether similarity is the cosine, and not the inner product.
+    references (`list[list[float]]`): Embedding of the image of each pair; of equal images, the first is used.
+    image (`list[int]`): Image number of each pair; pairs with the same number are captions of one image.
+    normalize (`bool`, defaults to `True`): Whether similarity is the cosine; otherwise the inner product.
 
 Returns:
     `dict[str, float]`: `image_to_text_r1`, `..._r5`, `..._r10` in percent, `image_to_text_median_rank` and
-    `..._mean_rank` from 1, and the same of `text_to_image`.
+    `..._mean_rank` from 1, and the same for `text_to_image`.
 
 Example:
     >>> metric = evaluate.load("hf_clcl/evaluation/metrics/retrieval")
     >>> images, texts = [[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]], [[0.9, 0.1], [0.2, 0.8], [0.3, 0.7]]
-    >>> found = metric.compute(predictions=texts, references=images, image=[0, 0, 1])
-    >>> found["image_to_text_r1"], found["text_to_image_mean_rank"]
+    >>> results = metric.compute(predictions=texts, references=images, image=[0, 0, 1])
+    >>> results["image_to_text_r1"], results["text_to_image_mean_rank"]
     (50.0, 1.3333333333333333)
 """
 

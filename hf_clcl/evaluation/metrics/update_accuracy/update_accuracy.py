@@ -1,4 +1,4 @@
-"""Accuracy on classes that a model was updated on and on classes it never was, as an `evaluate` module."""
+"""Accuracy on classes that a model was and was not updated on, as an `evaluate` module."""
 
 # One import per line: `evaluate.load` reads the imports of a module line by line.
 from __future__ import annotations
@@ -12,19 +12,19 @@ from hf_clcl.metrics.accuracy_matrix import update_metrics
 from hf_clcl.metrics.module_info import info_of_integers
 
 _DESCRIPTION = """\
-What an update of a model brought and what it left of the rest: UT-Acc, the accuracy on the classes trained on, and
-ZS-Acc, the zero-shot accuracy on classes never trained on, each a mean over groups of examples.
+The effect of an update of a model: UT-Acc, the accuracy on the classes trained on, and ZS-Acc, the zero-shot accuracy
+on classes never trained on. Both are means over groups of examples.
 """
 
 _KWARGS_DESCRIPTION = """
 Args:
     predictions (`list[int]`): Predicted class of each example.
     references (`list[int]`): True class of each example.
-    updated (`list[int]`): 1 where the class of the example was trained on, 0 where it never was.
-    group (`list[int]`): The task or dataset that the example belongs to; each group weighs the same.
+    updated (`list[int]`): 1 if the class of the example was trained on, else 0.
+    group (`list[int]`): The task or dataset that the example belongs to; all groups have the same weight.
 
 Returns:
-    `dict[str, float]`: `updated_accuracy` and `unseen_accuracy` in percent, where there are such examples.
+    `dict[str, float]`: `updated_accuracy` and `unseen_accuracy` in percent, if there are such examples.
 
 Example:
     >>> metric = evaluate.load("hf_clcl/evaluation/metrics/update_accuracy")
@@ -43,7 +43,7 @@ _CITATION = """\
 
 
 class UpdateAccuracy(evaluate.Metric):
-    """UT-Acc and ZS-Acc, from single predictions."""
+    """UT-Acc and ZS-Acc, from predictions."""
 
     def _info(self) -> evaluate.MetricInfo:
         names = ("predictions", "references", "updated", "group")
@@ -56,12 +56,12 @@ class UpdateAccuracy(evaluate.Metric):
         updated: Sequence[int],
         group: Sequence[int],
     ) -> dict[str, float]:
-        right, of_group = np.asarray(predictions) == np.asarray(references), np.asarray(group)
+        correct, of_group = np.asarray(predictions) == np.asarray(references), np.asarray(group)
         was_updated = np.asarray(updated).astype(bool)
         means: dict[bool, list[float]] = {True: [], False: []}
         for number in np.unique(of_group):
             kinds = np.unique(was_updated[of_group == number])
             if len(kinds) > 1:
                 raise ValueError(f"group {number} has examples of both kinds; updated must be the same within a group")
-            means[bool(kinds[0])].append(100 * float(right[of_group == number].mean()))
+            means[bool(kinds[0])].append(100 * float(correct[of_group == number].mean()))
         return update_metrics(means[True], means[False])
