@@ -44,6 +44,7 @@ from .inputs import check_alone, check_arguments, reference_frames, reference_id
 from .nonfinite import FiniteSteps, all_finite, not_finite
 from .progress import TaskProgress
 from .sharded_trainer import DividedTrainer
+from .weight_change import WeightChange
 
 logger = logging.get_logger(__name__)
 
@@ -132,6 +133,7 @@ class ContinualTrainer(DividedTrainer):
             raise RecipeError(problems, "the arguments")
         self.method, self.step_offset, self.cache = method, stream.step_offset, stream.cache
         self.seconds_before = 0.0
+        self.weight_change: float | None = None
         self._sums: dict[str, Tensor] = {}
         self._summed = 0
         self._started = time.monotonic()
@@ -191,6 +193,7 @@ class ContinualTrainer(DividedTrainer):
 
     def _train(self, resume_from_checkpoint: str | None, **kwargs: Any) -> TrainOutput:
         self._started = time.monotonic()
+        change = WeightChange(self.model)
         self.method.begin_task(self.model, self.context)
         if resume_from_checkpoint is not None:
             state = load_file(os.path.join(resume_from_checkpoint, METHOD_STATE))
@@ -207,6 +210,14 @@ class ContinualTrainer(DividedTrainer):
         with fast_layers(model := whole_model(self.model), self.method.wants_patch_tokens):
             self.model = self.method.end_task(model)
         use_stock_layers(self.model)  # also where the method returns a copy
+        self.weight_change = change.relative(self.model)
+        if self.weight_change == 0.0:
+            logger.warning(
+                f"{self.data.name}: TRAINING CHANGED NO WEIGHT: after {self.args.max_steps} steps the model equals the "
+                "model at the start of the task, and all results of this task are those of the model before it. Check "
+                f"learning_rate (now {self.args.learning_rate:g}), warmup_steps ({self.args.warmup_steps:g}), the "
+                f"precision, and the options of the method {self.method.name}"
+            )
         return output
 
     @property

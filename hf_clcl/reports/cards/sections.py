@@ -208,6 +208,9 @@ def limits(record: RunRecord) -> str:
         if lost >= TOLERANCE
         else "",
         f"Steps left out for losses or gradients that were not finite: {listed(skipped)}." if skipped else "",
+        f"Training changed no weight in {listed([text(task) for task in record.unchanged])}."
+        if record.unchanged
+        else "",
         f"Licences are not recorded for {listed(unlicensed)}: look them up before use." if unlicensed else "",
         "Like any CLIP, it repeats the biases of the images and texts that it learned from, and class names in other "
         "words give other results. Not meant for decisions about people.",
