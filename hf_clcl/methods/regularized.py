@@ -40,8 +40,8 @@ class Regularized(Method):
         l2_weight (`float`, defaults to 0.0):
             Weight of the squared distance to the parameters at the start of this task.
         averaging_interval (`int`, *optional*, defaults to 0):
-            Steps between two snapshots of the weights, which are averaged; 0 for no averaging. `None` is a tenth of the
-            steps of the task (100 of 1000, the published interval), and an interval that is too long for a task is
+            Steps between two snapshots of the weights, which are averaged; 0 for no averaging. `None` is a tenth of
+            the steps of the task (100 of 1000, the published interval). An interval that is too long for a task is
             replaced by that, with a warning.
         averaging_last (`bool`, *optional*):
             Whether the weights at the end of the task are a snapshot too. Where not given, they are if the interval is
@@ -134,6 +134,7 @@ class Regularized(Method):
         """Set the interval and the last snapshot for the number of steps of a task; warn once a run."""
         steps, given = context.args.max_steps, self.averaging_interval
         averager.interval = max(1, round(steps / SNAPSHOTS)) if given is None or given >= steps else given
+        left = (steps - 1) % averager.interval
         averager.last = averager.interval != given if self.averaging_last is None else self.averaging_last
         where = f"averaging_interval: {given} steps in task {context.name} of {steps} steps"
         if given is not None and averager.interval != given:
@@ -142,9 +143,7 @@ class Regularized(Method):
                 f"{averager.interval} (a tenth of the steps) with a snapshot at the end, here and in every task that "
                 "is too short; give an interval shorter than the shortest task"
             )
-        elif (
-            self.averaging_last is None and not averager.last and (left := (steps - 1) % averager.interval) * 4 > steps
-        ):
+        elif self.averaging_last is None and not averager.last and left * 4 > steps:
             self._warn(
                 f"{where} leaves the last {left} steps out of the average. Set averaging_last: true to include the "
                 "end of each task, or false to keep it so without this warning"

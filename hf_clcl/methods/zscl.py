@@ -24,8 +24,8 @@ class ZSCL(Distilling):
     Args:
         l2_weight (`float`, defaults to 1.0): Weight of the L2 penalty to the start of the task.
         averaging_interval (`int`, *optional*):
-            Steps between two snapshots of the weight ensemble; a tenth of the steps of the task where not given (100 of
-            1000).
+            Steps between two snapshots of the weight ensemble; a tenth of the steps of the task where not given (100
+            of 1000).
         teacher (`str`, defaults to `"initial"`): See [`Guided`].
         kwargs: The other options of [`Distilling`], [`Guided`] and [`Regularized`].
     """

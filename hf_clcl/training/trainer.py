@@ -213,8 +213,8 @@ class ContinualTrainer(DividedTrainer):
         self.weight_change = change.relative(self.model)
         if self.weight_change == 0.0:
             logger.warning(
-                f"{self.data.name}: TRAINING CHANGED NO WEIGHT: after {self.args.max_steps} steps the model equals the "
-                "model at the start of the task, and all results of this task are those of the model before it. Check "
+                f"{self.data.name}: TRAINING CHANGED NO WEIGHT: after {self.args.max_steps} steps the model equals "
+                "the model at the start of the task, and its results are those of the model before the task. Check "
                 f"learning_rate (now {self.args.learning_rate:g}), warmup_steps ({self.args.warmup_steps:g}), the "
                 f"precision, and the options of the method {self.method.name}"
             )

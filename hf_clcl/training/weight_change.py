@@ -34,6 +34,8 @@ class WeightChange:
         moved = size = 0.0
         parameters = dict(model.named_parameters())
         for name, (start, stride) in self._start.items():
+            if name not in parameters:
+                continue  # a method of one's own may return another model
             end, _ = _sample(parameters[name])
             moved += stride * float((end.double() - start.double()).square().sum())
             size += stride * float(start.double().square().sum())
