@@ -7,7 +7,8 @@ import logging
 import math
 import os
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from enum import Enum
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 from annotated_types import Ge, Gt, Interval, MinLen
@@ -22,6 +23,7 @@ from ..utils.errors import RecipeError
 from ..utils.files import CACHE
 from ..utils.names import launch_file
 from .hub_values import hub_problems, is_repository
+from .schedules import OwnSchedulerType, ScheduleName
 from .validation import between, build
 from .values import nearest
 
@@ -82,6 +84,14 @@ class ContinualTrainingArguments(TrainingArguments):
     label smoothing 0.2, no weight decay, no gradient clipping.
 
     Args:
+        lr_scheduler_type (`str`, defaults to `"cosine"`):
+            A schedule of `transformers`, or `cosine_zscl`: that of the published ZSCL runs. Its warm-up starts at
+            `1 / warmup_steps` instead of 0, and each task has one more step, the last one, with a learning rate of 0.
+        logging_steps (`float`, defaults to 10):
+            Steps between two logs of the losses; a task with fewer steps is logged once, at its end.
+        save_steps (`float`, defaults to 200):
+            Steps between two checkpoints within a task. The end of each task is always saved, so a shorter task has
+            no checkpoint of its own and is trained again from its start when a run stops within it.
         per_device_reference_batch_size (`int`, *optional*):
             Reference images per device and step; the size of the training batch where not given.
         min_crop_scale (`float`, defaults to 0.9):
@@ -139,7 +149,7 @@ class ContinualTrainingArguments(TrainingArguments):
     min_crop_scale: float = field(default=0.9)
     trainable: Literal["both", "vision", "text"] = field(default="both")
     train_logit_scale: bool = field(default=False)
-    dataloader_num_workers: int | None = field(default=None)
+    dataloader_num_workers: int | None = field(default=None)  # type: ignore[assignment]
     checkpoint_texts_above: int = field(default=8192)
     skip_nonfinite_steps: int = field(default=0)
     image_cache_mb: int = field(default=1024)
@@ -149,6 +159,7 @@ class ContinualTrainingArguments(TrainingArguments):
     hub_overwrite: bool = field(default=False)
     hub_token_env: str | None = field(default=None)
 
+    CHOICES: ClassVar[dict[str, Any]] = {"lr_scheduler_type": ScheduleName}
     BOUNDS: ClassVar[dict[str, Any]] = {
         "output_dir": MinLen(1), "learning_rate": Ge(0), "weight_decay": Ge(0), "max_grad_norm": Ge(0),
         "max_steps": Interval(ge=-1, le=10**9), "num_train_epochs": Interval(gt=0, le=10**6),
@@ -168,7 +179,12 @@ class ContinualTrainingArguments(TrainingArguments):
             raise RecipeError(f"hub_token: cannot be set; {NOT_USED['hub_token']}", "the training values")
         if self.dataloader_num_workers is None:
             self.dataloader_num_workers = 0 if self.use_cpu else _workers()
+        zscl = self.lr_scheduler_type == OwnSchedulerType.COSINE_ZSCL
+        if zscl:
+            self.lr_scheduler_type = "cosine"  # `transformers` accepts its own names only
         super().__post_init__()
+        if zscl:
+            self.lr_scheduler_type = OwnSchedulerType.COSINE_ZSCL
 
     @classmethod
     def checked(cls, values: dict[str, Any]) -> ContinualTrainingArguments:
@@ -201,13 +217,21 @@ class ContinualTrainingArguments(TrainingArguments):
             self,
             **own,
             output_dir=str(output_dir),
-            embedding_cache_dir=self.embedding_cache_dir or os.path.join(self.output_dir, CACHE),
+            embedding_cache_dir=self.embedding_cache_dir or os.path.join(self.output_dir or "outputs/run", CACHE),
             report_to="none",
             push_to_hub=False,
         )
 
+    @property
+    def closing_steps(self) -> int:
+        """Steps after those that were asked for: one with learning rate 0 where the schedule is `cosine_zscl`."""
+        return int(self.lr_scheduler_type == OwnSchedulerType.COSINE_ZSCL)
+
     def steps_for(self, rows: int) -> int:
         """Optimiser steps of a task with so many training rows."""
+        return self._steps_asked(rows) + self.closing_steps
+
+    def _steps_asked(self, rows: int) -> int:
         if self.max_steps > 0:
             return self.max_steps
         batch = self.per_device_train_batch_size * self.world_size
@@ -230,6 +254,10 @@ class ContinualTrainingArguments(TrainingArguments):
             found.append("bf16 and fp16: choose one of the two")
         if values.get("lr_scheduler_type") == "reduce_lr_on_plateau":
             found.append("lr_scheduler_type: reduce_lr_on_plateau needs evaluations within a task; choose another")
+        if values.get("lr_scheduler_type") == "greedy":
+            found.append("lr_scheduler_type: greedy needs evaluations within a task; choose another")
+        if values.get("lr_scheduler_type") == "cosine_zscl" and values.get("lr_scheduler_kwargs"):
+            found.append("lr_scheduler_kwargs: cosine_zscl has no options; leave them out")
         found += _tracker_problems(values.get("report_to"))
         found += hub_problems(*(values.get(key) for key in ("push_to_hub", "hub_model_id", "hub_token_env")))
         if values.get("resume_from_hub") and not is_repository(values["resume_from_hub"]):
@@ -254,19 +282,23 @@ def _try_optimisation(args: ContinualTrainingArguments) -> None:
     """Raise now what the schedule and the optimiser would raise at the first task."""
     if args.lr_scheduler_kwargs:
         optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+        schedule = _name(args.lr_scheduler_type)
         try:
-            get_scheduler(args.lr_scheduler_type, optimizer, 0, 10, dict(args.lr_scheduler_kwargs))
+            get_scheduler(schedule, optimizer, 0, 10, dict(cast(dict[str, Any], args.lr_scheduler_kwargs)))
         except Exception as error:
-            raise ValueError(
-                f"lr_scheduler_kwargs: {args.lr_scheduler_type.value} does not take them: {error}"
-            ) from None
-    if args.optim_args or not args.optim.value.startswith("adamw_torch"):
+            raise ValueError(f"lr_scheduler_kwargs: {schedule} does not take them: {error}") from None
+    if args.optim_args or not _name(args.optim).startswith("adamw_torch"):
         from transformers import Trainer  # takes a second, and the default needs none
 
         try:
             Trainer.get_optimizer_cls_and_kwargs(args)
         except (ValueError, ImportError, RuntimeError) as error:
-            raise ValueError(f"optim: {args.optim.value} cannot be used here: {error}") from None
+            raise ValueError(f"optim: {_name(args.optim)} cannot be used here: {error}") from None
+
+
+def _name(choice: Enum | str) -> str:
+    """The name of a choice, which `TrainingArguments` turns into a member of an enumeration."""
+    return str(choice.value) if isinstance(choice, Enum) else choice
 
 
 def _tracker_problems(report_to: str | list[str] | None) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -123,11 +124,11 @@ class WeightAveraging(TrainerCallback):
         self.anchor = {name: value.clone() for name, value in self.kept.items()} if self.rule == "mixed" else {}
 
     def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: nn.Module, **kwargs: object
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         at_end = self.last and state.global_step >= state.max_steps
         if at_end or (state.global_step - 1) % self.interval == 0:
-            self.update(model)
+            self.update(kwargs["model"])
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:

@@ -108,6 +108,7 @@ class Stream:
         self.steps = [values.steps_for(len(task.train)) for values, task in zip(own, self.tasks, strict=True)]
         self.session = Session(self.spec, self.record, self._folder_of)
         self.reporters = [KeepOpen(cls()) for cls in get_reporting_integration_callbacks(args.report_to)]
+        self.warned: set[str] = set()
         self.trainer: ContinualTrainer | None = None
         self.reference_frames = self.session.reference_frames()
 
@@ -163,8 +164,9 @@ class Stream:
         scratch = self.output.scratch(index, task.name)
         args = self.args.of_task(task.training, scratch)
         if self.method.trains_jointly:
+            asked = sum(self.steps) - sum(self.args.of_task(t.training, scratch).closing_steps for t in self.tasks)
             args = dataclasses.replace(
-                self.args, max_steps=sum(self.steps), output_dir=str(scratch), report_to="none", push_to_hub=False
+                self.args, max_steps=asked, output_dir=str(scratch), report_to="none", push_to_hub=False
             )
         self.trainer = None
         self.record.forget(task.name)  # what a process wrote that was killed before it saved the task
@@ -179,7 +181,9 @@ class Stream:
                 processing_class=self.session.processor,
                 reference_images=self.reference_frames,
                 reference_texts=self._reference_input_ids,
-                stream=StreamPlace(index, sum(self.steps[:index]), self.session.cache, self.session.base_model),
+                stream=StreamPlace(
+                    index, sum(self.steps[:index]), self.session.cache, self.session.base_model, self.warned
+                ),
                 callbacks=[
                     self.interruption,
                     *self.reporters,

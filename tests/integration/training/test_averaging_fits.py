@@ -20,9 +20,9 @@ def updates(monkeypatch):
     taken = []
     update, on_step_end = WeightAveraging.update, WeightAveraging.on_step_end
 
-    def on_step(self, args, state, control, model, **kwargs):
+    def on_step(self, args, state, control, **kwargs):
         self.step = state.global_step
-        on_step_end(self, args, state, control, model, **kwargs)
+        on_step_end(self, args, state, control, **kwargs)
 
     def record(self, model):
         taken.append((self.step, copy_parameters(model)))
