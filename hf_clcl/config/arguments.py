@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import logging
 import math
@@ -17,6 +18,7 @@ from transformers.integrations.integration_utils import (
     INTEGRATION_TO_CALLBACK,
     get_available_reporting_integrations,
 )
+from transformers.trainer_pt_utils import AcceleratorConfig
 
 from ..distributed.zero import CONFIGURATION, missing
 from ..utils.errors import RecipeError
@@ -35,25 +37,76 @@ TASK_VALUES = (
     "min_crop_scale",
 )  # fmt: skip
 
-# Values of `TrainingArguments` that have no meaning here, and why.
+_EVALUATION = (
+    "it is for the evaluation loop of the Trainer; here accuracy is measured by the method of CLIP, on all images"
+)
+_BEST = "the model at the end of a task is kept; a choice by test accuracy would be cheating"
+_LANGUAGE = "it is for language models"
+_ONE_PASS = "the loader of a task is started once, and gives the same batches in the same order at every run"
+
+# Values of `TrainingArguments` that would do nothing here, or harm, and why. All others have an effect.
 NOT_USED = {
     "eval_strategy": "every task is evaluated after each task; there is nothing to choose",
     "eval_on_start": "the untrained model is always evaluated first",
-    "load_best_model_at_end": "the end of a task is what is kept; a choice by test accuracy would be cheating",
-    "auto_find_batch_size": "it would change the method's numbers without telling",
-    "resume_from_checkpoint": "the same command goes on where output_dir stands",
+    "eval_steps": "every task is evaluated after each task; there is nothing to choose",
+    "eval_delay": "every task is evaluated after each task; there is nothing to choose",
+    "do_train": "a run always trains and evaluates",
+    "do_eval": "a run always trains and evaluates",
+    "do_predict": "a run always trains and evaluates",
+    "prediction_loss_only": _EVALUATION,
+    "eval_do_concat_batches": _EVALUATION,
+    "eval_use_gather_object": _EVALUATION,
+    "eval_accumulation_steps": _EVALUATION,
+    "include_for_metrics": _EVALUATION,
+    "batch_eval_metrics": _EVALUATION,
+    "bf16_full_eval": "evaluation has the precision of training; set bf16",
+    "fp16_full_eval": "evaluation has the precision of training; set fp16",
+    "load_best_model_at_end": _BEST,
+    "metric_for_best_model": _BEST,
+    "greater_is_better": _BEST,
+    "auto_find_batch_size": "it would change the results of the method without a message",
+    "resume_from_checkpoint": "run the same command again to resume from output_dir",
     "ignore_data_skip": "resuming is always exact, and skips without reading images",
+    "save_only_model": "a checkpoint without the state of the optimizer cannot be resumed from",
+    "save_on_each_node": "output_dir is written by the first process; other nodes need no copy of it",
+    "enable_jit_checkpoint": "SIGTERM and Ctrl-C always save a checkpoint first",
+    "restore_callback_states_from_checkpoint": "the callbacks of a run have no state but that of the method",
     "hub_always_push": "a push never starts before the one before it is done, and none is left out",
     "hub_revision": "main is the newest task, and each task is a tag",
     "hub_token": "a token belongs into HF_TOKEN, the login, or the variable that hub_token_env names",
     "fsdp": f"the launcher chooses it: accelerate launch --config_file {launch_file('fsdp')}",
+    "fsdp_config": f"the launcher chooses it: accelerate launch --config_file {launch_file('fsdp')}",
     "deepspeed": f"the launcher chooses it: accelerate launch --config_file {CONFIGURATION}",
+    "accelerator_config": "the loader shards the batches itself; gradient_accumulation_steps has a value of its own",
+    "parallelism_config": "tensor and context parallelism are not supported; choose DDP, FSDP or ZeRO by the launcher",
+    "local_rank": "the launcher sets it",
     "train_sampling_strategy": "each epoch is a fresh permutation of the task's images",
+    "length_column_name": "each epoch is a fresh permutation of the task's images",
+    "dataloader_persistent_workers": _ONE_PASS,
+    "dataloader_in_order": _ONE_PASS,
     "remove_unused_columns": "columns are chosen by the task",
     "label_names": "columns are chosen by the task",
-    "neftune_noise_alpha": "it is made for language models",
-    "use_liger_kernel": "it is made for language models",
+    "logging_nan_inf_filter": "skip_nonfinite_steps decides what happens to losses that are not finite",
+    "neftune_noise_alpha": _LANGUAGE,
+    "use_liger_kernel": _LANGUAGE,
+    "liger_kernel_config": _LANGUAGE,
+    "use_cache": _LANGUAGE,
+    "average_tokens_across_devices": _LANGUAGE,
+    "include_num_input_tokens_seen": _LANGUAGE,
+    "optim_target_modules": "it is for optimizers of language models (GaLore, APOLLO); choose another optim",
 }
+
+# Of these, what a `ContinualTrainer` without a stream takes; `do_eval` follows from `eval_strategy`.
+ALONE = frozenset(
+    (
+        "eval_strategy",
+        "eval_steps",
+        "eval_delay",
+        "eval_on_start",
+        "do_eval",
+        "restore_callback_states_from_checkpoint",
+    )
+)
 
 
 BATCH = Interval(ge=1, le=10**6)
@@ -175,8 +228,8 @@ class ContinualTrainingArguments(TrainingArguments):
     def __post_init__(self) -> None:
         if not torch.accelerator.is_available():
             self.use_cpu = True  # else the Trainer refuses bf16 where there is only a CPU
-        if self.hub_token:  # it would be saved with every checkpoint
-            raise RecipeError(f"hub_token: cannot be set; {NOT_USED['hub_token']}", "the training values")
+        if problems := _refused(self._changed()):  # a hub_token would be saved with every checkpoint
+            raise RecipeError(problems, "the training values")
         if self.dataloader_num_workers is None:
             self.dataloader_num_workers = 0 if self.use_cpu else _workers()
         zscl = self.lr_scheduler_type == OwnSchedulerType.COSINE_ZSCL
@@ -222,6 +275,16 @@ class ContinualTrainingArguments(TrainingArguments):
             push_to_hub=False,
         )
 
+    def _changed(self) -> dict[str, Any]:
+        """The values that are not the defaults, those in `ALONE` left out."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init and f.name not in ALONE}
+        default = {
+            f.name: f.default if f.default_factory is dataclasses.MISSING else f.default_factory()
+            for f in dataclasses.fields(self)
+        }
+        default["accelerator_config"] = AcceleratorConfig()  # what `TrainingArguments` makes of `None`
+        return {key: value for key, value in values.items() if value is not None and value != default[key]}
+
     @property
     def closing_steps(self) -> int:
         """Steps after those that were asked for: one with learning rate 0 where the schedule is `cosine_zscl`."""
@@ -241,7 +304,7 @@ class ContinualTrainingArguments(TrainingArguments):
     @classmethod
     def problems(cls, values: dict[str, Any], task: bool = False) -> list[str]:
         """What is wrong with training values whose types and bounds are right, a line each."""
-        found = [f"{key}: cannot be set; {NOT_USED[key]}" for key in values if key in NOT_USED]
+        found = _refused(values)
         if task:
             found += [
                 f"{key}: holds for the whole stream; a task may set {', '.join(TASK_VALUES)}"
@@ -272,6 +335,35 @@ class _Values:
     training: dict[str, Any] = field(default_factory=dict)
 
 
+def _refused(values: dict[str, Any]) -> list[str]:
+    """Values that would do nothing, here or on this machine, a line each with the reason."""
+    found = [f"{key}: cannot be set; {NOT_USED[key]}" for key in values if key in NOT_USED]
+    if (strategy := _name(values.get("save_strategy") or "no")) not in ("no", "steps"):
+        found.append(
+            f"save_strategy: {strategy} is not supported: the end of each task is always saved. Choose steps (a "
+            "checkpoint every save_steps steps too) or no"
+        )
+    if _name(values.get("logging_strategy") or "no") == "epoch":
+        found.append("logging_strategy: epoch is not supported; choose steps (every logging_steps steps) or no")
+    if values.get("use_cpu") or not torch.accelerator.is_available():
+        found += [
+            f"{key}: needs a GPU, and this run is on a CPU; {instead}"
+            for key, instead in (
+                ("fp16", "set bf16: true, or leave it out"),
+                ("tf32", "leave it out"),
+                ("ddp_timeout", "leave it out"),
+            )
+            if values.get(key)
+        ]
+    if "tpu_metrics_debug" in (debug := [str(_name(option)) for option in _list(values.get("debug"))]):
+        found.append(f"debug: {' '.join(debug)} is not supported; choose underflow_overflow")
+    return found
+
+
+def _list(value: Any) -> list[Any]:
+    return value.split() if isinstance(value, str) else list(value or [])
+
+
 def _workers() -> int:
     """Cores of this process, but for the one that trains."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -291,9 +383,17 @@ def _try_optimisation(args: ContinualTrainingArguments) -> None:
         from transformers import Trainer  # takes a second, and the default needs none
 
         try:
-            Trainer.get_optimizer_cls_and_kwargs(args)
+            chosen = Trainer.get_optimizer_cls_and_kwargs(args)
+            if args.optim_args and chosen == Trainer.get_optimizer_cls_and_kwargs(_without_optim_args(args)):
+                raise ValueError("it does not use these optim_args; leave them out")
         except (ValueError, ImportError, RuntimeError) as error:
             raise ValueError(f"optim: {_name(args.optim)} cannot be used here: {error}") from None
+
+
+def _without_optim_args(args: ContinualTrainingArguments) -> ContinualTrainingArguments:
+    copied = copy.copy(args)
+    copied.optim_args = None
+    return copied
 
 
 def _name(choice: Enum | str) -> str:

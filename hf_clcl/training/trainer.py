@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -314,6 +314,7 @@ class ContinualTrainer(DividedTrainer):
             num_workers=workers,
             pin_memory=args.dataloader_pin_memory and self.accelerator.device.type == "cuda",
             prefetch_factor=(args.dataloader_prefetch_factor or 4) if workers else None,
+            multiprocessing_context=args.dataloader_multiprocessing_context if workers else None,
         )
 
     def draws(self, rows: int, batch_size: int, stream: int) -> Draws:
@@ -369,8 +370,10 @@ class ContinualTrainer(DividedTrainer):
     def create_scheduler(self, num_training_steps: int, optimizer: Optimizer | None = None) -> LRScheduler:
         """The schedule of `lr_scheduler_type`, which may be one of this package."""
         if self.lr_scheduler is None and self.args.lr_scheduler_type == OwnSchedulerType.COSINE_ZSCL:
-            warmup = self.args.get_warmup_steps(num_training_steps - self.args.closing_steps)
-            self.lr_scheduler = get_zscl_schedule(optimizer or self.optimizer, warmup, num_training_steps)
+            warmup = self.args.get_warmup_steps(num_training_steps - 1)  # the last step was not asked for
+            self.lr_scheduler = get_zscl_schedule(
+                cast(Optimizer, optimizer or self.optimizer), warmup, num_training_steps
+            )
             self._created_lr_scheduler = True
         return super().create_scheduler(num_training_steps, optimizer)
 
