@@ -210,7 +210,7 @@ class Stream:
         self.record.losses += logged_losses(trainer.state.log_history, task.name, trainer.step_offset)
         if trainer.finite.skipped:
             self.record.skipped_steps[task.name] = trainer.finite.skipped
-        self.record.weight_change[task.name] = trainer.weight_change
+        self.record.weight_change[task.name] = required(trainer.weight_change, "weight_change of a trained task")
         self._save(model, index, adapter)
         self._delete_checkpoints()
         return model
