@@ -52,7 +52,7 @@ def without_prefix(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor
 # How a kind of averaging moves, and its decay where none is given.
 AVERAGING_DECAY = {
     "uniform": 1.0, "mixed": 0.98, "exponential": 0.999,
-    "towards_start": 0.999, "towards_snapshot": 0.999, "towards_zero_shot": 0.999,
+    "towards_start": 0.999, "towards_snapshot": 0.999, "towards_pulled": 0.999, "towards_zero_shot": 0.999,
 }  # fmt: skip
 
 
@@ -66,9 +66,9 @@ class WeightAveraging(TrainerCallback):
       the weight ensemble (WE) of ZSCL (Zheng et al., ICCV 2023).
     - `mixed`: the same, then `average = decay * average + (1 - decay) * start`.
     - `exponential`: `average = decay * average + (1 - decay) * theta`.
-    - `towards_start`, `towards_snapshot`, `towards_zero_shot`: the model itself is pulled,
-      `theta = decay * theta + (1 - decay) * target`, towards its weights at the start of the task, after the previous
-      pull, or before the first task.
+    - `towards_start`, `towards_snapshot`, `towards_pulled`, `towards_zero_shot`: the model itself is pulled,
+      `theta = decay * theta + (1 - decay) * target`, towards its weights at the start of the task, just before the
+      previous pull (as in the public code of ZSCL), just after it, or before the first task.
 
     An average does not change the model during the task; it replaces the weights when the task ends. Where the weights
     are sharded (FSDP), so is the average: each rank averages its shards.
@@ -140,9 +140,10 @@ class WeightAveraging(TrainerCallback):
         theta, kept = [local_shard(own) for own in like], [local_shard(tensor) for tensor in self.kept.values()]
         if self.pulls:
             target = [tensor.to(own.device) for tensor, own in zip(kept, theta, strict=True)]
+            before = [own.clone() for own in theta] if self.rule == "towards_snapshot" else theta
             torch._foreach_lerp_(theta, target, 1 - self.decay)
-            if self.rule == "towards_snapshot":
-                torch._foreach_copy_(kept, theta)
+            if self.rule in ("towards_snapshot", "towards_pulled"):
+                torch._foreach_copy_(kept, before)
             return
         share = 1 - self.decay if self.rule == "exponential" else 1 / (self.count + 1)
         torch._foreach_lerp_(kept, [own.to(tensor.device) for tensor, own in zip(kept, theta, strict=True)], share)

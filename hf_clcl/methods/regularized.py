@@ -47,8 +47,8 @@ class Regularized(Method):
             Whether the weights at the end of the task are a snapshot too. Where not given, they are if the interval is
             a tenth of the task, and a given interval takes its multiples alone, as the published code does.
         averaging (`str`, defaults to `"uniform"`):
-            `uniform`, `mixed`, `exponential`, `towards_start`, `towards_snapshot` or `towards_zero_shot`; see
-            [`WeightAveraging`].
+            `uniform`, `mixed`, `exponential`, `towards_start`, `towards_snapshot`, `towards_pulled` or
+            `towards_zero_shot`; see [`WeightAveraging`].
         averaging_decay (`float`, *optional*): 0.98 for `mixed`, 0.999 for the kinds below it, where not given.
         averaging_device (`str`, defaults to `"model"`): Where averages lie: `model` (its device) or `cpu`.
         wise_alpha (`float`, defaults to 1.0): Share of the learnt weights in the merge after a task; 1 for no merge.
@@ -60,9 +60,9 @@ class Regularized(Method):
     l2_weight: float = 0.0
     averaging_interval: int | None = 0
     averaging_last: bool | None = None
-    averaging: Literal["uniform", "mixed", "exponential", "towards_start", "towards_snapshot", "towards_zero_shot"] = (
-        "uniform"
-    )
+    averaging: Literal[
+        "uniform", "mixed", "exponential", "towards_start", "towards_snapshot", "towards_pulled", "towards_zero_shot"
+    ] = "uniform"
     averaging_decay: float | None = None
     averaging_device: Literal["model", "cpu"] = "model"
     wise_alpha: float = 1.0

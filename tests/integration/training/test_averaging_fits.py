@@ -11,7 +11,7 @@ from hf_clcl.methods.averaging import WeightAveraging, copy_parameters
 from hf_clcl.models.loading import load_model
 from hf_clcl.record.run_record import RunRecord
 
-KINDS = ["uniform", "mixed", "exponential", "towards_start", "towards_snapshot", "towards_zero_shot"]
+KINDS = ["uniform", "mixed", "exponential", "towards_start", "towards_snapshot", "towards_pulled", "towards_zero_shot"]
 
 
 @pytest.fixture
