@@ -171,7 +171,7 @@ class ContinualTrainingArguments(TrainingArguments):
             Folder that keeps the embeddings of a teacher that stays the same, for other runs too. Where it is not
             given, a stream keeps them in its `output_dir` until it is done, so that it resumes without them.
         resume_from_hub (`str`, *optional*):
-            Repository to go on from: what it holds of this run is fetched into `output_dir` first, the last
+            Repository to resume from: what it holds of this run is downloaded into `output_dir` first, the last
             checkpoint within a task too where `hub_strategy` is `checkpoint` or `all_checkpoints`.
         hub_strategy (`str`, defaults to `"every_save"`):
             `every_save` pushes each task as it is finished; `checkpoint` the last checkpoint within the running task

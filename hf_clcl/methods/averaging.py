@@ -13,13 +13,13 @@ from ..distributed.tensors import full_tensor, local_shard, shard
 
 
 def trainable_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
-    """The parameters that learn, by name."""
+    """The trainable parameters, by name."""
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
 @torch.no_grad()
 def copy_parameters(model: nn.Module) -> dict[str, Tensor]:
-    """A copy of the parameters that learn, by name; it shares no storage with the model."""
+    """A copy of the trainable parameters, by name; it shares no storage with the model."""
     return {name: parameter.detach().clone() for name, parameter in trainable_parameters(model).items()}
 
 
@@ -45,7 +45,7 @@ def with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]
 
 
 def without_prefix(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of a state that stand under a prefix, by their own names."""
+    """The tensors of a state whose names have a prefix, under the names without it."""
     return {n.removeprefix(f"{prefix}."): tensor for n, tensor in state.items() if n.startswith(f"{prefix}.")}
 
 
@@ -158,7 +158,7 @@ class WeightAveraging(TrainerCallback):
         self.kept, self.anchor = {}, {}
 
     def state_dict(self) -> dict[str, Tensor]:
-        """What a task needs to go on; nothing between two tasks. The task's start is taken anew by `start`."""
+        """State to resume within a task; empty between two tasks. `start` copies the initial weights of a task again."""
         return {"count": torch.tensor(self.count), **with_prefix("average", self.kept)} if self.kept else {}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:

@@ -57,10 +57,10 @@ class Exemplars:
 class ICaRL(Distilling):
     """Keep exemplars of earlier classes within a fixed memory; learn them again, and distil on them.
 
-    After each task every class seen has `memory // classes` exemplars at most, chosen by herding: each next one brings
-    the mean of the chosen embeddings nearest to the mean of the class. While a task is learnt, each step draws a batch
-    of exemplars beside the task's images: they are classified among their own task's classes (`replay_loss`), and the
-    losses of [`Distilling`] compare them with the model before the task, over the prompts of all classes seen. The
+    After each task, every class so far has at most `memory // classes` exemplars, chosen by herding: each further
+    exemplar brings the mean of the chosen embeddings nearest to the mean of the class. During a task, each step draws
+    a batch of exemplars beside the task's images: they are classified among their own task's classes (`replay_loss`).
+    The losses of [`Distilling`] compare them with the model before the task, over the prompts of all classes seen. The
     first task is plain fine-tuning. Images are classified by CLIP's prompts, not by the nearest mean of exemplars.
 
     Source: Rebuffi et al., CVPR 2017, algorithms 3 to 5, with the distillation of ZSCL's comparison on CLIP.
