@@ -255,9 +255,10 @@ def build(tiny_clip: Path, colours, tmp_path: Path):
 def short_stream(tiny_clip: Path, colours, monkeypatch: pytest.MonkeyPatch):
     """Runs two tasks of five steps each with any method: `(folder, method, options, **training values)`."""
     from hf_clcl import Task, run_stream
+    from hf_clcl.stream import output as output_module
 
-    for name in ("stream.output.plot_matrix", "stream.output.plot_curves"):  # most of the time of so short a run
-        monkeypatch.setattr(f"hf_clcl.{name}", lambda *args: None)
+    for name in ("plot_matrix", "plot_curves"):  # most of the time of so short a run
+        monkeypatch.setattr(output_module, name, lambda *args: None)
 
     def run(folder, method, options=None, **values):
         tasks = [Task(f"t{s}", train=colours(12, seed=s), test=colours(6, seed=s + 1)) for s in (0, 5)]

@@ -158,7 +158,7 @@ class WeightAveraging(TrainerCallback):
         self.kept, self.anchor = {}, {}
 
     def state_dict(self) -> dict[str, Tensor]:
-        """State to resume within a task; empty between two tasks. `start` copies the initial weights of a task again."""
+        """State to resume within a task; empty between two tasks. `start` copies a task's initial weights again."""
         return {"count": torch.tensor(self.count), **with_prefix("average", self.kept)} if self.kept else {}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:

@@ -19,15 +19,17 @@ from helpers import ROOT
 from hf_clcl import RunRecord, Task
 from hf_clcl.cli.train import main
 from hf_clcl.data.fingerprint import changes, fingerprint, of_images
+from hf_clcl.stream import output as output_module
+from hf_clcl.stream import stream as stream_module
 
 
 @pytest.fixture
 def begun(recipe: Path, own_cache, monkeypatch) -> Path:
     """A recipe whose run was stopped after its first task."""
     for name in ("plot_matrix", "plot_curves"):
-        monkeypatch.setattr(f"hf_clcl.stream.output.{name}", lambda *args: None)
+        monkeypatch.setattr(output_module, name, lambda *args: None)
     with monkeypatch.context() as patch:
-        patch.setattr("hf_clcl.stream.stream.Stream._run_task", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(stream_module.Stream, "_run_task", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
         assert main([str(recipe)]) == 130
     assert RunRecord.load(recipe.parent / "out").fingerprints.keys() == {"warm", "cold", "the reference"}
     return recipe

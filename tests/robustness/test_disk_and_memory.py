@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from hf_clcl import ContinualTrainingArguments, RunRecord
 from hf_clcl.cli.train import main
 from hf_clcl.evaluation.zero_shot import ZeroShotEvaluator
+from hf_clcl.stream import stream as stream_module
 from hf_clcl.stream.faults import check_room
 from hf_clcl.training.trainer import ContinualTrainer
 from hf_clcl.utils.errors import UserError
@@ -58,7 +59,7 @@ def test_a_full_disk_stops_a_run_that_goes_on_when_there_is_room(
 ) -> None:
     out = small_disk / "out"
     with monkeypatch.context() as patch:
-        patch.setattr("hf_clcl.stream.stream.check_room", lambda *args: None)
+        patch.setattr(stream_module, "check_room", lambda *args: None)
         with pytest.raises(UserError, match=r"cannot be written to: .*MB are free\)\. Finished tasks .* are kept"):
             short_stream(out, "finetune", save_steps=1, save_total_limit=2)
     assert not list(out.rglob("*.partial")), "what could not be written takes the room of what can"
@@ -126,7 +127,7 @@ def test_so_many_checkpoints_are_kept_within_a_task_and_every_finished_task(
 )
 def test_room_is_asked_for_before_a_run(tmp_path: Path, monkeypatch, caplog, free_mb: int, found: str | None) -> None:
     """1 MB of weights a million parameters: 4 tasks of 400 MB, 2 checkpoints of 1000 MB less what is frozen."""
-    monkeypatch.setattr("hf_clcl.utils.files.shutil.disk_usage", lambda path: Usage(0, 0, free_mb * 2**20))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(0, 0, free_mb * 2**20))
     record = RunRecord("finetune", "m", [], total_parameters=100 * 2**20, trainable_parameters=50 * 2**20)
     args = ContinualTrainingArguments(output_dir=str(tmp_path), save_steps=200)
     if found == "refused":

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from hf_clcl.cli.train import main
 from hf_clcl.evaluation.evaluator import StreamEvaluation
 from hf_clcl.methods import Method
+from hf_clcl.stream import output as output_module
 from hf_clcl.stream.output import RUNNING, OutputFolder
 from hf_clcl.training.interruption import Interrupted, Interruption
 
@@ -41,8 +42,8 @@ def heard():
 
 @pytest.fixture
 def run(recipe: Path, monkeypatch: pytest.MonkeyPatch):
-    for name in ("stream.output.plot_matrix", "stream.output.plot_curves"):
-        monkeypatch.setattr(f"hf_clcl.{name}", lambda *args: None)
+    for name in ("plot_matrix", "plot_curves"):
+        monkeypatch.setattr(output_module, name, lambda *args: None)
 
     def command(folder: str) -> int:
         return main([str(recipe), "--output_dir", str(recipe.parent / folder), "--max_steps", "4"])
@@ -74,7 +75,7 @@ def test_a_signal_saves_the_step_in_progress_and_the_run_goes_on(
 
 
 def test_two_runs_do_not_share_a_folder(run, recipe: Path, monkeypatch, capsys) -> None:
-    monkeypatch.setattr("hf_clcl.stream.output.LOCK_SECONDS", 0.2)
+    monkeypatch.setattr(output_module, "LOCK_SECONDS", 0.2)
     folder = recipe.parent / "out"
     first = OutputFolder(folder, writes=True)
     first.claim()

@@ -12,6 +12,7 @@ from PIL import Image
 from helpers import ROOT
 from hf_clcl import RunRecord
 from hf_clcl.reports.figures import plot_curves, plot_matrix
+from hf_clcl.stream import output as output_module
 
 SCRIPT = ROOT / "benchmarks" / "long_stream.py"
 
@@ -30,7 +31,7 @@ def long_stream():
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are counted in /proc")
 def test_tasks_leave_no_open_files_and_no_threads(long_stream, tiny_clip, tmp_path, monkeypatch) -> None:
     for name in ("plot_matrix", "plot_curves"):
-        monkeypatch.setattr(f"hf_clcl.stream.output.{name}", lambda *args: None)
+        monkeypatch.setattr(output_module, name, lambda *args: None)
     samples = long_stream.stream(9, tmp_path / "run", str(tiny_clip), max_steps=2, save_steps=1)
     assert len(samples) == 10
     settled = samples[2:-1]  # libraries open what they need along the first tasks

@@ -10,6 +10,7 @@ import yaml
 
 from hf_clcl.cli import evaluate
 from hf_clcl.record.run_record import RunRecord
+from hf_clcl.stream import session as session_module
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ def test_the_matrix_of_a_run_again(finished, capsys, monkeypatch):
         ours.finished and ours.extra["checkpoints"] == first and (finished.parent / "matrix" / "matrix.png").exists()
     )
 
-    monkeypatch.setattr("hf_clcl.stream.session.load_model", None)  # nothing is left to look at
+    monkeypatch.setattr(session_module, "load_model", None)  # nothing is left to look at
     assert run(finished, "--checkpoint", *first, output="matrix") == 0
     assert run(finished, "--checkpoint", *reversed(first), output="matrix") == 1
     assert "holds the checkpoints" in capsys.readouterr().err
@@ -78,7 +79,7 @@ def test_mixtures_with_the_base_model(finished, capsys, monkeypatch):
     assert list(base["class_incremental"].values()) == incremental.zero_shot
     assert (folder / "evaluations.png").exists() and "task-02-cold" in (folder / "evaluations.md").read_text()
 
-    monkeypatch.setattr("hf_clcl.stream.session.load_model", None)
+    monkeypatch.setattr(session_module, "load_model", None)
     assert run(finished, "--run", str(out), "--wise_ft_alphas", "0.5", output="mixed") == 0
     assert run(finished, "--run", str(out), "--wise_ft_alphas", "0.5", "--seed", "3", output="mixed") == 2
     assert "seed: " in capsys.readouterr().err

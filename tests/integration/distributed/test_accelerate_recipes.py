@@ -15,6 +15,7 @@ from helpers import ROOT
 from helpers.processes import launch_environment
 from hf_clcl.config.arguments import ContinualTrainingArguments
 from hf_clcl.config.lora import LoRA
+from hf_clcl.distributed import zero as zero_module
 from hf_clcl.distributed.launcher import launch_problems
 from hf_clcl.methods import Method, create_method
 from hf_clcl.stream.checks import launch_needs
@@ -127,6 +128,6 @@ def test_a_method_of_a_user_says_itself_whether_it_moves_weights(monkeypatch: py
 
 def test_a_deepspeed_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
-    monkeypatch.setattr("hf_clcl.distributed.zero.is_deepspeed_available", lambda: False)
+    monkeypatch.setattr(zero_module, "is_deepspeed_available", lambda: False)
     with pytest.raises(RecipeError, match=r"not installed: pip install .*hf-clcl\[deepspeed\]"):
         ContinualTrainingArguments.checked({"output_dir": str(tmp_path)})

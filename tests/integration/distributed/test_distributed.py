@@ -20,9 +20,11 @@ from hf_clcl import RunRecord
 from hf_clcl.cli.train import main
 from hf_clcl.data.images.frames import Frames, Normalizer
 from hf_clcl.data.texts.tokens import tokenize
+from hf_clcl.evaluation import retrieval as retrieval_module
 from hf_clcl.evaluation.retrieval import embed_captions
 from hf_clcl.models.embedding import embed_all_images
 from hf_clcl.models.loading import load_model, load_processor
+from hf_clcl.stream import output as output_module
 
 LOSS_TOLERANCE = 1e-4  # absolute or relative: cosines, which are exact to about 1e-6, times a logit scale of 14
 
@@ -128,7 +130,7 @@ def runs(tmp_path_factory, make_recipe, pairs) -> Runs:
     (root / "nan.py").write_text(NAN)
     with pytest.MonkeyPatch.context() as patch:
         for name in ("plot_matrix", "plot_curves"):
-            patch.setattr(f"hf_clcl.stream.output.{name}", lambda *args: None)
+            patch.setattr(output_module, name, lambda *args: None)
         assert [main(arguments(root, kind, "one", 6)) for kind in METHODS] == [0] * len(METHODS)
     said = run_each([arguments(root, kind, "two", 3) for kind in (*METHODS, f"{root / 'nan.py'}:NaN")])
     assert said.returncode == 0, said.stderr[-6000:]
@@ -243,7 +245,7 @@ class Share(NamedTuple):
 def test_each_image_and_caption_is_embedded_by_one_process(
     tiny_clip: Path, colours, monkeypatch: pytest.MonkeyPatch, images: int, processes: int
 ) -> None:
-    monkeypatch.setattr("hf_clcl.evaluation.retrieval.TEXT_BATCH", 2)
+    monkeypatch.setattr(retrieval_module, "TEXT_BATCH", 2)
     model, processor = load_model(tiny_clip).requires_grad_(False), load_processor(tiny_clip)
     frames, normalize = (
         Frames(colours(images), "image", processor.image_processor),

@@ -8,12 +8,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from huggingface_hub import constants, hf_api
+from huggingface_hub import constants, file_download, hf_api
+from huggingface_hub.utils import _http
 
 from helpers.hub_protocol import TOKEN
 from helpers.hub_runs import NAMES, small_run
 from helpers.hub_server import LoopbackHub
 from hf_clcl import Task, run_stream
+from hf_clcl.hub import client
+from hf_clcl.reports import cards
+from hf_clcl.stream import output
 
 
 @pytest.fixture(scope="session")
@@ -35,9 +39,9 @@ def connected(hub: LoopbackHub) -> Iterator[pytest.MonkeyPatch]:
         patch.setattr(constants, "HF_HUB_DISABLE_XET", True)
         patch.setattr(constants, "HF_HUB_CACHE", str(hub.cache))
         patch.setenv("HF_TOKEN", TOKEN)
-        for module in ("hf_clcl.stream.output", "hf_clcl.reports.cards"):
-            patch.setattr(f"{module}.plot_matrix", _draw("matrix"))
-            patch.setattr(f"{module}.plot_curves", _draw("curves"))
+        for module in (output, cards):
+            patch.setattr(module, "plot_matrix", _draw("matrix"))
+            patch.setattr(module, "plot_curves", _draw("curves"))
         yield patch
 
 
@@ -63,8 +67,8 @@ def hub(online, monkeypatch):
     """The Hub without faults; `hub.waits` is how long the client would have waited for it."""
     waits = []
     now = type("time", (), {"sleep": waits.append, "time": time.time, "monotonic": time.monotonic})
-    for module in ("hf_clcl.hub.client", "huggingface_hub.utils._http", "huggingface_hub.file_download"):
-        monkeypatch.setattr(f"{module}.time", now)
+    for module in (client, _http, file_download):
+        monkeypatch.setattr(module, "time", now)
     online.faults.clear()
     online.requests.clear()
     online.waits = waits

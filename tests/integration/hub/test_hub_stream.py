@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from helpers.hub_runs import NAMES, TAGS, Stopped, assert_whole, contents, python_of
 from hf_clcl import RunRecord
 from hf_clcl.hub import list_tasks, push_output
+from hf_clcl.stream import output as output_module
 from hf_clcl.stream.output import OutputFolder
 from hf_clcl.training.trainer import ContinualTrainer
 from hf_clcl.utils.errors import UserError
@@ -91,7 +92,7 @@ def test_a_run_goes_on_from_the_hub_on_another_machine(hub, stream, pushed, tmp_
 
 
 def test_nothing_is_fetched_into_the_folder_of_a_run_at_work(hub, stream, pushed, tmp_path, monkeypatch):
-    monkeypatch.setattr("hf_clcl.stream.output.LOCK_SECONDS", 0.2)
+    monkeypatch.setattr(output_module, "LOCK_SECONDS", 0.2)
     with contextlib.closing(OutputFolder(tmp_path, writes=True)) as at_work:
         at_work.claim()
         with pytest.raises(UserError, match="another run uses"):

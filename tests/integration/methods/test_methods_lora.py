@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from hf_clcl import LoRA, RunRecord, Task, run_stream
 from hf_clcl.evaluation.evaluator import StreamEvaluation
 from hf_clcl.models.loading import load_model
+from hf_clcl.stream import output as output_module
 from hf_clcl.stream.recipes import parse_recipe
 from hf_clcl.training.trainer import ContinualTrainer
 from hf_clcl.utils.errors import RecipeError, UserError
@@ -22,8 +23,8 @@ class Stopped(Exception):
 
 @pytest.fixture
 def stream(tiny_clip, colours, monkeypatch):
-    for name in ("stream.output.plot_matrix", "stream.output.plot_curves"):
-        monkeypatch.setattr(f"hf_clcl.{name}", lambda *args: None)
+    for name in ("plot_matrix", "plot_curves"):
+        monkeypatch.setattr(output_module, name, lambda *args: None)
 
     def run(folder, method, options=None, peft=None, **values):
         tasks = [Task(f"t{s}", train=colours(12, seed=s), test=colours(6, seed=s + 1)) for s in (0, 5)]

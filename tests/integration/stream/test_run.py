@@ -10,6 +10,8 @@ import yaml
 from safetensors.torch import load_file
 
 from hf_clcl import RunRecord, Task, run_stream
+from hf_clcl.stream import stream as stream_module
+from hf_clcl.training import checkpoints as checkpoints_module
 from hf_clcl.training.trainer import ContinualTrainer
 from hf_clcl.utils.errors import RecipeError, TrainingError, UserError
 
@@ -158,7 +160,7 @@ def test_a_stop_between_saving_and_evaluating(stream, tmp_path, monkeypatch):
 def test_a_stop_while_a_checkpoint_is_written(stream, tmp_path, monkeypatch):
     whole = stream(tmp_path / "whole")
     with monkeypatch.context() as patch:
-        patch.setattr("hf_clcl.training.checkpoints.replace_folder", lambda *paths: (_ for _ in ()).throw(Stopped()))
+        patch.setattr(checkpoints_module, "replace_folder", lambda *paths: (_ for _ in ()).throw(Stopped()))
         with pytest.raises(Stopped):
             stream(tmp_path / "stopped")
     assert stream(tmp_path / "stopped").accuracy == whole.accuracy
@@ -260,7 +262,7 @@ def test_a_tracker_sees_one_run_whose_steps_do_not_go_back(stream, tmp_path, mon
         def on_train_end(self, args, state, control, **kwargs):
             events.append("end")
 
-    monkeypatch.setattr("hf_clcl.stream.stream.get_reporting_integration_callbacks", lambda report_to: [Tracker])
+    monkeypatch.setattr(stream_module, "get_reporting_integration_callbacks", lambda report_to: [Tracker])
     stream(tmp_path, "finetune")
     assert events[0] == "begin" and events[-1] == "end" and events.count("end") == 1
     steps = [event[0] for event in events if isinstance(event, tuple)]

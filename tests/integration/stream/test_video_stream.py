@@ -17,6 +17,7 @@ from hf_clcl import RunRecord
 from hf_clcl.cli.train import main
 from hf_clcl.data.images.frames import Normalizer
 from hf_clcl.data.texts.tokens import tokenize
+from hf_clcl.evaluation import videos as videos_module
 from hf_clcl.evaluation.videos import DATABASE, VideoEvaluator, Videos, search
 from hf_clcl.methods import create_method
 from hf_clcl.metrics.accuracy_matrix import backward_forgetting
@@ -118,9 +119,9 @@ class Angles:
     def __init__(self, monkeypatch, tmp_path):
         self.videos = {"a": [0, 90], "b": [20, 70], "c": [45]}
         self.texts = dict(self.videos)
-        monkeypatch.setattr("hf_clcl.evaluation.videos.embed_all_images", self._images)
-        monkeypatch.setattr("hf_clcl.evaluation.videos.embed_captions", self._captions)
-        monkeypatch.setattr("hf_clcl.evaluation.videos.tokenize_captions", lambda tokenizer, texts, where: texts[0])
+        monkeypatch.setattr(videos_module, "embed_all_images", self._images)
+        monkeypatch.setattr(videos_module, "embed_captions", self._captions)
+        monkeypatch.setattr(videos_module, "tokenize_captions", lambda tokenizer, texts, where: texts[0])
         self.folder = tmp_path
         self.eval = lambda: None
 

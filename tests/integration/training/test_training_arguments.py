@@ -15,6 +15,7 @@ from transformers.utils import logging as transformers_logging
 from helpers import ROOT
 from hf_clcl import ContinualTrainingArguments
 from hf_clcl.config.arguments import ALONE, NOT_USED, TASK_VALUES
+from hf_clcl.training import trainer as trainer_module
 from hf_clcl.utils.errors import RecipeError
 
 FIELDS = {f.name: f for f in dataclasses.fields(TrainingArguments) if f.init}
@@ -274,7 +275,7 @@ def test_trackers_receive_their_values(tmp_path):
 
 def test_loader(build, monkeypatch):
     seen = {}
-    monkeypatch.setattr("hf_clcl.training.trainer.DataLoader", lambda data, **values: seen.update(values))
+    monkeypatch.setattr(trainer_module, "DataLoader", lambda data, **values: seen.update(values))
     values = {"dataloader_num_workers": 2, "dataloader_prefetch_factor": 3}
     trainer = build(**values, dataloader_multiprocessing_context="spawn", per_device_eval_batch_size=5)
     monkeypatch.setattr(trainer.accelerator.state, "device", torch.device("cuda"))

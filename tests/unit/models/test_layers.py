@@ -16,6 +16,7 @@ from hf_clcl.models.families.clip_layers import Norm, Patches, QuickGELU
 from hf_clcl.models.fast_layers import fast_layers, use_fast_layers, use_stock_layers
 from hf_clcl.models.loading import load_model
 from hf_clcl.models.weights import frozen_copy
+from hf_clcl.utils import blocks as blocks_module
 
 
 def test_the_activation_is_that_of_clip():
@@ -30,7 +31,7 @@ def test_the_activation_is_that_of_clip():
 def test_long_tensors_are_activated_part_by_part(monkeypatch):
     x = torch.randn(3, 11, dtype=torch.float64, requires_grad=True)
     whole = QuickGELU()(x)
-    monkeypatch.setattr("hf_clcl.utils.blocks.CHUNK_SIZE", 4)
+    monkeypatch.setattr(blocks_module, "CHUNK_SIZE", 4)
     assert torch.allclose(QuickGELU()(x), whole, atol=1e-15)
     assert torch.autograd.gradcheck(QuickGELU(), x)
     assert torch.allclose(QuickGELU()(x.T), whole.T, atol=1e-15)  # not contiguous
