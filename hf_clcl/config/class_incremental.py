@@ -106,16 +106,16 @@ class ClassIncremental(TaskEntry):
             "no labels of this dataset": sorted(set(order) - wanted),
             "listed twice": sorted(repeated(order)),
         }
-        told = [
+        shown = [
             f"{what} {', '.join(map(str, labels[:5]))}{', ...' if len(labels) > 5 else ''}"
             for what, labels in faults.items()
             if labels
         ]
-        if not told:
+        if not shown:
             return []
         return [
             f"class_order: is no permutation of the {self.number_of_classes} labels 0 to "
-            f"{self.number_of_classes - 1}: {'; '.join(told)}"
+            f"{self.number_of_classes - 1}: {'; '.join(shown)}"
         ]
 
     def order(self) -> list[int] | list[str]:

@@ -142,8 +142,8 @@ def _typed(cls: Any, keys: dict[str, Any]) -> Any:
 def _keys(cls: Any, training: Any) -> dict[str, Any]:
     """The keys of a block of values with the pydantic type of each."""
     fields = [field for field in dataclasses.fields(cls) if field.init and field.name != "training"]
-    bounds = getattr(cls, "BOUNDS", {})
-    accepted = {f.name: _accepted(type_hints(cls)[f.name], training) for f in fields}
+    bounds, hints = getattr(cls, "BOUNDS", {}), {**type_hints(cls), **getattr(cls, "CHOICES", {})}
+    accepted = {f.name: _accepted(hints[f.name], training) for f in fields}
     return {f.name: _key(f, Annotated[accepted[f.name], bounds.get(f.name)]) for f in fields}
 
 

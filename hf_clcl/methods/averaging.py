@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,13 +13,13 @@ from ..distributed.tensors import full_tensor, local_shard, shard
 
 
 def trainable_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
-    """The parameters that learn, by name."""
+    """The trainable parameters, by name."""
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
 @torch.no_grad()
 def copy_parameters(model: nn.Module) -> dict[str, Tensor]:
-    """A copy of the parameters that learn, by name; it shares no storage with the model."""
+    """A copy of the trainable parameters, by name; it shares no storage with the model."""
     return {name: parameter.detach().clone() for name, parameter in trainable_parameters(model).items()}
 
 
@@ -44,40 +45,42 @@ def with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]
 
 
 def without_prefix(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of a state that stand under a prefix, by their own names."""
+    """The tensors of a state whose names have a prefix, under the names without it."""
     return {n.removeprefix(f"{prefix}."): tensor for n, tensor in state.items() if n.startswith(f"{prefix}.")}
 
 
 # How a kind of averaging moves, and its decay where none is given.
 AVERAGING_DECAY = {
     "uniform": 1.0, "mixed": 0.98, "exponential": 0.999,
-    "towards_start": 0.999, "towards_snapshot": 0.999, "towards_zero_shot": 0.999,
+    "towards_start": 0.999, "towards_snapshot": 0.999, "towards_pulled": 0.999, "towards_zero_shot": 0.999,
 }  # fmt: skip
 
 
 class WeightAveraging(TrainerCallback):
     """Average of the weights along one task, or a pull on them.
 
-    After the step `k` (counted from 0) of each `k % interval == 0`, by `kind`, with `theta` the model's weights:
+    After each step `k` (counted from 0) with `k % interval == 0`, and after the last step where `last` is set, `theta`
+    being the weights of the model:
 
     - `uniform`: `n += 1`, then `average = (n * average + theta) / (n + 1)`, from `n = 0` and the task's start. This is
       the weight ensemble (WE) of ZSCL (Zheng et al., ICCV 2023).
     - `mixed`: the same, then `average = decay * average + (1 - decay) * start`.
     - `exponential`: `average = decay * average + (1 - decay) * theta`.
-    - `towards_start`, `towards_snapshot`, `towards_zero_shot`: the model itself is pulled,
-      `theta = decay * theta + (1 - decay) * target`, to the task's start, to where it stood after the previous pull,
-      or to the initial CLIP.
+    - `towards_start`, `towards_snapshot`, `towards_pulled`, `towards_zero_shot`: the model itself is pulled,
+      `theta = decay * theta + (1 - decay) * target`, towards its weights at the start of the task, just before the
+      previous pull (as in the public code of ZSCL), just after it, or before the first task.
 
-    An average never acts on the task; it is what the model becomes when the task ends. Where the weights are divided
-    among processes (FSDP), so is the average: each process averages its shards.
+    An average does not change the model during the task; it replaces the weights when the task ends. Where the weights
+    are sharded (FSDP), so is the average: each rank averages its shards.
 
     Args:
         interval (`int`): Optimiser steps between two updates.
         kind (`str`, defaults to `"uniform"`): One of the above.
         decay (`float`, *optional*): 0.98 for `mixed`, 0.999 for the kinds below it, where not given.
         buffers (`bool`, defaults to `False`): Average floating-point buffers too. CLIP has none.
-        device (`str`, *optional*): Where averages and targets lie, `"cpu"` to spare the accelerator; the model's if
-            not given.
+        device (`str`, *optional*): Device of averages and targets, `"cpu"` to save memory of the accelerator; the
+            device of the model where not given.
+        last (`bool`, defaults to `False`): Update after the last step of the task too.
     """
 
     def __init__(
@@ -87,10 +90,12 @@ class WeightAveraging(TrainerCallback):
         decay: float | None = None,
         buffers: bool = False,
         device: str | None = None,
+        last: bool = False,
     ):
         if kind not in AVERAGING_DECAY:
             raise ValueError(f"no averaging {kind!r}; there are {', '.join(AVERAGING_DECAY)}")
         self.interval, self.rule, self.buffers, self.device = interval, kind, buffers, device
+        self.last = last
         self.decay = AVERAGING_DECAY[kind] if decay is None else decay
         self.count = 0
         self.kept: dict[str, Tensor] = {}  # the average, or the target of a pull
@@ -119,10 +124,11 @@ class WeightAveraging(TrainerCallback):
         self.anchor = {name: value.clone() for name, value in self.kept.items()} if self.rule == "mixed" else {}
 
     def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: nn.Module, **kwargs: object
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        if (state.global_step - 1) % self.interval == 0:
-            self.update(model)
+        at_end = self.last and state.global_step >= state.max_steps
+        if at_end or (state.global_step - 1) % self.interval == 0:
+            self.update(kwargs["model"])
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
@@ -134,9 +140,10 @@ class WeightAveraging(TrainerCallback):
         theta, kept = [local_shard(own) for own in like], [local_shard(tensor) for tensor in self.kept.values()]
         if self.pulls:
             target = [tensor.to(own.device) for tensor, own in zip(kept, theta, strict=True)]
+            before = [own.clone() for own in theta] if self.rule == "towards_snapshot" else theta
             torch._foreach_lerp_(theta, target, 1 - self.decay)
-            if self.rule == "towards_snapshot":
-                torch._foreach_copy_(kept, theta)
+            if self.rule in ("towards_snapshot", "towards_pulled"):
+                torch._foreach_copy_(kept, before)
             return
         share = 1 - self.decay if self.rule == "exponential" else 1 / (self.count + 1)
         torch._foreach_lerp_(kept, [own.to(tensor.device) for tensor, own in zip(kept, theta, strict=True)], share)
@@ -151,7 +158,7 @@ class WeightAveraging(TrainerCallback):
         self.kept, self.anchor = {}, {}
 
     def state_dict(self) -> dict[str, Tensor]:
-        """What a task needs to go on; nothing between two tasks. The task's start is taken anew by `start`."""
+        """State to resume within a task; empty between two tasks. `start` copies the initial weights of a task again."""
         return {"count": torch.tensor(self.count), **with_prefix("average", self.kept)} if self.kept else {}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:

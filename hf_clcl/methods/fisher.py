@@ -9,6 +9,7 @@ from transformers import PreTrainedModel
 
 from ..models.embedding import embed_images, embed_texts
 from ..models.families import family_of
+from ..utils.required import required
 from .averaging import trainable_parameters
 from .base import TaskContext
 
@@ -49,7 +50,7 @@ def diagonal_fisher(model: PreTrainedModel, context: TaskContext, samples: int) 
             texts = embed_texts(model, input_ids.to(model.device))
             log_probabilities = (family_of(model).similarity_scale(model) * images @ texts.T).log_softmax(-1)
             labels = _drawn(log_probabilities.detach(), chances[start : start + size][share])
-            gradients = torch.autograd.grad(log_probabilities.gather(1, labels[:, None]).sum(), parameters)
+            gradients = list(torch.autograd.grad(log_probabilities.gather(1, labels[:, None]).sum(), parameters))
         if accelerator.num_processes > 1:
             gradients = accelerator.reduce(list(gradients), reduction="sum")
         torch._foreach_addcmul_(fisher, gradients, gradients, value=1 / len(rows))
@@ -65,5 +66,6 @@ def _drawn(log_probabilities: Tensor, chances: Tensor) -> Tensor:
 
 def _captions(context: TaskContext, rows: np.ndarray) -> Tensor:
     """Token ids of one caption of each image, drawn from the seed."""
-    drawn = [np.random.default_rng((*context.seed, FISHER, row)).choice(context.captions_of[row]) for row in rows]
+    captions_of = required(context.captions_of, "captions_of")
+    drawn = [np.random.default_rng((*context.seed, FISHER, row)).choice(captions_of[row]) for row in rows]
     return context.input_ids[drawn]

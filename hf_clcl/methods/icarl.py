@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
+import numpy as np
 import torch
 from annotated_types import Ge
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from transformers import PreTrainedModel
 
 from ..data.texts.tokens import stack_texts
 from ..models.embedding import embed_all_images
+from ..utils.required import required
 from . import losses
 from .averaging import with_prefix, without_prefix
 from .base import Embeddings, TaskContext
@@ -41,7 +43,7 @@ class Exemplars:
     def __len__(self) -> int:
         return len(self.images)
 
-    def evaluation_batch(self, indices: Sequence[int]) -> Tensor:
+    def evaluation_batch(self, indices: Sequence[int] | np.ndarray) -> Tensor:
         return self.images[torch.as_tensor(indices)]
 
     def cut(self, per_class: int) -> Exemplars:
@@ -55,10 +57,10 @@ class Exemplars:
 class ICaRL(Distilling):
     """Keep exemplars of earlier classes within a fixed memory; learn them again, and distil on them.
 
-    After each task every class seen has `memory // classes` exemplars at most, chosen by herding: each next one brings
-    the mean of the chosen embeddings nearest to the mean of the class. While a task is learnt, each step draws a batch
-    of exemplars beside the task's images: they are classified among their own task's classes (`replay_loss`), and the
-    losses of [`Distilling`] compare them with the model before the task, over the prompts of all classes seen. The
+    After each task, every class so far has at most `memory // classes` exemplars, chosen by herding: each further
+    exemplar brings the mean of the chosen embeddings nearest to the mean of the class. During a task, each step draws
+    a batch of exemplars beside the task's images: they are classified among their own task's classes (`replay_loss`).
+    The losses of [`Distilling`] compare them with the model before the task, over the prompts of all classes seen. The
     first task is plain fine-tuning. Images are classified by CLIP's prompts, not by the nearest mean of exemplars.
 
     Source: Rebuffi et al., CVPR 2017, algorithms 3 to 5, with the distillation of ZSCL's comparison on CLIP.
@@ -110,15 +112,15 @@ class ICaRL(Distilling):
         return self.exemplars.prompts if self.exemplars and (self.replay_weight or self.student_texts) else None
 
     def student_reference_texts(self, embeddings: Embeddings) -> Tensor:
-        return torch.cat([embeddings.extra_texts, embeddings.texts])
+        return torch.cat([required(embeddings.extra_texts, "extra_texts"), embeddings.texts])
 
     def terms(self, model: nn.Module, embeddings: Embeddings, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         terms = super().terms(model, embeddings, batch)
         if self.exemplars and self.replay_weight:
             index, kept = batch["reference_index"], self.exemplars
             terms["replay_loss"] = self.replay_weight * losses.classification(
-                embeddings.reference_images,
-                embeddings.extra_texts,
+                required(embeddings.reference_images, "reference_images"),
+                required(embeddings.extra_texts, "extra_texts"),
                 embeddings.scale,
                 kept.labels[index.cpu()].to(index.device),
                 self.label_smoothing,

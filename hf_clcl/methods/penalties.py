@@ -1,4 +1,4 @@
-"""Penalties on the distance of the weights from an anchor, for whole and for sharded weights."""
+"""Penalties on the distance of the weights from an anchor, for full and for sharded weights."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from . import losses
 def squared_distance(
     model: nn.Module, start: dict[str, Tensor], importance: dict[str, Tensor] | None = None
 ) -> Tensor:
-    """[`~hf_clcl.methods.losses.squared_distance`] of the parameters that learn, in order, whole or divided.
+    """[`~hf_clcl.methods.losses.squared_distance`] of the trainable parameters, full or sharded.
 
-    Where they are divided, each process measures its shards; the value is the sum of all, and the gradient that of the
-    shard, which FSDP neither adds up nor divides.
+    If they are sharded, each rank measures its shards. The value is the sum over all ranks. The gradient is that
+    of the local shard: FSDP neither sums nor averages it.
 
     Args:
         model (`nn.Module`): The model as wrapped for training, after its forward.
-        start (`dict[str, Tensor]`): The anchor; divided in place.
-        importance (`dict[str, Tensor]`, *optional*): A weight for each entry; divided in place.
+        start (`dict[str, Tensor]`): The anchor; sharded in place.
+        importance (`dict[str, Tensor]`, *optional*): A weight for each entry; sharded in place.
     """
     for module in model.modules():
         if isinstance(module, FSDPModule):

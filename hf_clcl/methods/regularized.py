@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -12,6 +13,10 @@ from ..distributed.tensors import full_tensor
 from .averaging import WeightAveraging, copy_parameters, interpolate, load_parameters
 from .base import Embeddings, Method, TaskContext, option_names
 from .penalties import squared_distance
+
+logger = logging.getLogger(__name__)
+
+SNAPSHOTS = 10  # of a task where no interval is given: ZSCL takes one every 100 of 1000 steps
 
 ZSCL_CITATION = """@inproceedings{zheng2023zscl,
   title = {Preventing Zero-Shot Transfer Degradation in Continual Learning of Vision-Language Models},
@@ -34,11 +39,16 @@ class Regularized(Method):
     Args:
         l2_weight (`float`, defaults to 0.0):
             Weight of the squared distance to the parameters at the start of this task.
-        averaging_interval (`int`, defaults to 0):
-            Average the weights along the task every so many steps; 0 for never.
+        averaging_interval (`int`, *optional*, defaults to 0):
+            Steps between two snapshots of the weights, which are averaged; 0 for no averaging. `None` is a tenth of
+            the steps of the task (100 of 1000, the published interval). An interval that is too long for a task is
+            replaced by that, with a warning.
+        averaging_last (`bool`, *optional*):
+            Whether the weights at the end of the task are a snapshot too. Where not given, they are if the interval is
+            a tenth of the task, and a given interval takes its multiples alone, as the published code does.
         averaging (`str`, defaults to `"uniform"`):
-            `uniform`, `mixed`, `exponential`, `towards_start`, `towards_snapshot` or `towards_zero_shot`; see
-            [`WeightAveraging`].
+            `uniform`, `mixed`, `exponential`, `towards_start`, `towards_snapshot`, `towards_pulled` or
+            `towards_zero_shot`; see [`WeightAveraging`].
         averaging_decay (`float`, *optional*): 0.98 for `mixed`, 0.999 for the kinds below it, where not given.
         averaging_device (`str`, defaults to `"model"`): Where averages lie: `model` (its device) or `cpu`.
         wise_alpha (`float`, defaults to 1.0): Share of the learnt weights in the merge after a task; 1 for no merge.
@@ -48,10 +58,11 @@ class Regularized(Method):
     citation: ClassVar[str] = ZSCL_CITATION
 
     l2_weight: float = 0.0
-    averaging_interval: int = 0
-    averaging: Literal["uniform", "mixed", "exponential", "towards_start", "towards_snapshot", "towards_zero_shot"] = (
-        "uniform"
-    )
+    averaging_interval: int | None = 0
+    averaging_last: bool | None = None
+    averaging: Literal[
+        "uniform", "mixed", "exponential", "towards_start", "towards_snapshot", "towards_pulled", "towards_zero_shot"
+    ] = "uniform"
     averaging_decay: float | None = None
     averaging_device: Literal["model", "cpu"] = "model"
     wise_alpha: float = 1.0
@@ -59,10 +70,11 @@ class Regularized(Method):
     def __post_init__(self) -> None:
         self.anchor: dict[str, Tensor] = {}
         self.averager: WeightAveraging | None = None
-        if self.averaging_interval > 0:
+        self._warned = False
+        if self.averages:
             device = None if self.averaging_device == "model" else self.averaging_device
             self.averager = WeightAveraging(
-                self.averaging_interval, self.averaging, self.averaging_decay, device=device
+                self.averaging_interval or 1, self.averaging, self.averaging_decay, device=device
             )
 
     def problems(self) -> list[str]:
@@ -72,7 +84,7 @@ class Regularized(Method):
             for name in option_names(type(self))
             if name.endswith("_weight") and getattr(self, name) < 0
         ]
-        if self.averaging_interval < 0:
+        if self.averaging_interval is not None and self.averaging_interval < 0:
             found.append(f"averaging_interval: must be 0 (never) or more, found {self.averaging_interval}")
         for name in ("averaging_decay", "wise_alpha"):
             value = getattr(self, name)
@@ -90,13 +102,18 @@ class Regularized(Method):
         return found
 
     @property
+    def averages(self) -> bool:
+        """Whether the weights are averaged or pulled during a task."""
+        return self.averaging_interval is None or self.averaging_interval > 0
+
+    @property
     def needs_anchor(self) -> bool:
         """Whether the parameters at the start of the task are kept."""
         return self.l2_weight > 0 or self.wise_alpha < 1
 
     @property
     def moves_weights(self) -> str | None:
-        moves = self.averaging_interval > 0 and self.averaging.startswith("towards_")
+        moves = self.averages and self.averaging.startswith("towards_")
         return f"averaging: {self.averaging}" if moves else None
 
     @property
@@ -107,10 +124,36 @@ class Regularized(Method):
         super().begin_task(model, context)
         self.anchor = copy_parameters(model) if self.needs_anchor else {}
         if self.averager:
+            self._fit_averaging(self.averager, context)
             zero_shot = None
             if self.averaging == "towards_zero_shot":
                 zero_shot = dict(context.initial_model().named_parameters())
             self.averager.start(model, zero_shot)
+
+    def _fit_averaging(self, averager: WeightAveraging, context: TaskContext) -> None:
+        """Set the interval and the last snapshot for the number of steps of a task; warn once a run."""
+        steps, given = context.args.max_steps, self.averaging_interval
+        averager.interval = max(1, round(steps / SNAPSHOTS)) if given is None or given >= steps else given
+        left = (steps - 1) % averager.interval
+        averager.last = averager.interval != given if self.averaging_last is None else self.averaging_last
+        where = f"averaging_interval: {given} steps in task {context.name} of {steps} steps"
+        if given is not None and averager.interval != given:
+            self._warn(
+                f"{where} would discard the training: the only snapshot is the one after the first step. It is set to "
+                f"{averager.interval} (a tenth of the steps) with a snapshot at the end, here and in every task that "
+                "is too short; give an interval shorter than the shortest task"
+            )
+        elif self.averaging_last is None and not averager.last and left * 4 > steps:
+            self._warn(
+                f"{where} leaves the last {left} steps out of the average. Set averaging_last: true to include the "
+                "end of each task, or false to keep it so without this warning"
+            )
+
+    def _warn(self, message: str) -> None:
+        """Log a warning, the first one of a run."""
+        if not self._warned:
+            logger.warning(message)
+        self._warned = True
 
     def terms(self, model: nn.Module, embeddings: Embeddings, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         terms = super().terms(model, embeddings, batch)

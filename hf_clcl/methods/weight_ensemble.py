@@ -15,10 +15,11 @@ class WeightEnsemble(Regularized):
     Source: WE of ZSCL (Zheng et al., ICCV 2023).
 
     Args:
-        averaging_interval (`int`, defaults to 100): Steps between two snapshots.
+        averaging_interval (`int`, *optional*):
+            Steps between two snapshots; a tenth of the steps of the task where not given (100 of 1000).
         kwargs: The other options of [`Regularized`].
     """
 
     name: ClassVar[str] = "weight_ensemble"
 
-    averaging_interval: int = 100
+    averaging_interval: int | None = None

@@ -23,7 +23,9 @@ class ZSCL(Distilling):
 
     Args:
         l2_weight (`float`, defaults to 1.0): Weight of the L2 penalty to the start of the task.
-        averaging_interval (`int`, defaults to 100): Steps between two snapshots of the weight ensemble.
+        averaging_interval (`int`, *optional*):
+            Steps between two snapshots of the weight ensemble; a tenth of the steps of the task where not given (100
+            of 1000).
         teacher (`str`, defaults to `"initial"`): See [`Guided`].
         kwargs: The other options of [`Distilling`], [`Guided`] and [`Regularized`].
     """
@@ -31,7 +33,7 @@ class ZSCL(Distilling):
     name: ClassVar[str] = "zscl"
 
     l2_weight: float = 1.0
-    averaging_interval: int = 100
+    averaging_interval: int | None = None
     teacher: str = "initial"
 
     needs_reference_images = True

@@ -59,6 +59,9 @@ class RunRecord:
             What the data of each task and of the reference were, part by part; see [`~hf_clcl.data.fingerprint`].
         skipped_steps (`dict[str, int]`): Steps that were left out for numbers that are not finite, of tasks with any.
         protocol (`dict[str, Any]`): Facts that comparisons need and no recipe has: `batch_size` over all processes.
+        weight_change (`dict[str, float]`):
+            For each trained task, the distance between the trained parameters after and before it, relative to the
+            norm of those before (estimated from a sample of large tensors). 0: training changed nothing.
         created (`str`, *optional*): When the run began (ISO 8601).
         finished (`bool`, defaults to `False`): Whether the stream came to its end.
         trains_jointly (`bool`, defaults to `False`):
@@ -94,6 +97,7 @@ class RunRecord:
     fingerprints: dict[str, dict[str, str]] = field(default_factory=dict)
     skipped_steps: dict[str, int] = field(default_factory=dict)
     protocol: dict[str, Any] = field(default_factory=dict)
+    weight_change: dict[str, float] = field(default_factory=dict)
     created: str | None = None
     finished: bool = False
     trains_jointly: bool = False
@@ -227,6 +231,7 @@ class RunRecord:
             phases=[phase for phase in self.phases if phase["task"] not in later],
             losses=[loss for loss in self.losses if loss["task"] not in later],
             skipped_steps={task: count for task, count in self.skipped_steps.items() if task not in later},
+            weight_change={task: change for task, change in self.weight_change.items() if task not in later},
             finished=self.finished and count == len(self.tasks),
         )
 
@@ -235,6 +240,12 @@ class RunRecord:
         self.losses = [loss for loss in self.losses if loss["task"] != task]
         self.phases = [phase for phase in self.phases if phase["task"] != task]
         self.skipped_steps.pop(task, None)
+        self.weight_change.pop(task, None)
+
+    @property
+    def unchanged(self) -> list[str]:
+        """Names of trained tasks after which every weight was as before."""
+        return [task for task, change in self.weight_change.items() if change == 0]
 
     def to_dict(self) -> dict[str, Any]:
         """The record as plain JSON values, in the order of `results.json`."""

@@ -63,6 +63,9 @@ def print_results(record: RunRecord, console: Console | None = None) -> None:
     for task, count in record.skipped_steps.items():
         steps = f"{task}: {count} steps were skipped: a loss or a gradient was not a finite number"
         console.print(Text(steps, style="yellow"))
+    if record.unchanged:
+        names = ", ".join(record.unchanged)
+        console.print(Text(f"training changed no weight in: {names}; these rows repeat the row before", style="red"))
     if not record.accuracy_matrix().finished:
         done = f"{len(record.accuracy)} of {len(record.tasks)} tasks are finished"
         console.print(Text(f"{done}: metrics that need the rest are left out.", style="yellow"))

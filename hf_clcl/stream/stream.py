@@ -116,6 +116,7 @@ class Stream:
         self.steps = [values.steps_for(count) for values, count in zip(task_args, rows, strict=True)]
         self.session = Session(self.spec, self.record, self._folder_of)
         self.reporters = [KeepOpen(cls()) for cls in get_reporting_integration_callbacks(args.report_to)]
+        self.warned: set[str] = set()
         self.trainer: ContinualTrainer | None = None
         self.reference_frames = self.session.reference_frames()
 
@@ -171,8 +172,9 @@ class Stream:
         scratch = self.output.scratch(index, task.name)
         args = self.args.of_task(task.training, scratch)
         if self.method.trains_jointly:
+            asked = sum(self.steps) - sum(self.args.of_task(t.training, scratch).closing_steps for t in self.tasks)
             args = dataclasses.replace(
-                self.args, max_steps=sum(self.steps), output_dir=str(scratch), report_to="none", push_to_hub=False
+                self.args, max_steps=asked, output_dir=str(scratch), report_to="none", push_to_hub=False
             )
         self.trainer = None
         self.record.drop_training(task.name)  # left by a process that was killed before it saved the task
@@ -187,7 +189,9 @@ class Stream:
                 processing_class=self.session.processor,
                 reference_images=self.reference_frames,
                 reference_texts=self._reference_input_ids,
-                stream=StreamPlace(index, sum(self.steps[:index]), self.session.cache, self.session.base_model),
+                stream=StreamPlace(
+                    index, sum(self.steps[:index]), self.session.cache, self.session.base_model, self.warned
+                ),
                 callbacks=[
                     self.interruption,
                     *self.reporters,
@@ -206,6 +210,7 @@ class Stream:
         self.record.losses += logged_losses(trainer.state.log_history, task.name, trainer.step_offset)
         if trainer.finite.skipped:
             self.record.skipped_steps[task.name] = trainer.finite.skipped
+        self.record.weight_change[task.name] = required(trainer.weight_change, "weight_change of a trained task")
         self._save(model, index, adapter)
         self._delete_checkpoints()
         return model

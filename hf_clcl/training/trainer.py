@@ -7,15 +7,17 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from datasets import Dataset
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, ProcessorMixin, TrainerCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
@@ -23,6 +25,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, TrainOutput, rotat
 from transformers.utils import logging
 
 from ..config.arguments import ContinualTrainingArguments
+from ..config.schedules import OwnSchedulerType, get_zscl_schedule
 from ..data.batches import ORDER, REFERENCE, Draws, TaskBatches
 from ..data.images.frames import Frames, ImageCache, Normalizer
 from ..data.inputs import evaluation_tasks
@@ -45,6 +48,7 @@ from .inputs import check_alone, check_arguments, reference_frames, reference_id
 from .nonfinite import FiniteSteps, all_finite, not_finite
 from .progress import TaskProgress
 from .sharded_trainer import ShardedTrainer
+from .weight_change import WeightChange
 
 logger = logging.get_logger(__name__)
 
@@ -58,12 +62,14 @@ class StreamPlace:
         step_offset (`int`, defaults to 0): Steps of the stream before this task; trackers log the sum.
         cache (`ImageCache`, *optional*): Cache of decoded images, shared by the tasks of the stream.
         initial_model (`Callable[[], PreTrainedModel]`, *optional*): Loads the base model of the stream, frozen.
+        warned (`set[str]`): Training values that the stream has warned of, once for all its tasks.
     """
 
     index: int = 0
     step_offset: int = 0
     cache: ImageCache | None = None
     initial_model: Callable[[], PreTrainedModel] | None = None
+    warned: set[str] = field(default_factory=set)
 
 
 class ContinualTrainer(ShardedTrainer):
@@ -134,7 +140,9 @@ class ContinualTrainer(ShardedTrainer):
         if problems := method.reference_problems(reference_images is not None, reference_texts is not None):
             raise RecipeError(problems, "the arguments")
         self.method, self.step_offset, self.cache = method, stream.step_offset, stream.cache
+        self._warned = stream.warned
         self.seconds_before = 0.0
+        self.weight_change: float | None = None
         self._sums: dict[str, Tensor] = {}
         self._summed = 0
         self._started = time.monotonic()
@@ -218,6 +226,7 @@ class ContinualTrainer(ShardedTrainer):
 
     def _train(self, resume_from_checkpoint: str | None, *args: Any, **kwargs: Any) -> TrainOutput:
         self._started = time.monotonic()
+        change = WeightChange(self.model)
         self.method.begin_task(self.model, self.context)
         if resume_from_checkpoint is not None:
             state = load_file(os.path.join(resume_from_checkpoint, METHOD_STATE))
@@ -234,6 +243,14 @@ class ContinualTrainer(ShardedTrainer):
         with fast_layers(model := gathered_model(self.model), self.method.wants_patch_tokens):
             self.model = self.method.end_task(model)
         use_stock_layers(self.model)  # needed if the method returns a copy
+        self.weight_change = change.relative(self.model)
+        if self.weight_change == 0.0:
+            logger.warning(
+                f"{self.data.name}: TRAINING CHANGED NO WEIGHT: after {self.args.max_steps} steps the model equals "
+                "the model at the start of the task, and its results are those of the model before the task. Check "
+                f"learning_rate (now {self.args.learning_rate:g}), warmup_steps ({self.args.warmup_steps:g}), the "
+                f"precision, and the options of the method {self.method.name}"
+            )
         return output
 
     @property
@@ -324,6 +341,7 @@ class ContinualTrainer(ShardedTrainer):
             num_workers=workers,
             pin_memory=args.dataloader_pin_memory and self.accelerator.device.type == "cuda",
             prefetch_factor=(args.dataloader_prefetch_factor or 4) if workers else None,
+            multiprocessing_context=args.dataloader_multiprocessing_context if workers else None,
         )
 
     def draws(self, rows: int, batch_size: int, stream: int) -> Draws:
@@ -348,18 +366,43 @@ class ContinualTrainer(ShardedTrainer):
         return self.context.seed
 
     def _fit_schedule(self) -> None:
-        """Convert epochs into steps, so that a task is one pass of the loader, and limit the warm-up to the task."""
+        """Convert epochs into steps, so that a task is one pass of the loader, and fit the intervals to the task."""
         args, rows = self.args, len(self.data.frames)
         draws = self.draws(rows, args.per_device_train_batch_size, ORDER)
         self.steps_per_epoch = draws.steps_per_epoch / args.gradient_accumulation_steps
         args.max_steps = args.steps_for(rows)
         if args.warmup_steps >= args.max_steps and args.warmup_steps > 1:
-            fitted = args.max_steps // 10
-            logger.warning(
-                f"{self.data.name}: a warm-up of {args.warmup_steps:g} steps would never end within {args.max_steps} "
-                f"steps; it is cut to {fitted}"
+            never = (
+                f"{self.data.name}: a warm-up of {args.warmup_steps:g} steps would never end within {args.max_steps}"
             )
-            args.warmup_steps = fitted
+            if args.closing_steps:
+                self._warn_once(
+                    "warmup_steps", f"{never} steps; cosine_zscl keeps it, as the public code of ZSCL does"
+                )
+            else:
+                fitted = args.max_steps // 10
+                self._warn_once(
+                    "warmup_steps",
+                    f"{never} steps; it is cut to {fitted}, and to a tenth in every task that is too short",
+                )
+                args.warmup_steps = fitted
+        args.logging_steps = min(args.logging_steps, args.max_steps)  # else a short task would log no loss
+
+    def _warn_once(self, value: str, message: str) -> None:
+        """Log a warning about a training value, for the first task of a stream that it concerns."""
+        if value not in self._warned:
+            logger.warning(message)
+        self._warned.add(value)
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Optimizer | None = None) -> LRScheduler:
+        """The schedule of `lr_scheduler_type`, which may be one of this package."""
+        if self.lr_scheduler is None and self.args.lr_scheduler_type == OwnSchedulerType.COSINE_ZSCL:
+            warmup = self.args.get_warmup_steps(num_training_steps - 1)  # the last step was not asked for
+            self.lr_scheduler = get_zscl_schedule(
+                cast(Optimizer, optimizer or self.optimizer), warmup, num_training_steps
+            )
+            self._created_lr_scheduler = True
+        return super().create_scheduler(num_training_steps, optimizer)
 
     def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
         inputs = super()._prepare_inputs(inputs)

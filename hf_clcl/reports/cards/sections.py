@@ -214,6 +214,9 @@ def limits(record: RunRecord) -> str:
         if lost >= TOLERANCE
         else "",
         f"Steps skipped because a loss or gradient was not finite: {listed(skipped)}." if skipped else "",
+        f"Training changed no weight in {listed([text(task) for task in record.unchanged])}."
+        if record.unchanged
+        else "",
         f"Licences are not recorded for {listed(unlicensed)}: look them up before use." if unlicensed else "",
         "Like any CLIP, it has the biases of its training images and texts, and other words for class names give "
         "other results. Not intended for decisions about people.",

@@ -98,14 +98,19 @@ def test_optimizer_and_schedule_are_fresh_for_each_task(build):
     assert rates[0] < rates[1] and max(rates) == pytest.approx(1e-3)
 
 
-# bf16 rounds at 2e-3: tens of roundings in a row leave an error of some hundredths of a gradient.
+# bf16 rounds at 2e-3: tens of roundings in a row leave an error of some hundredths of a gradient. One step is enough:
+# later ones also train on the distance between teacher and student, which is mostly rounding in a short training.
 @pytest.mark.parametrize(
     "values, limit",
-    [({"bf16": True}, 0.3), ({"activation_checkpointing": True}, 1e-3), ({"dataloader_num_workers": 2}, 1e-3)],
+    [
+        ({"bf16": True, "max_steps": 1}, 0.1),
+        ({"activation_checkpointing": True}, 1e-3),
+        ({"dataloader_num_workers": 2}, 1e-3),
+    ],
 )
 def test_precision_checkpointing_and_workers_change_little(build, tiny_clip, update_error, values, limit):
-    sgd = {"optim": "sgd", "learning_rate": 0.01}
-    plain, other = weights_after(build("zscl", **sgd)), weights_after(build("zscl", **sgd, **values))
+    sgd = {"optim": "sgd", "learning_rate": 0.01, "max_steps": values.get("max_steps", 6)}
+    plain, other = weights_after(build("zscl", **sgd)), weights_after(build("zscl", **{**sgd, **values}))
     assert update_error(load_model(tiny_clip).state_dict(), plain, other) < limit
 
 

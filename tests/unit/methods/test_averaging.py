@@ -1,5 +1,6 @@
 """Weight averaging against the formula, step by step."""
 
+import pytest
 import torch
 from torch import nn
 from transformers import TrainerState
@@ -60,3 +61,20 @@ def test_interpolate():
     end = {"weight": start["weight"] + 1}
     load_parameters(model, interpolate(start, end, 0.8))
     torch.testing.assert_close(model.weight.detach(), start["weight"] + 0.8)
+
+
+@pytest.mark.parametrize("kind, kept", [("towards_snapshot", "before"), ("towards_pulled", "after")])
+def test_pulls_towards_the_weights_before_or_after_the_previous_pull(kind, kept):
+    model = nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(model.weight)
+    averaging = WeightAveraging(1, kind, decay=0.75)
+    averaging.start(model)
+    weight = target = 0.0
+    for _ in range(4):
+        with torch.no_grad():
+            model.weight += 1.0
+        averaging.update(model)
+        before = weight + 1.0
+        weight = 0.75 * before + 0.25 * target
+        target = before if kept == "before" else weight
+        torch.testing.assert_close(model.weight.detach(), torch.tensor([[weight]]))
