@@ -58,8 +58,8 @@ class ShardedTrainer(Trainer):
         if checkpoint is not None and self._shard_file(checkpoint).exists() != self.shards_optimizer:
             before, now = ("without", "with") if self.shards_optimizer else ("with", "without")
             raise UserError(
-                f"{checkpoint} was saved {before} DeepSpeed, and this run runs {now} it: the optimizer state cannot "
-                f"be loaded. Start the run {before} DeepSpeed, or remove that folder to start the task again"
+                f"{checkpoint} was saved {before} DeepSpeed, and this run was started {now} it: the optimizer state "
+                f"cannot be loaded. Start the run {before} DeepSpeed, or remove that folder to start the task again"
             )
         if not self.shards_optimizer or checkpoint is None:
             return super()._load_optimizer_and_scheduler(checkpoint)

@@ -49,6 +49,10 @@ def serve() -> None:
     import peft  # noqa: F401
     from transformers import CLIPModel, CLIPProcessor  # noqa: F401
 
+    # Before the fork: a signal during these imports would end the child before the command handles it.
+    import hf_clcl.cli.train
+    import hf_clcl.stream.output  # noqa: F401
+
     gc.collect()
     gc.freeze()
     for line in sys.stdin:

@@ -64,7 +64,7 @@ def test_what_does_not_go_with_a_loaded_model_is_explained(stream, tiny_clip, tm
     for values, message in [
         ({}, "processing_class is missing: give the loaded model's processor"),
         ({"processing_class": processor, "random_init": True}, "random_init need a model that is given by name"),
-        ({"processing_class": processor, "model_revision": "main"}, "model_revision and random_init are for"),
+        ({"processing_class": processor, "model_revision": "main"}, "model_revision and random_init need a model"),
     ]:
         with pytest.raises(UserError, match=message):
             stream(tmp_path, model, **values)

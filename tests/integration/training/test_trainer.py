@@ -200,5 +200,5 @@ def test_a_checkpoint_with_deepspeed_and_one_without_are_not_mixed_up(build, tmp
     trainer, before = build(), "without" if divides else "with"
     trainer.shards_optimizer = divides
     (tmp_path / ("optimizer.pt" if divides else "optimizer_0.pt")).touch()
-    with pytest.raises(UserError, match=f"was written {before} DeepSpeed.* Start it {before} DeepSpeed, or remove"):
+    with pytest.raises(UserError, match=f"was saved {before} DeepSpeed.* Start the run {before} DeepSpeed, or remove"):
         trainer._load_optimizer_and_scheduler(str(tmp_path))

@@ -8,7 +8,7 @@ import re
 import pytest
 import torch
 from datasets import Dataset, DatasetDict
-from transformers import CLIPModel, CLIPProcessor, TrainingArguments
+from transformers import CLIPModel, CLIPProcessor, TrainerCallback, TrainingArguments
 from transformers.image_processing_backends import PilBackend
 
 from hf_clcl import METHODS, ContinualTrainer, ContinualTrainingArguments, Task, UserError, create_method
@@ -18,6 +18,16 @@ VALUES = {
     "max_steps": 12, "per_device_train_batch_size": 6, "learning_rate": 3e-3, "logging_steps": 4,
     "save_strategy": "no", "disable_tqdm": True,
 }  # fmt: skip
+
+
+class Steps(TrainerCallback):
+    """Notes the number of each step."""
+
+    def __init__(self, steps: list[int]):
+        self.steps = steps
+
+    def on_step_end(self, args, state, control, **kwargs) -> None:
+        self.steps.append(state.global_step)
 
 
 @pytest.fixture
@@ -75,6 +85,25 @@ def test_accuracy_is_that_of_plain_transformers(notebook, colours, tiny_clip):
         predictions = trainer.model(**inputs).logits_per_image.argmax(-1)
     accuracy = 100 * (predictions == torch.tensor(test["label"])).float().mean().item()
     assert metrics["eval_accuracy"] == pytest.approx(accuracy, abs=1e-3)
+
+
+def test_true_resumes_from_the_newest_checkpoint(notebook, tmp_path):
+    values = {**VALUES, "max_steps": 6, "save_strategy": "steps", "save_steps": 2}
+
+    def trained(folder: str, resume: bool) -> dict[str, torch.Tensor]:
+        args = ContinualTrainingArguments(str(tmp_path / folder), **values)
+        trainer = notebook(method="finetune", eval_dataset=None, args=args)
+        started: list[int] = []
+        trainer.add_callback(Steps(started))
+        trainer.train(resume_from_checkpoint=resume)
+        assert started[0] == (5 if resume else 1)
+        return {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
+
+    with pytest.raises(UserError, match="resume_from_checkpoint: .* has no checkpoint"):
+        trained("none", True)
+    before = trained("some", False)
+    assert [path.name for path in (tmp_path / "some").iterdir()] == ["checkpoint-4"]
+    assert all(torch.equal(tensor, before[name]) for name, tensor in trained("some", True).items())
 
 
 def test_other_datasets_and_captions_are_evaluated(notebook, colours, pairs):
