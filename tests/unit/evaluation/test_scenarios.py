@@ -16,7 +16,6 @@ from hf_clcl.metrics.accuracy_matrix import AccuracyMatrix, incremental_metrics,
 from hf_clcl.metrics.scenarios import SCENARIOS, Scenario
 from hf_clcl.record.run_record import RunRecord
 from hf_clcl.reports.cards import write_card
-from hf_clcl.reports.comparison import as_csv, as_markdown, group_runs
 from hf_clcl.reports.figures import plot_curves
 from hf_clcl.reports.terminal import print_results
 
@@ -201,30 +200,3 @@ def test_records_that_contradict_themselves(change, message):
     values = {"schema": 1, "method": "m", "model": "m", "tasks": ["a"], **change}
     with pytest.raises(ValueError, match=message):
         RunRecord.from_dict(values)
-
-
-@pytest.mark.parametrize("method", ["finetune", "joint", "icarl"])
-def test_every_scenario_of_a_run(tmp_path, tiny_clip, colours, method):
-    """A stream of two tasks in all scenarios, whose matrices agree where the choices do."""
-    from hf_clcl import Task, run_stream
-
-    tasks = [
-        Task(name, train=colours(9, seed), test=colours(6, seed + 1)) for name, seed in (("warm", 0), ("cold", 9))
-    ]
-    tasks[1].class_names = ["crimson", "lime", "navy"]
-    scenarios = ["class_incremental", "task_incremental", "domain_agnostic"]
-    record = run_stream(
-        str(tiny_clip), tasks, method, scenarios=scenarios, output_dir=str(tmp_path), max_steps=2,
-        per_device_train_batch_size=4, learning_rate=1e-3, disable_tqdm=True,
-    )  # fmt: skip
-    assert record == RunRecord.load(tmp_path) and record.all_scenarios == scenarios
-    own, everything = (record.of(name) for name in scenarios[1:])
-    assert record.accuracy[0][0] == own.accuracy[0][0] and record.accuracy[1] == everything.accuracy[1]
-    assert record.zero_shot == everything.zero_shot == record.baseline[1]
-    assert record.metrics["incremental_last"] == pytest.approx(sum(record.accuracy[1]) / 2)
-    assert {"transfer", "average", "last"} <= own.metrics.keys() and "transfer" not in record.metrics
-    rows = group_runs([record])
-    assert as_csv(rows).startswith("method,note,model,tasks,runs,") and "last" in as_markdown(rows).lower()
-    assert ("Avg (incr.)" in as_markdown(rows)) == (method != "joint") and "Transfer" not in as_markdown(rows)
-    card = (tmp_path / "README.md").read_text()
-    assert "Average, incremental" in card and "The same model, among the classes of the image's own task" in card
