@@ -19,7 +19,7 @@ from torch.profiler import ProfilerActivity, profile
 from trained_step import WARM_UP, initial_model, parser, trainer
 from transformers import TrainerCallback
 
-from hf_clcl.cli.arguments import set_up
+from hf_clcl.cli.arguments import set_up_logging
 
 PARTS = {
     "matrix products": ("mm", "addmm", "bmm", "baddbmm", "matmul", "linear"),
@@ -62,7 +62,7 @@ class Profiled(TrainerCallback):
 
 def main(argv: list[str] | None = None) -> int:
     options = parser(__doc__).parse_args(argv)
-    set_up()
+    set_up_logging()
     profiled = Profiled(options)
     with tempfile.TemporaryDirectory() as scratch:
         trainer(options, initial_model(options), scratch, [profiled]).train()

@@ -32,7 +32,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from trained_step import LEARNING_RATE, SMOOTHING, WARM_UP, Inputs, initial_model, parser, shape, trainer
 from transformers import CLIPModel, TrainerCallback
 
-from hf_clcl.cli.arguments import set_up
+from hf_clcl.cli.arguments import set_up_logging
 from hf_clcl.utils.phases import peak_mb
 
 TEMPERATURE, L2_WEIGHT = 2.0, 1.0
@@ -221,7 +221,7 @@ def main(argv: list[str] | None = None) -> int:
         help="leave the allocator variables of the environment to the naive loop too",
     )
     options = options_of.parse_args(argv)
-    set_up()
+    set_up_logging()
     print(json.dumps(report(options, measure(options)), indent=1))
     return 0
 

@@ -129,6 +129,7 @@ def recipes_page() -> str:
     """All recipes with the comment at their top."""
     groups = {
         "Complete recipes": ("", "Each of them is a whole run. Any value can be overridden on the command line."),
+        "Ablations": ("ablations", "The ablations of the published tables, one recipe a row."),
         "Parts": ("streams", "Recipes take streams, data and reference sets from these files with `include:`."),
         "Launch configurations": ("accelerate", "Configurations for `accelerate launch --config_file`."),
     }

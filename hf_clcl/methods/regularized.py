@@ -89,7 +89,7 @@ class Regularized(Method):
         for name in ("averaging_decay", "wise_alpha"):
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
-                found.append(f"{name}: must lie between 0 and 1, found {value}")
+                found.append(f"{name}: must be between 0 and 1, got {value}")
         return found
 
     def adapter_problems(self) -> list[str]:

@@ -74,7 +74,7 @@ def test_pulling_a_run(hub, pushed, tmp_path, capsys):
     assert main(["list", "me/four"]) == 0
     assert capsys.readouterr().out.split() == TAGS
     assert main(["pull", "me/four", "--output", str(tmp_path / "new")]) == 0
-    assert "holds 4 of 4 tasks" in capsys.readouterr().out
+    assert "has 4 of 4 tasks" in capsys.readouterr().out
     got, whole = contents(tmp_path / "new"), contents(pushed)
     assert {path.name for path in (tmp_path / "new").glob("task-*")} == {TAGS[4]}
     assert [name for name, content in got.items() if whole[name] != content] in ([], ["README.md"])

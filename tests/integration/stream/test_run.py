@@ -172,7 +172,7 @@ def test_a_finished_run_is_only_read(stream, tmp_path, caplog):
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     with caplog.at_level("WARNING"):
         assert stream(tmp_path, "finetune") == record
-    assert "nothing is left to do" in caplog.text
+    assert "nothing to do" in caplog.text
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
 
 

@@ -129,7 +129,7 @@ def test_every_schedule_has_a_name():
 @pytest.mark.parametrize(
     "values, problem",
     [
-        ({"lr_scheduler_type": "cosine_zscI"}, "lr_scheduler_type: needs one of .*cosine_zscl"),
+        ({"lr_scheduler_type": "cosine_zscI"}, "lr_scheduler_type: must be one of .*cosine_zscl"),
         ({"lr_scheduler_type": "cosine_zscl", "lr_scheduler_kwargs": {"num_cycles": 1}}, "cosine_zscl has no options"),
         ({"lr_scheduler_type": "greedy"}, "greedy needs evaluations within a task"),
     ],

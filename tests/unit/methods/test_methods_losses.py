@@ -121,7 +121,8 @@ AVERAGING = {
     "mixed": lambda kept, theta, start, n: (0.9 * (n * kept + theta) / (n + 1) + 0.1 * start, theta),
     "exponential": lambda kept, theta, start, n: (0.9 * kept + 0.1 * theta, theta),
     "towards_start": lambda kept, theta, start, n: (kept, 0.9 * theta + 0.1 * start),
-    "towards_snapshot": lambda kept, theta, start, n: (0.9 * theta + 0.1 * kept, 0.9 * theta + 0.1 * kept),
+    "towards_snapshot": lambda kept, theta, start, n: (theta, 0.9 * theta + 0.1 * kept),
+    "towards_pulled": lambda kept, theta, start, n: (0.9 * theta + 0.1 * kept, 0.9 * theta + 0.1 * kept),
     "towards_zero_shot": lambda kept, theta, start, n: (kept, 0.9 * theta + 0.1 * -8.0),
 }
 
