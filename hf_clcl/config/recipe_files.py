@@ -34,7 +34,8 @@ def packaged_recipe(name: str | Path) -> Path | None:
 def find_recipe(name: str | Path, folder: str | Path = "") -> Path:
     """The file that the name of a recipe means.
 
-    A file of the user is used first: `NAME`, or `NAME.yaml` here or in the folder `recipes`. Then a recipe of the package is used.
+    A file of the user is used first: `NAME`, or `NAME.yaml` here or in the folder `recipes`. Then a recipe of the
+    package is used.
 
     Args:
         name (`str` or `Path`): A path, or the name of a recipe of the package such as `mtil` or `recipes/mtil.yaml`.
