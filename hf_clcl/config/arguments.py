@@ -330,7 +330,7 @@ class ContinualTrainingArguments(TrainingArguments):
 
 @dataclass
 class _Values:
-    """Training values that stand in no recipe."""
+    """Training values alone, validated without a recipe."""
 
     training: dict[str, Any] = field(default_factory=dict)
 

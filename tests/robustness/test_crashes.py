@@ -133,7 +133,7 @@ def write_recipe(folder: Path, data: Path, tiny_clip: Path, method: str) -> Path
     return path
 
 
-def blows(method: str, whole: float) -> list[dict]:
+def strikes(method: str, whole: float) -> list[dict]:
     """What hits the runs of a method, one after another, from the first task to the end of the last; seeded chance."""
     chance = random.Random(method)
     _, along, at_end, in_second = METHODS[method]
@@ -149,7 +149,7 @@ def blows(method: str, whole: float) -> list[dict]:
         {"count": chance.randint(1, 40)},
         {"moment": chance.choice(AFTER_IT[:-1])},
     ]
-    return [{"number": int(chance.choice(SIGNALS)), "count": 1, **blow} for blow in found]
+    return [{"number": int(chance.choice(SIGNALS)), "count": 1, **strike} for strike in found]
 
 
 def outcome(folder: Path) -> dict:
@@ -176,19 +176,19 @@ def test_a_run_that_is_killed_again_and_again_ends_as_one_that_was_not(
     whole = server.run(write_recipe(tmp_path / "whole", data, tiny_clip, method))
     assert whole.code == 0, whole.log
     recipe, kills = write_recipe(tmp_path / "killed", data, tiny_clip, method), []
-    for blow in blows(method, whole.processor):
-        end, number = server.run(recipe, **blow), blow["number"]
+    for strike in strikes(method, whole.processor):
+        end, number = server.run(recipe, **strike), strike["number"]
         # Python shows what is raised in a destructor, drops it, and the run ends a moment later.
-        assert "Traceback" not in end.log or "Exception ignored in" in end.log, (blow, end.log)
+        assert "Traceback" not in end.log or "Exception ignored in" in end.log, (strike, end.log)
         if end.since is None:
-            assert end.code == 0, (blow, end.log)
-            sys.stdout.write(f"{blow}: came to its end:\n{end.log}\n")
+            assert end.code == 0, (strike, end.log)
+            sys.stdout.write(f"{strike}: came to its end:\n{end.log}\n")
             continue
         # A signal that comes before the run has begun, or in what is left to do after it, ends it as Python does.
-        assert end.code in (-number, 128 + number), (blow, end.log)
+        assert end.code in (-number, 128 + number), (strike, end.log)
         # Processor time, as a busy machine is slow by the clock: to end a run takes less than to run it twice.
-        assert number == signal.SIGKILL or end.work < 2 * whole.processor, (blow, end.work, whole.processor)
-        kills.append((blow, end.code, f"{end.since:.1f} s", f"{end.work:.2f} s of the processor"))
+        assert number == signal.SIGKILL or end.work < 2 * whole.processor, (strike, end.work, whole.processor)
+        kills.append((strike, end.code, f"{end.since:.1f} s", f"{end.work:.2f} s of the processor"))
     end = server.run(recipe)
     assert end.code == 0, end.log
     found, expected = outcome(tmp_path / "killed" / "out"), outcome(tmp_path / "whole" / "out")
